@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core: ingress on HTTP threads, and on the loop thread the brokers' scans of the log, the triggers' index, deliveries, retries, dead letters. */
+#ifndef SLUICE_BROKER_BROKER_H
+#define SLUICE_BROKER_BROKER_H
+
+#include "base/loop.h"
+#include "broker/sink.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "resource/registry.h"
+#include "store/store.h"
+
+struct broker_core;
+
+struct broker_core_options {
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct http_client *client;
+    const char *base_url;  /* http://HOST:PORT, set by broker_core_set_address later when NULL */
+};
+
+int broker_core_new(const struct broker_core_options *options, struct broker_core **ret, struct error *err);
+void broker_core_free(struct broker_core *b);
+void broker_core_set_sink(struct broker_core *b, const struct sink_ops *functions, void *ctx);
+void broker_core_set_address(struct broker_core *b, const char *base_url);
+/* Replay of records past the checkpoint, while the store opens: pass as replay to store_open with a replay state that broker_core_new() takes over afterwards. */
+struct broker_replay;
+struct broker_replay *broker_replay_new(void);
+store_replay_fn broker_replay_record;
+/* Starts scanning: after registry_load(). Takes the replay state. */
+int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err);
+/* No new deliveries; those in flight may end within their time-out. A last checkpoint is written by broker_core_free. */
+void broker_core_quiesce(struct broker_core *b);
+/* A function's sink state changed. */
+void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name);
+size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size_t max);
+
+struct broker_core_stats {
+    uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, in_flight, waiting;
+};
+void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret);
+
+#endif
