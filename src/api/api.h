@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The resource API in Kubernetes' wire form over the registry: discovery, create, get, list (Table too), replace, delete. The routes' handlers hand each request to the loop thread. */
+/* The resource API in Kubernetes' wire form over the registry: discovery, create, get, list (Table
+ * too), replace, delete. The routes' handlers hand each request to the loop thread. */
 #ifndef SLUICE_API_API_H
 #define SLUICE_API_API_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A growable byte buffer. A failed allocation sets `failed`; further appends do nothing, and the owner checks once at
- * the end (buf_ok). The contents are always followed by a NUL that is not counted. */
+/* A growable byte buffer. A failed allocation sets `failed`; further appends do nothing, and the
+ * owner checks once at the end (buf_ok). The contents are always followed by a NUL that is not
+ * counted. */
 #ifndef SLUICE_BASE_BUF_H
 #define SLUICE_BASE_BUF_H
 
@@ -18,7 +19,10 @@ struct buf {
     bool failed;
 };
 
-#define BUF_INIT {NULL, 0, 0, false}
+#define BUF_INIT                                                                                   \
+    {                                                                                              \
+        NULL, 0, 0, false                                                                          \
+    }
 #define autobuf __attribute__((cleanup(buf_done))) struct buf
 
 void buf_done(struct buf *b);
@@ -32,7 +36,8 @@ static inline struct slice buf_slice(const struct buf *b)
 {
     return slice_of(b->ptr, b->len);
 }
-/* Room for at least n more bytes; returns where they go, or NULL. The caller adds to len what it wrote. */
+/* Room for at least n more bytes; returns where they go, or NULL. The caller adds to len what it
+ * wrote. */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);
@@ -46,7 +51,8 @@ __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char 
 void buf_vprintf(struct buf *b, const char *format, va_list arguments);
 /* The text as a JSON string with its quotes (RFC 8259 §7). Invalid UTF-8 becomes U+FFFD. */
 void buf_add_json_string(struct buf *b, struct slice s);
-/* Hands the bytes over (NUL-terminated, freed by the caller) and empties the buffer; NULL when it failed. */
+/* Hands the bytes over (NUL-terminated, freed by the caller) and empties the buffer; NULL when it
+ * failed. */
 char *buf_steal(struct buf *b);
 
 #endif

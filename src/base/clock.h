@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clocks, in nanoseconds. Only loops and mains read them; what lies below gets the time passed in. */
+/* The clocks, in nanoseconds. Only loops and mains read them; what lies below gets the time passed
+ * in. */
 #ifndef SLUICE_BASE_CLOCK_H
 #define SLUICE_BASE_CLOCK_H
 
@@ -7,7 +8,7 @@
 
 #include <stdint.h>
 
-#define CLOCK_SECOND UINT64_C(1000000000)
+#define CLOCK_SECOND      UINT64_C(1000000000)
 #define CLOCK_MILLISECOND UINT64_C(1000000)
 
 uint64_t clock_monotonic(void);

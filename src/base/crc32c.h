@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4); uses the processor's instruction where there is one. */
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4); uses the processor's instruction where there is one.
+ */
 #ifndef SLUICE_BASE_CRC32C_H
 #define SLUICE_BASE_CRC32C_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text encodings: UTF-8, base64 (RFC 4648 §4), percent-encoding (RFC 3986 §2.1), hexadecimal, quantities. */
+/* Text encodings: UTF-8, base64 (RFC 4648 §4), percent-encoding (RFC 3986 §2.1), hexadecimal,
+ * quantities. */
 #ifndef SLUICE_BASE_ENCODING_H
 #define SLUICE_BASE_ENCODING_H
 

@@ -11,7 +11,8 @@
 int fdio_write_all(int fd, const void *bytes, size_t len);
 /* The whole file, at most max bytes (-EFBIG). 0 or a negative errno. */
 int fdio_read_file(const char *path, size_t max, struct buf *out);
-/* Writes path.tmp, syncs, renames, syncs the folder: after a crash the old or the new contents are there. */
+/* Writes path.tmp, syncs, renames, syncs the folder: after a crash the old or the new contents are
+ * there. */
 int fdio_replace_file(const char *path, const void *bytes, size_t len, mode_t mode);
 /* As mkdir -p; 0 or a negative errno. */
 int fdio_make_folders(const char *path, mode_t mode);

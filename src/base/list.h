@@ -48,9 +48,10 @@ static inline struct list *list_shift(struct list *head)
 }
 
 #define list_entry(node, type, member) container_of(node, type, member)
-#define list_for_each(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
-#define list_for_each_safe(node, following, head)                                             \
-    for (struct list *node = (head)->next, *following = node->next; node != (head); node = following, \
-                     following = node->next)
+#define list_for_each(node, head)                                                                  \
+    for (struct list *node = (head)->next; node != (head); node = node->next)
+#define list_for_each_safe(node, following, head)                                                  \
+    for (struct list *node = (head)->next, *following = node->next; node != (head);                \
+         node = following, following = node->next)
 
 #endif

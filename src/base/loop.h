@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An event loop over epoll: descriptors, timers, and messages from other threads. One thread runs it; loop_post() is the
- * only function that others may call. Time is read once a turn and handed out by loop_now(). */
+/* An event loop over epoll: descriptors, timers, and messages from other threads. One thread runs
+ * it; loop_post() is the only function that others may call. Time is read once a turn and handed
+ * out by loop_now(). */
 #ifndef SLUICE_BASE_LOOP_H
 #define SLUICE_BASE_LOOP_H
 
@@ -21,8 +22,8 @@ void loop_stop(struct loop *l);
 /* Monotonic nanoseconds at the start of this turn. */
 uint64_t loop_now(const struct loop *l);
 
-/* A descriptor to watch. events are EPOLLIN, EPOLLOUT…; the owner keeps the struct until loop_unwatch(). Callbacks may
- * unwatch and free any watch, their own included. */
+/* A descriptor to watch. events are EPOLLIN, EPOLLOUT…; the owner keeps the struct until
+ * loop_unwatch(). Callbacks may unwatch and free any watch, their own included. */
 struct loop_watch {
     void (*ready)(struct loop_watch *w, uint32_t events);
     void *ctx;
@@ -43,8 +44,9 @@ struct loop_timer {
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t due_ns);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 
-/* A message from any thread; it is called once on the loop's thread, in order of posting from one thread. The message is
- * intrusive: embed it in what is sent. Messages still queued at loop_free() are not called. */
+/* A message from any thread; it is called once on the loop's thread, in order of posting from one
+ * thread. The message is intrusive: embed it in what is sent. Messages still queued at loop_free()
+ * are not called. */
 struct loop_message {
     struct loop_message *next;
     void (*receive)(struct loop_message *m);

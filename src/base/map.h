@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash map from byte strings to pointers, open addressing, keyed hash (SipHash-like mixing with a random seed, since
- * callers choose keys). Keys are copied. Not thread-safe. */
+/* A hash map from byte strings to pointers, open addressing, keyed hash (SipHash-like mixing with a
+ * random seed, since callers choose keys). Keys are copied. Not thread-safe. */
 #ifndef SLUICE_BASE_MAP_H
 #define SLUICE_BASE_MAP_H
 
@@ -20,7 +20,10 @@ struct map {
     size_t cap, len;
 };
 
-#define MAP_INIT {NULL, 0, 0}
+#define MAP_INIT                                                                                   \
+    {                                                                                              \
+        NULL, 0, 0                                                                                 \
+    }
 
 void map_done(struct map *m);
 /* The value, or NULL. */

@@ -13,8 +13,8 @@ struct slice {
     size_t len;
 };
 
-#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
-#define SLICE_FMT "%.*s"
+#define SLICE(literal)   ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_FMT        "%.*s"
 #define SLICE_ARG(slice) (int)(slice).len, (slice).ptr
 
 static inline struct slice slice_of(const void *ptr, size_t len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core: ingress on HTTP threads, and on the loop thread the brokers' scans of the log, the triggers' index, deliveries, retries, dead letters. */
+/* The core: ingress on HTTP threads, and on the loop thread the brokers' scans of the log, the
+ * triggers' index, deliveries, retries, dead letters. */
 #ifndef SLUICE_BROKER_BROKER_H
 #define SLUICE_BROKER_BROKER_H
 
@@ -17,20 +18,23 @@ struct broker_core_options {
     struct store *store;
     struct registry *registry;
     struct http_client *client;
-    const char *base_url;  /* http://HOST:PORT, set by broker_core_set_address later when NULL */
+    const char *base_url; /* http://HOST:PORT, set by broker_core_set_address later when NULL */
 };
 
-int broker_core_new(const struct broker_core_options *options, struct broker_core **ret, struct error *err);
+int broker_core_new(const struct broker_core_options *options, struct broker_core **ret,
+                    struct error *err);
 void broker_core_free(struct broker_core *b);
 void broker_core_set_sink(struct broker_core *b, const struct sink_ops *functions, void *ctx);
 void broker_core_set_address(struct broker_core *b, const char *base_url);
-/* Replay of records past the checkpoint, while the store opens: pass as replay to store_open with a replay state that broker_core_new() takes over afterwards. */
+/* Replay of records past the checkpoint, while the store opens: pass as replay to store_open with a
+ * replay state that broker_core_new() takes over afterwards. */
 struct broker_replay;
 struct broker_replay *broker_replay_new(void);
 store_replay_fn broker_replay_record;
 /* Starts scanning: after registry_load(). Takes the replay state. */
 int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err);
-/* No new deliveries; those in flight may end within their time-out. A last checkpoint is written by broker_core_free. */
+/* No new deliveries; those in flight may end within their time-out. A last checkpoint is written by
+ * broker_core_free. */
 void broker_core_quiesce(struct broker_core *b);
 /* A function's sink state changed. */
 void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CloudEvent in memory (CloudEvents 1.0.2 and 0.3), its checks, and its encodings: the log's own, HTTP (binary,
- * structured and batch mode) and JSON. All slices of an event borrow from the buffer that it was read from, or from the
- * arena (event_arena) that the reader was given; data is kept byte for byte. Pure functions, any thread. */
+/* The CloudEvent in memory (CloudEvents 1.0.2 and 0.3), its checks, and its encodings: the log's
+ * own, HTTP (binary, structured and batch mode) and JSON. All slices of an event borrow from the
+ * buffer that it was read from, or from the arena (event_arena) that the reader was given; data is
+ * kept byte for byte. Pure functions, any thread. */
 #ifndef SLUICE_EVENT_EVENT_H
 #define SLUICE_EVENT_EVENT_H
 
@@ -15,7 +16,12 @@
 enum event_version { EVENT_V03, EVENT_V1, EVENT_VERSION_COUNT };
 
 /* How a value is written in JSON. In HTTP headers all are text. */
-enum event_value_kind { EVENT_VALUE_STRING, EVENT_VALUE_INTEGER, EVENT_VALUE_BOOLEAN, EVENT_VALUE_JSON /* 0.3 only */ };
+enum event_value_kind {
+    EVENT_VALUE_STRING,
+    EVENT_VALUE_INTEGER,
+    EVENT_VALUE_BOOLEAN,
+    EVENT_VALUE_JSON /* 0.3 only */
+};
 
 struct event_attribute {
     struct slice name; /* lower case */
@@ -23,16 +29,17 @@ struct event_attribute {
     enum event_value_kind kind;
 };
 
-#define EVENT_ATTRIBUTES_MAX 64
-#define EVENT_NAME_MAX 64          /* bytes of an attribute's name */
+#define EVENT_ATTRIBUTES_MAX       64
+#define EVENT_NAME_MAX             64          /* bytes of an attribute's name */
 #define EVENT_ATTRIBUTES_BYTES_MAX (64 * 1024) /* all names and values together */
-#define EVENT_DATA_MAX (1024 * 1024)
-#define EVENT_BATCH_MAX (16 * 1024 * 1024)
-#define EVENT_BATCH_COUNT_MAX 10000
+#define EVENT_DATA_MAX             (1024 * 1024)
+#define EVENT_BATCH_MAX            (16 * 1024 * 1024)
+#define EVENT_BATCH_COUNT_MAX      10000
 
 struct event {
     enum event_version version;
-    unsigned count; /* attributes: all but specversion, required ones included, in order of arrival */
+    unsigned
+        count; /* attributes: all but specversion, required ones included, in order of arrival */
     struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
     struct slice data;
     bool has_data; /* data may be present and empty */
@@ -45,27 +52,31 @@ struct event_arena {
 void *event_arena_alloc(struct event_arena *a, size_t len); /* NULL when out of memory */
 void event_arena_done(struct event_arena *a);
 
-/* The attribute's value, or an empty slice with ptr NULL. name as in the specification; "specversion" works too. */
+/* The attribute's value, or an empty slice with ptr NULL. name as in the specification;
+ * "specversion" works too. */
 struct slice event_get(const struct event *e, const char *name);
 /* Replaces or appends. -ENOSPC when there are too many. name and value are borrowed. */
 int event_set(struct event *e, const char *name, struct slice value);
 void event_unset(struct event *e, const char *name);
 const char *event_version_text(enum event_version v);
 
-/* Core specification §3: required attributes, names, characters, formats of source, time, dataschema (schemaurl in 0.3),
- * datacontenttype. 0 or -EINVAL with the attribute's name in err->field. Readers below call it. */
+/* Core specification §3: required attributes, names, characters, formats of source, time,
+ * dataschema (schemaurl in 0.3), datacontenttype. 0 or -EINVAL with the attribute's name in
+ * err->field. Readers below call it. */
 int event_check(const struct event *e, struct error *err);
 
 /* ---- HTTP protocol binding 1.0.2 (§3.1 binary, §3.2 structured, §3.3 batched) ---- */
 
 enum event_mode { EVENT_MODE_BINARY, EVENT_MODE_STRUCTURED, EVENT_MODE_BATCH, EVENT_MODE_NONE };
 
-/* By Content-Type, and for binary by the presence of ce-specversion or another ce- header; NONE: no event at all. */
+/* By Content-Type, and for binary by the presence of ce-specversion or another ce- header; NONE: no
+ * event at all. */
 enum event_mode event_mode_of(struct slice content_type, bool has_ce_header);
 
-/* Collects one header of a binary-mode message; headers that are no ce- header are ignored (Content-Type is taken as
- * datacontenttype). Values are unquoted and percent-decoded (§3.1.3.2) into the arena. Start with *e = (struct event){0},
- * call for each header, then event_http_finish(). */
+/* Collects one header of a binary-mode message; headers that are no ce- header are ignored
+ * (Content-Type is taken as datacontenttype). Values are unquoted and percent-decoded (§3.1.3.2)
+ * into the arena. Start with *e = (struct event){0}, call for each header, then
+ * event_http_finish(). */
 struct event_http_reader {
     struct event *event;
     struct event_arena *arena;
@@ -73,25 +84,30 @@ struct event_http_reader {
     int status; /* the first error */
     struct error *err;
 };
-void event_http_begin(struct event_http_reader *r, struct event *e, struct event_arena *arena, struct error *err);
+void event_http_begin(struct event_http_reader *r, struct event *e, struct event_arena *arena,
+                      struct error *err);
 void event_http_header(struct event_http_reader *r, struct slice name, struct slice value);
 /* body is borrowed. 0 or -EINVAL, -E2BIG (413). */
 int event_http_finish(struct event_http_reader *r, struct slice body);
 
-/* Calls add(name, value) for each header of the event in binary mode, values percent-encoded; Content-Type for
- * datacontenttype. The slices live during the call only. */
-void event_http_write(const struct event *e, void (*add)(void *ctx, struct slice name, struct slice value), void *ctx);
+/* Calls add(name, value) for each header of the event in binary mode, values percent-encoded;
+ * Content-Type for datacontenttype. The slices live during the call only. */
+void event_http_write(const struct event *e,
+                      void (*add)(void *ctx, struct slice name, struct slice value), void *ctx);
 
 /* ---- JSON format 1.0.2 and 0.3 ---- */
 
-/* One event. data stays the exact slice of json: a JSON value as it stands when datacontenttype is JSON (or absent), the
- * decoded text of a JSON string otherwise; data_base64 (0.3: datacontentencoding) is decoded into the arena. */
-int event_json_read(struct slice json, struct event *e, struct event_arena *arena, struct error *err);
-/* A batch: calls each(ctx, event) in order, after all were read and found good: all or nothing. An empty batch is good.
- * Stops at the first negative result of each and returns it. */
-int event_json_read_batch(struct slice json, int (*each)(void *ctx, const struct event *e), void *ctx, struct error *err);
-/* The event as one JSON object; JSON data is put in as it is, text as a string when it is UTF-8 and its type is textual,
- * everything else as data_base64. */
+/* One event. data stays the exact slice of json: a JSON value as it stands when datacontenttype is
+ * JSON (or absent), the decoded text of a JSON string otherwise; data_base64 (0.3:
+ * datacontentencoding) is decoded into the arena. */
+int event_json_read(struct slice json, struct event *e, struct event_arena *arena,
+                    struct error *err);
+/* A batch: calls each(ctx, event) in order, after all were read and found good: all or nothing. An
+ * empty batch is good. Stops at the first negative result of each and returns it. */
+int event_json_read_batch(struct slice json, int (*each)(void *ctx, const struct event *e),
+                          void *ctx, struct error *err);
+/* The event as one JSON object; JSON data is put in as it is, text as a string when it is UTF-8 and
+ * its type is textual, everything else as data_base64. */
 void event_json_write(const struct event *e, struct buf *out);
 
 /* ---- the log's encoding (src/event/ENCODING.md): little-endian, self-contained ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions inside the broker process: a controller for Function resources that builds what must be built (confined, in a process of its own), asks the zygote for
- * workers, watches them, keeps their logs, and calls them over their Unix sockets. Loop thread only. */
+/* Functions inside the broker process: a controller for Function resources that builds what must be
+ * built (confined, in a process of its own), asks the zygote for workers, watches them, keeps their
+ * logs, and calls them over their Unix sockets. Loop thread only. */
 #ifndef SLUICE_FUNCTION_FUNCTION_H
 #define SLUICE_FUNCTION_FUNCTION_H
 
@@ -17,7 +18,8 @@ struct function_host_options {
     struct loop *loop;
     struct registry *registry;
     struct http_client *client;
-    const char *data_dir;    /* DIR: sockets in DIR/run, compiled modules in DIR/cache, logs in DIR/logs */
+    const char
+        *data_dir; /* DIR: sockets in DIR/run, compiled modules in DIR/cache, logs in DIR/logs */
     const char *worker_path; /* the sluice-worker program */
     bool persistent;         /* false: --store memory, still uses data_dir for sockets and cache */
     /* Called when a function's sink state changed. */
@@ -26,16 +28,21 @@ struct function_host_options {
 };
 
 /* Spawns the zygote and registers itself as observer of Function resources. */
-int function_host_new(const struct function_host_options *options, struct function_host **ret, struct error *err);
+int function_host_new(const struct function_host_options *options, struct function_host **ret,
+                      struct error *err);
 /* Ends workers and zygote. */
 void function_host_free(struct function_host *h);
 /* ctx for these is the function_host. */
 extern const struct sink_ops function_sink_ops;
 
-/* A request of /functions/{namespace}/{name}/{path...}: forwarded to a worker, its answer passed on. Takes the request over. */
+/* A request of /functions/{namespace}/{name}/{path...}: forwarded to a worker, its answer passed
+ * on. Takes the request over. */
 void function_serve(struct function_host *h, struct http_request *request);
-/* GET …/log: text/plain, the last tail_lines (0: all kept); follow keeps the stream open. Takes the request over. 404 when there is no such function. */
-void function_serve_log(struct function_host *h, struct http_request *request, const char *namespace_name, const char *name, unsigned tail_lines, bool follow);
+/* GET …/log: text/plain, the last tail_lines (0: all kept); follow keeps the stream open. Takes the
+ * request over. 404 when there is no such function. */
+void function_serve_log(struct function_host *h, struct http_request *request,
+                        const char *namespace_name, const char *name, unsigned tail_lines,
+                        bool follow);
 
 struct function_host_stats {
     unsigned functions, ready, workers, workers_busy;

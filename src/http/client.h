@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP client over libcurl's multi interface, driven by a loop; loop thread only. Connections are pooled. Redirects
- * are never followed. */
+/* The HTTP client over libcurl's multi interface, driven by a loop; loop thread only. Connections
+ * are pooled. Redirects are never followed. */
 #ifndef SLUICE_HTTP_CLIENT_H
 #define SLUICE_HTTP_CLIENT_H
 
@@ -21,9 +21,10 @@ struct http_call_header {
 };
 
 struct http_call_result {
-    int error;              /* 0, or negative errno: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, -EMSGSIZE, -ECANCELED… */
-    const char *error_text; /* what happened, for people; "" without an error */
-    unsigned status;        /* HTTP status, when error is 0 */
+    int error; /* 0, or negative errno: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, -EMSGSIZE,
+                  -ECANCELED… */
+    const char *error_text;                 /* what happened, for people; "" without an error */
+    unsigned status;                        /* HTTP status, when error is 0 */
     const struct http_call_header *headers; /* names as they came */
     unsigned header_count;
     struct slice body;
@@ -33,7 +34,7 @@ struct http_call_result {
 typedef void http_call_done_fn(void *ctx, const struct http_call_result *result);
 
 struct http_call_options {
-    const char *method;      /* "POST" */
+    const char *method; /* "POST" */
     const char *url;
     const char *unix_socket; /* path, or NULL for TCP */
     const struct http_call_header *headers;
@@ -45,7 +46,8 @@ struct http_call_options {
     void *ctx;
 };
 /* 0 or negative errno (then done is not called). */
-int http_client_call(struct http_client *c, const struct http_call_options *options, struct http_call **ret_call);
+int http_client_call(struct http_client *c, const struct http_call_options *options,
+                     struct http_call **ret_call);
 /* done will not be called. */
 void http_call_cancel(struct http_call *call);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP/1.1 server over libmicrohttpd: a pool of threads that parse requests, gather bodies within limits and a
- * deadline, find the route and call its handler once the request is complete. A handler answers at once or keeps the
- * request and answers later from any thread: the connection is suspended meanwhile. */
+/* The HTTP/1.1 server over libmicrohttpd: a pool of threads that parse requests, gather bodies
+ * within limits and a deadline, find the route and call its handler once the request is complete. A
+ * handler answers at once or keeps the request and answers later from any thread: the connection is
+ * suspended meanwhile. */
 #ifndef SLUICE_HTTP_SERVER_H
 #define SLUICE_HTTP_SERVER_H
 
@@ -29,15 +30,23 @@ enum http_method {
     HTTP_ANY = 0xff,
 };
 
-enum http_role { HTTP_ROLE_PUBLIC = 1, HTTP_ROLE_SEND, HTTP_ROLE_CALL, HTTP_ROLE_READ, HTTP_ROLE_ADMIN, HTTP_ROLE_COUNT };
+enum http_role {
+    HTTP_ROLE_PUBLIC = 1,
+    HTTP_ROLE_SEND,
+    HTTP_ROLE_CALL,
+    HTTP_ROLE_READ,
+    HTTP_ROLE_ADMIN,
+    HTTP_ROLE_COUNT
+};
 
-/* Runs on an HTTP thread, once, when headers and body are complete. It must lead to exactly one http_respond() or
- * http_stream_begin(). */
+/* Runs on an HTTP thread, once, when headers and body are complete. It must lead to exactly one
+ * http_respond() or http_stream_begin(). */
 typedef void http_handler_fn(struct http_request *request, void *ctx);
 
-/* One row of the route table. pattern: segments separated by /, {name} takes one segment, a last {name...} takes the rest
- * (which may be empty). The first row whose pattern fits the path and whose methods hold the method wins; if only patterns
- * fit: 405 with Allow made from all rows that fit, none: 404. Literal segments beat {name} only by standing earlier. */
+/* One row of the route table. pattern: segments separated by /, {name} takes one segment, a last
+ * {name...} takes the rest (which may be empty). The first row whose pattern fits the path and
+ * whose methods hold the method wins; if only patterns fit: 405 with Allow made from all rows that
+ * fit, none: 404. Literal segments beat {name} only by standing earlier. */
 struct http_route {
     unsigned methods;
     const char *pattern;
@@ -50,31 +59,39 @@ struct http_route {
 };
 
 struct http_server_options {
-    const char *listen;            /* HOST:PORT, [::1]:PORT; NULL: use listen_fd */
-    int listen_fd;                 /* an already listening socket (TCP or Unix), -1 for none */
-    unsigned threads;              /* 0: the caller drives it with http_server_run_once (single-threaded worker) */
-    unsigned connections_max;      /* 0: default */
+    const char *listen; /* HOST:PORT, [::1]:PORT; NULL: use listen_fd */
+    int listen_fd;      /* an already listening socket (TCP or Unix), -1 for none */
+    unsigned
+        threads; /* 0: the caller drives it with http_server_run_once (single-threaded worker) */
+    unsigned connections_max; /* 0: default */
     const struct http_route *routes;
     size_t route_count;
-    /* DESIGN §13. Names that Host may have, besides loopback names and the bound address; NULL-terminated, or NULL. */
+    /* DESIGN §13. Names that Host may have, besides loopback names and the bound address;
+     * NULL-terminated, or NULL. */
     const char *const *hosts;
-    const char *const *origins;    /* allowed Origin values, or NULL: every request with an Origin is refused */
-    bool check_host;               /* false for Unix sockets of workers */
-    size_t body_budget;            /* bytes of bodies in memory over all connections; beyond: 429 with Retry-After. 0: none */
+    const char *const
+        *origins;    /* allowed Origin values, or NULL: every request with an Origin is refused */
+    bool check_host; /* false for Unix sockets of workers */
+    size_t body_budget; /* bytes of bodies in memory over all connections; beyond: 429 with
+                           Retry-After. 0: none */
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s; /* 0: defaults 10, 60, 75 */
-    /* Called with each finished request for access metrics; may be NULL. route is NULL when none fitted. */
-    void (*observe)(void *ctx, const struct http_route *route, unsigned status, uint64_t duration_ns);
+    /* Called with each finished request for access metrics; may be NULL. route is NULL when none
+     * fitted. */
+    void (*observe)(void *ctx, const struct http_route *route, unsigned status,
+                    uint64_t duration_ns);
     void *observe_ctx;
 };
 
-int http_server_start(const struct http_server_options *options, struct http_server **ret, struct error *err);
+int http_server_start(const struct http_server_options *options, struct http_server **ret,
+                      struct error *err);
 /* The bound address as HOST:PORT, valid as long as the server. */
 const char *http_server_address(const struct http_server *s);
 /* Refuses new connections; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
 /* Waits for threads to end; every kept request must have been answered before. */
 void http_server_stop(struct http_server *s);
-/* threads == 0 only: the epoll descriptor to wait on, the longest wait in ms (-1: none), and one turn of work. */
+/* threads == 0 only: the epoll descriptor to wait on, the longest wait in ms (-1: none), and one
+ * turn of work. */
 int http_server_fd(struct http_server *s);
 int http_server_timeout_ms(struct http_server *s);
 void http_server_run_once(struct http_server *s);
@@ -82,19 +99,21 @@ void http_server_run_once(struct http_server *s);
 /* ---- the request: all slices live until the answer is given ---- */
 enum http_method http_request_method(const struct http_request *r);
 const char *http_request_method_text(const struct http_request *r);
-struct slice http_request_path(const struct http_request *r);             /* raw, without query */
-struct slice http_request_query(const struct http_request *r);            /* raw, without ? */
+struct slice http_request_path(const struct http_request *r);  /* raw, without query */
+struct slice http_request_query(const struct http_request *r); /* raw, without ? */
 /* Value of {name} of the route's pattern, percent-decoded; ptr NULL when there is none. */
 struct slice http_request_param(const struct http_request *r, const char *name);
 /* Decoded value of the first query parameter of that name; ptr NULL when absent. */
 struct slice http_request_query_value(struct http_request *r, const char *name);
 /* First header of that name (case-insensitive); ptr NULL when absent. */
 struct slice http_request_header(const struct http_request *r, const char *name);
-void http_request_each_header(const struct http_request *r, void (*each)(void *ctx, struct slice name, struct slice value),
+void http_request_each_header(const struct http_request *r,
+                              void (*each)(void *ctx, struct slice name, struct slice value),
                               void *ctx);
 struct slice http_request_body(const struct http_request *r);
 const struct http_route *http_request_route(const struct http_request *r);
-/* Memory that lives as long as the request; NULL when out of memory. Handler's thread only, until it is handed on. */
+/* Memory that lives as long as the request; NULL when out of memory. Handler's thread only, until
+ * it is handed on. */
 void *http_request_alloc(struct http_request *r, size_t len);
 /* A place for the handler's own state between threads. */
 void http_request_set_state(struct http_request *r, void *state);
@@ -109,23 +128,27 @@ struct http_response {
     const char *content_type; /* NULL: none */
     const struct http_header *headers;
     size_t header_count;
-    struct slice body;        /* copied unless body_owned */
-    char *body_owned;         /* malloc'ed, taken over and freed; its length is body.len (body.ptr is not looked at) */
+    struct slice body; /* copied unless body_owned */
+    char *body_owned;  /* malloc'ed, taken over and freed; its length is body.len (body.ptr is not
+                          looked at) */
 };
 void http_respond(struct http_request *r, const struct http_response *response);
-/* {"error":{"status":…,"reason":…,"message":…,"field":…}} with application/json. 429 and 503 get Retry-After: 1. */
+/* {"error":{"status":…,"reason":…,"message":…,"field":…}} with application/json. 429 and 503 get
+ * Retry-After: 1. */
 void http_respond_error(struct http_request *r, unsigned status, const struct error *err);
-__attribute__((format(printf, 3, 4))) void http_respond_errorf(struct http_request *r, unsigned status, const char *format,
-                                                               ...);
+__attribute__((format(printf, 3, 4))) void
+http_respond_errorf(struct http_request *r, unsigned status, const char *format, ...);
 /* Fast path: status with an empty body from a response made once (202, 204). */
 void http_respond_empty(struct http_request *r, unsigned status);
 const char *http_status_text(unsigned status);
 
-/* A chunked answer of unknown length. closed(ctx) is called once, on an HTTP thread, when the peer is gone or after
- * http_stream_end() was flushed; after it the stream must not be used. write and end: any thread, not after closed.
- * write returns -ENOBUFS when the peer reads too slowly (over 4 MiB pending): the caller ends the stream. */
-struct http_stream *http_stream_begin(struct http_request *r, unsigned status, const char *content_type,
-                                      void (*closed)(void *ctx), void *ctx);
+/* A chunked answer of unknown length. closed(ctx) is called once, on an HTTP thread, when the peer
+ * is gone or after http_stream_end() was flushed; after it the stream must not be used. write and
+ * end: any thread, not after closed. write returns -ENOBUFS when the peer reads too slowly (over 4
+ * MiB pending): the caller ends the stream. */
+struct http_stream *http_stream_begin(struct http_request *r, unsigned status,
+                                      const char *content_type, void (*closed)(void *ctx),
+                                      void *ctx);
 int http_stream_write(struct http_stream *s, struct slice bytes);
 void http_stream_end(struct http_stream *s);
 

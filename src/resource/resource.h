@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resources in Kubernetes' shape. Each kind is declared by one table (kinds.c): decoding of YAML and JSON, defaults, validation messages with the
- * field's path, columns and reference documentation come from it. Pure functions; used by the broker and the CLI alike. */
+/* Resources in Kubernetes' shape. Each kind is declared by one table (kinds.c): decoding of YAML
+ * and JSON, defaults, validation messages with the field's path, columns and reference
+ * documentation come from it. Pure functions; used by the broker and the CLI alike. */
 #ifndef SLUICE_RESOURCE_RESOURCE_H
 #define SLUICE_RESOURCE_RESOURCE_H
 
@@ -13,36 +14,40 @@
 #include <stdint.h>
 
 enum resource_type { /* of a field */
-    RESOURCE_STRING,
-    RESOURCE_INTEGER,
-    RESOURCE_BOOLEAN,
-    RESOURCE_DURATION, /* ISO 8601 text */
-    RESOURCE_QUANTITY, /* bytes: 64Mi */
-    RESOURCE_STRING_MAP,
-    RESOURCE_OBJECT,
-    RESOURCE_LIST,
-    RESOURCE_ANY,
-    RESOURCE_TYPE_COUNT,
+                     RESOURCE_STRING,
+                     RESOURCE_INTEGER,
+                     RESOURCE_BOOLEAN,
+                     RESOURCE_DURATION, /* ISO 8601 text */
+                     RESOURCE_QUANTITY, /* bytes: 64Mi */
+                     RESOURCE_STRING_MAP,
+                     RESOURCE_OBJECT,
+                     RESOURCE_LIST,
+                     RESOURCE_ANY,
+                     RESOURCE_TYPE_COUNT,
 };
 
 struct resource_field {
-    const char *path;      /* spec.subscriber.ref.name; [] stands for each item of a list: spec.env[].name */
+    const char
+        *path; /* spec.subscriber.ref.name; [] stands for each item of a list: spec.env[].name */
     enum resource_type type;
     bool required;
-    const char *fallback;  /* default as JSON text; NULL: none */
-    int64_t min, max;      /* of integers, bytes of quantities, ns of durations; length of strings and lists; both 0: no check */
+    const char *fallback; /* default as JSON text; NULL: none */
+    int64_t min, max; /* of integers, bytes of quantities, ns of durations; length of strings and
+                         lists; both 0: no check */
     const char *const *choices; /* NULL-terminated, or NULL */
     const char *help;
 };
 
 struct resource_column { /* of `get` and of Table answers */
-    const char *name, *path; /* JSON path in the object, "AGE" columns use .metadata.creationTimestamp; condition:Ready.status, condition:Ready.reason */
+    const char *name,
+        *path; /* JSON path in the object, "AGE" columns use .metadata.creationTimestamp;
+                  condition:Ready.status, condition:Ready.reason */
     int priority;
 };
 
 struct resource_kind {
     const char *group, *version, *kind, *plural, *singular; /* group "" for core */
-    const char *short_name;  /* or NULL */
+    const char *short_name;                                 /* or NULL */
     bool namespaced;
     const struct resource_field *fields;
     size_t field_count;
@@ -53,7 +58,8 @@ struct resource_kind {
     const char *help;
 };
 
-extern const struct resource_kind resource_kind_namespace, resource_kind_broker, resource_kind_trigger, resource_kind_function;
+extern const struct resource_kind resource_kind_namespace, resource_kind_broker,
+    resource_kind_trigger, resource_kind_function;
 extern const struct resource_kind *const resource_kinds[];
 extern const size_t resource_kind_count;
 
@@ -69,19 +75,23 @@ struct resource_document {
     struct resource_lines *lines;
     int line; /* where the document starts */
 };
-#define RESOURCE_TEXT_MAX (24u << 20)
-#define RESOURCE_DEPTH_MAX 64
+#define RESOURCE_TEXT_MAX      (24u << 20)
+#define RESOURCE_DEPTH_MAX     64
 #define RESOURCE_DOCUMENTS_MAX 20000
-/* YAML (one or more documents, also kind: List) or JSON. Duplicate keys, anchors and aliases beyond a small budget, and depth are errors. Empty documents are
- * skipped. err->line is set on errors. The documents belong to the caller (resource_documents_free). */
-int resource_parse(struct slice text, struct resource_document **ret, size_t *ret_count, struct error *err);
+/* YAML (one or more documents, also kind: List) or JSON. Duplicate keys, anchors and aliases beyond
+ * a small budget, and depth are errors. Empty documents are skipped. err->line is set on errors.
+ * The documents belong to the caller (resource_documents_free). */
+int resource_parse(struct slice text, struct resource_document **ret, size_t *ret_count,
+                   struct error *err);
 void resource_documents_free(struct resource_document *documents, size_t count);
 /* The line of the field, or of its nearest parent that has one. */
 int resource_line(const struct resource_document *d, const char *field);
 
-/* Puts defaults in and checks all fields: unknown fields (strict), types, ranges, required ones, names (RFC 1123), then kind->check. metadata.namespace is
- * filled with fallback_namespace when the kind wants one. 0 or -EINVAL with err->field and a message that says what to do. */
-int resource_check(const struct resource_kind *kind, json_t *object, const char *fallback_namespace, struct error *err);
+/* Puts defaults in and checks all fields: unknown fields (strict), types, ranges, required ones,
+ * names (RFC 1123), then kind->check. metadata.namespace is filled with fallback_namespace when the
+ * kind wants one. 0 or -EINVAL with err->field and a message that says what to do. */
+int resource_check(const struct resource_kind *kind, json_t *object, const char *fallback_namespace,
+                   struct error *err);
 
 /* Value at a path as "spec.delivery.retry"; NULL when absent. Borrowed. */
 json_t *resource_at(const json_t *object, const char *path);

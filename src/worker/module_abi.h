@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a compiled WebAssembly module exports: one symbol, WORKER_MODULE_SYMBOL, of this type. It is generated beside wasm2c's output by function/build, and loaded by the worker. Exports are
- * named e0, e1… and imports i0, i1… in the translated module; only the strings here hold the original names. */
+/* What a compiled WebAssembly module exports: one symbol, WORKER_MODULE_SYMBOL, of this type. It is
+ * generated beside wasm2c's output by function/build, and loaded by the worker. Exports are named
+ * e0, e1… and imports i0, i1… in the translated module; only the strings here hold the original
+ * names. */
 #ifndef SLUICE_WORKER_MODULE_ABI_H
 #define SLUICE_WORKER_MODULE_ABI_H
 
@@ -9,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORKER_MODULE_ABI 1
+#define WORKER_MODULE_ABI    1
 #define WORKER_MODULE_SYMBOL "sluice_module"
 
 union worker_module_value {
@@ -22,13 +24,14 @@ union worker_module_value {
 struct worker_module_export {
     const char *name;
     const char *signature; /* "ii:i": parameters, colon, results; i i32, I i64, f f32, F f64 */
-    void (*call)(void *instance, const union worker_module_value *arguments, union worker_module_value *results);
+    void (*call)(void *instance, const union worker_module_value *arguments,
+                 union worker_module_value *results);
 };
 
 struct worker_module {
     uint32_t abi;
-    size_t instance_size; /* zeroed memory of this size is what instantiate gets */
-    void (*init)(void);   /* once per process, before the first instantiate */
+    size_t instance_size;                /* zeroed memory of this size is what instantiate gets */
+    void (*init)(void);                  /* once per process, before the first instantiate */
     void (*instantiate)(void *instance); /* runs the start function: guard it as a call */
     void (*free)(void *instance);
     wasm_rt_memory_t *(*memory)(void *instance); /* NULL pointer: the module has none */
