@@ -43,12 +43,15 @@ struct http_call_options {
     uint64_t timeout_ns;     /* 0: 30 s */
     size_t response_max;     /* bytes of the answer's body; more: -EMSGSIZE. 0: 1 MiB */
     http_call_done_fn *done; /* never called from within http_client_call() */
+    /* Called by http_call_cancel() in place of done, so that what stands between caller and client
+     * can let go of ctx; may be NULL. */
+    void (*cancelled)(void *ctx);
     void *ctx;
 };
 /* 0 or negative errno (then done is not called). */
 int http_client_call(struct http_client *c, const struct http_call_options *options,
                      struct http_call **ret_call);
-/* done will not be called. */
+/* done will not be called; cancelled is. */
 void http_call_cancel(struct http_call *call);
 
 #endif
