@@ -150,6 +150,8 @@ struct http_stream *http_stream_begin(struct http_request *r, unsigned status,
                                       const char *content_type, void (*closed)(void *ctx),
                                       void *ctx);
 int http_stream_write(struct http_stream *s, struct slice bytes);
+/* Bytes that the peer has not taken yet. Any thread. */
+size_t http_stream_pending(struct http_stream *s);
 void http_stream_end(struct http_stream *s);
 
 #endif
