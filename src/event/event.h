@@ -91,9 +91,10 @@ void event_http_header(struct event_http_reader *r, struct slice name, struct sl
 int event_http_finish(struct event_http_reader *r, struct slice body);
 
 /* Calls add(name, value) for each header of the event in binary mode, values percent-encoded;
- * Content-Type for datacontenttype. The slices live during the call only. */
-void event_http_write(const struct event *e,
-                      void (*add)(void *ctx, struct slice name, struct slice value), void *ctx);
+ * Content-Type for datacontenttype. The slices live during the call only. 0 or -ENOMEM (then some
+ * headers were not added). */
+int event_http_write(const struct event *e,
+                     void (*add)(void *ctx, struct slice name, struct slice value), void *ctx);
 
 /* ---- JSON format 1.0.2 and 0.3 ---- */
 
