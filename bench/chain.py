@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's whole chain, examples/knative-faas: an event into the log, the JavaScript function, its
+reply into the log, the WebAssembly function."""
+
+import shutil
+import subprocess
+import time
+
+import ours
+from harness import ROOT, BenchError, event_headers
+from results import Result
+from sink import Sink
+
+EXAMPLE = ROOT / 'examples' / 'knative-faas'
+NAMESPACE = 'js-example-service'
+PATH = f'/{NAMESPACE}/default'
+LAST_TRIGGER = 'wasm-example-service'
+COMPLETED = 'sluice_deliveries_total'
+
+
+def seed_event(ident):
+    return dict(path=PATH, body='{"msg":"Message to js-example-service"}',
+                header=event_headers('dev.nodeshift.samples.js-example',
+                                     'dev.nodeshift.samples/js-example-source', ident, '0.3'))
+
+
+def apply(bench, sluice, folder=EXAMPLE):
+    done = subprocess.run([bench.build / 'sluice', 'apply', '--server', f'http://{sluice.address}',
+                           '-f', folder, '--wait'], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f'sluice apply: {done.stderr.strip()[-500:]}')
+
+
+def send(bench, sluice, connections=64, **options):
+    return bench.load(sluice.address, connections=connections, **options, **seed_event('{id}-{sent}'))
+
+
+def completed(sluice):
+    return sluice.metric(COMPLETED, trigger_name=LAST_TRIGGER, response_code_class='2xx')
+
+
+def wait_completed(sluice, count, seconds=60):
+    end = time.monotonic() + seconds
+    while (done := completed(sluice)) < count:
+        if time.monotonic() > end:
+            raise BenchError(f'{done:.0f} of {count} events came through in {seconds} s')
+        time.sleep(0.01)
+
+
+def throughput(bench, sluice, count):
+    """Events per second from the first request until the last event went through the chain."""
+    before = completed(sluice)
+    start = time.monotonic()
+    sent = send(bench, sluice, count=count)['good']
+    wait_completed(sluice, before + sent)
+    return sent / (time.monotonic() - start)
+
+
+def latency_example(bench):
+    """The example with what makes delays visible: the functions hand the event's id on, the second
+    one's result is an event too, and a third trigger takes that to the sink."""
+    folder = bench.make_folder('chain') / 'example'
+    shutil.copytree(EXAMPLE, folder)
+    edit(folder / 'js-function.yaml', ".type('dev.nodeshift.samples.fromjs')",
+         ".type('dev.nodeshift.samples.fromjs').id(context.cloudevent.id)")
+    return folder
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    if old not in text:
+        raise BenchError(f'{path} has no {old}')
+    path.write_text(text.replace(old, new))
+
+
+def measure(bench, name):
+    with ours.serve(bench) as sluice:
+        apply(bench, sluice)
+        rate = throughput(bench, sluice, 2000)  # a first idea, and the warm-up
+        runs = sorted(throughput(bench, sluice, max(500, int(rate * bench.seconds)))
+                      for _ in range(bench.rounds))
+        rate = runs[len(runs) // 2]
+    yield Result(name, 'events/s', rate, details={'rounds_ours': runs})
+    with ours.serve(bench) as sluice, Sink(bench) as sink:
+        apply(bench, sluice, latency_example(bench))
+        sluice.apply(ours.trigger('sink', 'bench.end', {'uri': f'http://{sink.address}/'},
+                                  namespace=NAMESPACE))
+        send(bench, sluice, rate=rate / 2, duration=1)
+        time.sleep(1)
+        sink.reset()
+        sent = send(bench, sluice, rate=rate / 2, duration=max(bench.seconds, 2))['good']
+        delay = sink.wait_for(sent)['delay_us']
+    details = {'rate': round(rate / 2), 'mean_ms': delay['mean'] / 1000}
+    yield Result(name + '-p50', 'ms', delay['p50'] / 1000, details=details)
+    yield Result(name + '-p99', 'ms', delay['p99'] / 1000, details=details)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: one function per row of the table, each a generator of results."""
+
+import contextlib
+import json
+import statistics
+import time
+
+import chain
+import ours
+import peers
+from harness import BODY, Process, cpu_seconds, event_headers, interleave, pss_kib
+from results import Result
+from sink import Sink
+
+# The same file for sluice and for faas-js-runtime: read the event, work on it, reply with an event.
+HANDLER = '''\
+module.exports = (context, event) => context
+  .cloudEventResponse({ received: event.data.msg, length: event.data.msg.length })
+  .type('bench.reply')
+  .source('/bench/function')
+  .response();
+'''
+
+
+NAMESPACE = ours.resource('Namespace', 'bench')
+BROKER = ours.resource('Broker', 'default')
+
+
+class Rates:
+    """Runs the generator again and again; remembers what was not as it should be."""
+
+    def __init__(self, bench, connections, **options):
+        self.bench = bench
+        self.options = dict(connections=connections, warmup=bench.warmup, duration=bench.seconds,
+                            **options)
+        self.trouble = {}
+        self.p99_ms = {}
+
+    def per_second(self, name, address, **more):
+        report = self.bench.load(address, **{**self.options, **more})
+        bad = report['answers'] - report['good'] + sum(report['errors'].values())
+        if bad:
+            self.trouble[name] = f'{bad} of {report["answers"]} answers were bad: ' \
+                f'{report["status"]} {report["errors"]}'
+        self.p99_ms.setdefault(name, []).append(report['latency_us']['p99'] / 1000)
+        time.sleep(0.2)  # what the last run left to do in the background ends
+        return report['good_per_second']
+
+    def details(self, values):
+        details = {'rounds_ours': values[0], 'rounds_peer': values[1],
+                   'p99_ms': {k: round(statistics.median(v), 3) for k, v in self.p99_ms.items()}}
+        return {**details, 'trouble': self.trouble} if self.trouble else details
+
+
+# ---- durable ingest ----
+
+def ingest(connections, peer_name):
+    def measure(bench, name):
+        start_peer = {'nginx': peers.nginx, 'redis': peers.redis}[peer_name]
+        event = dict(header=event_headers(), body=BODY)
+        rates = Rates(bench, connections)
+        theirs = event if peer_name == 'nginx' else dict(mode='redis', body=BODY)
+        with start_peer(bench) as peer, ours.serve(bench) as sluice:
+            sluice.apply(NAMESPACE, BROKER)
+            mine, other, values = interleave(
+                bench,
+                lambda: rates.per_second('ours', sluice.address, path='/bench/default', **event),
+                lambda: rates.per_second('peer', peer, path='/bench/default', **theirs))
+        title = {'nginx': 'nginx return 202', 'redis': 'Redis XADD, appendfsync always'}[peer_name]
+        yield Result(name, 'events/s', mine, title, other, rates.details(values))
+    return measure
+
+
+# ---- functions ----
+
+def js_function(isolation):
+    def measure(bench, name):
+        node = peers.NodePeer()
+        rates = Rates(bench, 64, header=event_headers(), body=BODY)
+        with node.serve(bench, HANDLER) as (process, peer):
+            peers.first_reply(process, peer)
+            with ours.serve_function(bench, HANDLER, isolation) as (_, address):
+                mine, other, values = interleave(
+                    bench, lambda: rates.per_second('ours', address),
+                    lambda: rates.per_second('peer', peer))
+        yield Result(name, 'calls/s', mine, node.name, other, rates.details(values))
+        yield from through_broker(bench, name, isolation, node.name, other)
+    return measure
+
+
+def through_broker(bench, name, isolation, peer_name, peer):
+    rates = Rates(bench, 64, header=event_headers(), body=BODY, path='/functions/bench/js/')
+    with ours.serve(bench) as sluice:
+        sluice.apply(NAMESPACE, ours.function('js', HANDLER, isolation))
+        runs = [rates.per_second('ours', sluice.address) for _ in range(bench.rounds)]
+    yield Result(name + '-broker', 'calls/s', statistics.median(runs), peer_name, peer,
+                 rates.details((runs, [])))
+
+
+def first_reply(bench, name):
+    """From the start of the command `sluice apply` (or of node) to the end of the first answer."""
+    node = peers.NodePeer()
+    with ours.serve(bench) as sluice:
+        sluice.apply(NAMESPACE)
+        names = iter(range(1000))
+
+        def mine():
+            made = ours.function(f'first-{next(names)}', HANDLER, 'event')
+            file = sluice.process.log.parent / 'function.json'
+            file.write_text(json.dumps(made))
+            start = time.monotonic()
+            with Process([sluice.program, 'apply', '--server', f'http://{sluice.address}',
+                          '-f', file], file.parent):
+                path = f'/functions/bench/{made["metadata"]["name"]}/'
+                return (peers.first_reply(sluice.process, sluice.address, path) - start) * 1000
+
+        def other():
+            start = time.monotonic()
+            with node.serve(bench, HANDLER) as (process, address):
+                return (peers.first_reply(process, address) - start) * 1000
+
+        mine_ms, other_ms, values = interleave(bench, mine, other, rounds=max(bench.rounds, 5))
+    yield Result(name, 'ms', mine_ms, node.name, other_ms,
+                 {'rounds_ours': values[0], 'rounds_peer': values[1]})
+
+
+# ---- memory ----
+
+def memory(bench, name):
+    """After each has answered: serve, zygote and the demo's two functions; node with one."""
+    node = peers.NodePeer()
+    with node.serve(bench, HANDLER) as (process, address):
+        peers.first_reply(process, address)
+        time.sleep(1)
+        other = pss_kib(process.pid) / 1024
+    with ours.serve(bench) as sluice:
+        chain.apply(bench, sluice)
+        chain.send(bench, sluice, count=1, connections=1)
+        chain.wait_completed(sluice, 1)
+        time.sleep(1)
+        mine = pss_kib(sluice.process.pid) / 1024
+    yield Result(name, 'MiB PSS', mine, node.name + ', one function', other)
+
+
+# ---- triggers ----
+
+def triggers(bench, name):
+    """CPU time of the broker process per event taken and delivered to the one trigger that
+    matches, at the same fixed rate."""
+    rate = 3000
+    event = dict(header=event_headers(kind='bench.0'), body=BODY, path='/bench/default')
+
+    def set_up(stack_of, count):
+        sluice = stack_of.enter_context(ours.serve(bench))
+        sink = stack_of.enter_context(Sink(bench))
+        sluice.apply(NAMESPACE, BROKER)
+        made = [ours.trigger(f't{i}', f'bench.{i}', {'uri': f'http://{sink.address}/'})
+                for i in range(count)]
+        for each in made:
+            sluice.create(each)
+        sluice.wait_ready(made[0])
+        sluice.wait_ready(made[-1])
+        return lambda: cost(sluice, sink)
+
+    def cost(sluice, sink):
+        sink.reset()
+        before = cpu_seconds(sluice.process.pid)
+        sent = bench.load(sluice.address, connections=16, rate=rate, duration=bench.seconds,
+                          **event)['good']
+        sink.wait_for(sent)
+        return (cpu_seconds(sluice.process.pid) - before) / sent * 1e6
+
+    with contextlib.ExitStack() as stack:
+        few, many = set_up(stack, 10), set_up(stack, 10000)
+        few(), many()
+        mine, other, values = interleave(bench, many, few)
+    yield Result(name, 'µs CPU/event', mine, 'sluice with 10 triggers', other,
+                 {'rounds_ours': values[0], 'rounds_peer': values[1], 'rate': rate})
+
+
+ROWS = [
+    ('ingest-64-nginx', ingest(64, 'nginx')),
+    ('ingest-64-redis', ingest(64, 'redis')),
+    ('ingest-1-redis', ingest(1, 'redis')),
+    ('ingest-256-redis', ingest(256, 'redis')),
+    ('js-instance', js_function('instance')),
+    ('js-event', js_function('event')),
+    ('first-reply', first_reply),
+    ('memory', memory),
+    ('chain', chain.measure),
+    ('triggers', triggers),
+]
