@@ -23,6 +23,11 @@ struct resource {
 };
 
 struct registry *registry_new(struct store *s, struct loop *l);
+/* Answers what is still queued with 503 and takes nothing more: before the HTTP server is stopped,
+ * whose requests may be waiting for that. */
+void registry_stop(struct registry *r);
+/* After store_close() (a write may be under way until then), before loop_free(); the loop is not
+ * run any more. */
 void registry_free(struct registry *r);
 /* Reads the table; observers get ADDED for each, namespaces first, then brokers, functions,
  * triggers. */
@@ -52,8 +57,8 @@ int registry_each(const struct registry *r, const struct resource_kind *kind,
 /* The position of the last shown change, for list metadata. */
 uint64_t registry_version(const struct registry *r);
 
-/* status: HTTP status of the outcome: 200, 201, 400, 404, 409, 422, 503; resource is NULL unless it
- * exists afterwards (for a delete: the last state). err->message when >= 400. */
+/* status: HTTP status of the outcome: 200, 201, 400, 403, 404, 409, 413, 422, 503; resource is NULL
+ * unless it exists afterwards (for a delete: the last state). err->message when >= 400. */
 typedef void registry_done_fn(void *ctx, unsigned status, struct resource *resource,
                               const struct error *err);
 /* Takes a reference of its own to object (checked already by resource_check). Create fails with 409
@@ -64,10 +69,32 @@ void registry_create(struct registry *r, const struct resource_kind *kind, json_
                      registry_done_fn *done, void *ctx);
 void registry_replace(struct registry *r, const struct resource_kind *kind, json_t *object,
                       registry_done_fn *done, void *ctx);
-/* Deleting a namespace deletes what is in it. */
+/* Deleting a namespace deletes what is in it; the namespace default stays (403). */
 void registry_delete(struct registry *r, const struct resource_kind *kind,
                      const char *namespace_name, const char *name, registry_done_fn *done,
                      void *ctx);
+
+enum registry_operation {
+    REGISTRY_CREATE,
+    REGISTRY_REPLACE,
+    REGISTRY_DELETE,
+    REGISTRY_OPERATION_COUNT
+};
+struct registry_request { /* copied; a reference of its own is taken to object */
+    enum registry_operation operation;
+    const struct resource_kind *kind;
+    json_t *object;                    /* create, replace */
+    const char *namespace_name, *name; /* delete */
+    const char *uid, *version;         /* delete: fails with 409 when they are others; or NULL */
+    bool dry_run; /* all but the write: resource is then a draft that lives during done only */
+};
+/* What the three above are short for. done may be NULL; it is called from within only for want of
+ * memory or after registry_stop() (503). */
+void registry_submit(struct registry *r, const struct registry_request *request,
+                     registry_done_fn *done, void *ctx);
+/* brokers.eventing.knative.dev "default": how messages call an object. */
+void registry_describe(const struct resource_kind *kind, const char *name, struct buf *out);
+
 /* Replaces .status (stolen reference) when it differs; asynchronous. Controllers call it as often
  * as they like; observedGeneration and lastTransitionTime are kept by it. */
 void registry_set_status(struct registry *r, struct resource *resource, json_t *status);

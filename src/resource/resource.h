@@ -49,10 +49,13 @@ struct resource_kind {
     const char *group, *version, *kind, *plural, *singular; /* group "" for core */
     const char *short_name;                                 /* or NULL */
     bool namespaced;
+    bool label_name; /* names are RFC 1123 labels (63 characters), not subdomains (253) */
     const struct resource_field *fields;
     size_t field_count;
     const struct resource_column *columns;
     size_t column_count;
+    const char *const
+        *immutable; /* paths that a replace must not change; NULL-terminated, or NULL */
     /* Checks that no table can say; may be NULL. 0 or -EINVAL with err->field. */
     int (*check)(const json_t *object, struct error *err);
     const char *help;
@@ -84,6 +87,9 @@ struct resource_document {
 int resource_parse(struct slice text, struct resource_document **ret, size_t *ret_count,
                    struct error *err);
 void resource_documents_free(struct resource_document *documents, size_t count);
+/* The same for text that says that it is JSON: nothing but RFC 8259 is taken. */
+int resource_parse_json(struct slice text, struct resource_document **ret, size_t *ret_count,
+                        struct error *err);
 /* The line of the field, or of its nearest parent that has one. */
 int resource_line(const struct resource_document *d, const char *field);
 
@@ -92,6 +98,23 @@ int resource_line(const struct resource_document *d, const char *field);
  * kind wants one. 0 or -EINVAL with err->field and a message that says what to do. */
 int resource_check(const struct resource_kind *kind, json_t *object, const char *fallback_namespace,
                    struct error *err);
+
+/* Each field that the kind does not declare: its path, and the nearest declared name of its
+ * siblings or "". With remove they are taken out. Stops with what each returns when that is not 0.
+ */
+typedef int resource_unknown_fn(void *ctx, const char *path, const char *nearest);
+int resource_each_unknown(const struct resource_kind *kind, json_t *object, bool remove,
+                          resource_unknown_fn *each, void *ctx);
+/* The declared field at a table path (spec.env[].name), metadata's fields included; or NULL. */
+const struct resource_field *resource_field_find(const struct resource_kind *kind,
+                                                 struct slice table_path);
+/* Fields that every kind has: apiVersion, kind, metadata…, status. */
+extern const struct resource_field resource_common_fields[];
+extern const size_t resource_common_field_count;
+
+/* The cell of a column: "" when the object has no such value. now_ns: realtime, for ages. */
+void resource_column_text(const struct resource_column *column, const json_t *object,
+                          uint64_t now_ns, struct buf *out);
 
 /* Value at a path as "spec.delivery.retry"; NULL when absent. Borrowed. */
 json_t *resource_at(const json_t *object, const char *path);
