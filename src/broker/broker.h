@@ -36,12 +36,18 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
 /* No new deliveries; those in flight may end within their time-out. A last checkpoint is written by
  * broker_core_free. */
 void broker_core_quiesce(struct broker_core *b);
+/* True when nothing is in flight and every outcome is in the log. */
+bool broker_core_idle(struct broker_core *b);
+/* Begins a checkpoint; broker_core_checkpointing() is true until it is written. */
+void broker_core_checkpoint(struct broker_core *b);
+bool broker_core_checkpointing(const struct broker_core *b);
 /* A function's sink state changed. */
 void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name);
 size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size_t max);
 
 struct broker_core_stats {
-    uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, in_flight, waiting;
+    uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops, in_flight,
+        waiting;
 };
 void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret);
 

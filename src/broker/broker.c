@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core: which brokers there are, and the one scan of the log that offers each event to the
+ * triggers that want it. */
+#include "broker/broker_internal.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define SCAN_BUDGET           2000 /* records in one turn */
+#define HOUSEKEEPING_INTERVAL CLOCK_SECOND
+#define RETAIN_TURNS          10 /* housekeeping turns between looks at old segments */
+#define RETENTION_DEFAULT     (7 * 24 * 3600 * CLOCK_SECOND)
+#define RETENTION_ANNOTATION  "sluice.dev/retention"
+
+/* ---- numbers ---- */
+
+int broker_number_put(struct broker_core *b, uint32_t number, int kind, void *object)
+{
+    if (number >= b->number_cap) {
+        size_t cap = b->number_cap < 64 ? 64 : b->number_cap;
+        while (cap <= number)
+            cap *= 2;
+        void **objects = realloc(b->by_number, cap * sizeof(*objects));
+        if (objects == NULL)
+            return -ENOMEM;
+        b->by_number = objects;
+        uint8_t *kinds = realloc(b->number_kind, cap);
+        if (kinds == NULL)
+            return -ENOMEM;
+        b->number_kind = kinds;
+        memset(kinds + b->number_cap, NUMBER_FREE, cap - b->number_cap);
+        b->number_cap = cap;
+    }
+    b->by_number[number] = object;
+    b->number_kind[number] = (uint8_t)kind;
+    return 0;
+}
+
+static void *object_of(const struct broker_core *b, uint32_t number, int kind)
+{
+    return number < b->number_cap && b->number_kind[number] == kind ? b->by_number[number] : NULL;
+}
+
+struct broker *broker_by_number(const struct broker_core *b, uint32_t number)
+{
+    return object_of(b, number, NUMBER_BROKER);
+}
+
+struct trigger *trigger_by_number(const struct broker_core *b, uint32_t number)
+{
+    return object_of(b, number, NUMBER_TRIGGER);
+}
+
+struct broker *broker_find(const struct broker_core *b, const char *namespace_name,
+                           const char *name)
+{
+    struct resource *r = registry_find(b->registry, &resource_kind_broker, namespace_name, name);
+    return r != NULL ? r->controller : NULL;
+}
+
+static void each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
+{
+    for (uint32_t i = 0; i < b->number_cap; i++)
+        if (b->number_kind[i] == NUMBER_TRIGGER)
+            each(b->by_number[i]);
+}
+
+/* ---- brokers ---- */
+
+static void broker_set_status(struct broker_core *b, struct broker *broker)
+{
+    if (b->base_url == NULL)
+        return;
+    autobuf url = BUF_INIT;
+    buf_printf(&url, "%s/%s/%s", b->base_url, broker->resource->namespace_name,
+               broker->resource->name);
+    if (!buf_ok(&url))
+        return;
+    json_t *conditions = json_array();
+    json_array_append_new(conditions, registry_condition("Addressable", "True", "", ""));
+    json_array_append_new(conditions, registry_condition("Ready", "True", "", ""));
+    json_t *address = json_object();
+    json_object_set_new(address, "name", json_string("http"));
+    json_object_set_new(address, "url", json_string(url.ptr));
+    json_t *status = json_object();
+    json_object_set_new(status, "address", address);
+    json_object_set_new(status, "conditions", conditions);
+    registry_set_status(b->registry, broker->resource, status);
+}
+
+static void broker_read_retention(struct broker *broker)
+{
+    const json_t *annotations = resource_at(broker->resource->object, "metadata.annotations");
+    const char *text = json_string_value(json_object_get(annotations, RETENTION_ANNOTATION));
+    if (text == NULL || clock_parse_duration(slice_text(text), &broker->retention_ns) < 0)
+        broker->retention_ns = RETENTION_DEFAULT;
+}
+
+static int attach_trigger(void *ctx, struct resource *resource)
+{
+    struct broker *broker = ctx;
+    struct trigger *t = resource->controller;
+    const char *name = resource_text_at(resource->object, "spec.broker");
+    if (t != NULL && strcmp(name != NULL ? name : "default", broker->resource->name) == 0)
+        trigger_attach(t, broker);
+    return 0;
+}
+
+/* A trigger with a broker as its subscriber may have waited for this. */
+static void refresh_forwarding(struct trigger *t)
+{
+    if (t->subscriber.kind == TARGET_BROKER)
+        trigger_refresh(t);
+}
+
+static void broker_added(struct broker_core *b, struct resource *resource)
+{
+    struct broker *broker = calloc(1, sizeof(*broker));
+    if (broker == NULL || broker_number_put(b, resource->number, NUMBER_BROKER, broker) < 0 ||
+        directory_put(b->directory, resource->namespace_name, resource->name, resource->number) <
+            0) {
+        free(broker);
+        return;
+    }
+    broker->resource = resource;
+    broker->number = resource->number;
+    list_init(&broker->triggers);
+    broker_read_retention(broker);
+    resource->controller = broker;
+    registry_each(b->registry, &resource_kind_trigger, resource->namespace_name, attach_trigger,
+                  broker);
+    broker_set_status(b, broker);
+    each_trigger(b, refresh_forwarding);
+}
+
+static void broker_free(struct broker *broker)
+{
+    index_done(&broker->index);
+    free(broker);
+}
+
+static void broker_removed(struct broker_core *b, struct resource *resource)
+{
+    struct broker *broker = resource->controller;
+    directory_remove(b->directory, resource->namespace_name, resource->name);
+    broker_number_put(b, broker->number, NUMBER_FREE, NULL);
+    resource->controller = NULL;
+    list_for_each_safe (node, following, &broker->triggers) {
+        struct trigger *t = list_entry(node, struct trigger, broker_link);
+        trigger_detach(t);
+        trigger_refresh(t);
+    }
+    broker_free(broker);
+    each_trigger(b, refresh_forwarding);
+}
+
+static void broker_changed(void *ctx, enum registry_change change, struct resource *resource,
+                           const json_t *before)
+{
+    struct broker_core *b = ctx;
+    struct broker *broker = resource->controller;
+    if (change == REGISTRY_ADDED) {
+        broker_added(b, resource);
+    } else if (broker != NULL && change == REGISTRY_MODIFIED) {
+        broker_read_retention(broker);
+        list_for_each_safe (node, following, &broker->triggers)
+            trigger_refresh(list_entry(node, struct trigger, broker_link));
+    } else if (broker != NULL && change == REGISTRY_DELETED) {
+        broker_removed(b, resource);
+    }
+}
+
+/* ---- the scan ---- */
+
+struct offering {
+    const struct store_entry *entry;
+    const struct event *event;
+    struct event_hold *hold;
+};
+
+static void offer(void *ctx, void *item)
+{
+    struct offering *o = ctx;
+    struct trigger *t = must_be((struct trigger *)item, TRIGGER_MAGIC);
+    if (t->behind == 0 && filter_rest_matches(t->filter, o->event))
+        trigger_offer(t, o->entry, &o->hold);
+}
+
+static void scan_event(struct broker_core *b, const struct store_entry *entry)
+{
+    struct broker *broker = broker_by_number(b, entry->scope);
+    if (broker == NULL || list_empty(&broker->triggers))
+        return;
+    struct event event = {0};
+    if (event_decode(entry->value, &event) < 0)
+        return;
+    struct offering o = {entry, &event, NULL};
+    index_match(&broker->index, &event, offer, &o);
+    event_hold_unref(o.hold);
+}
+
+static void scan_log(struct broker_core *b)
+{
+    if (!b->running)
+        return;
+    unsigned n = 0;
+    struct store_entry entry;
+    while (n < SCAN_BUDGET && store_reader_next(b->scan, &entry) == 1) {
+        if (entry.type == STORE_RECORD_EVENT)
+            scan_event(b, &entry);
+        b->scanned = entry.position;
+        n++;
+    }
+    if (n == SCAN_BUDGET)
+        broker_scan_wake(b);
+}
+
+static void scan_on_loop(struct loop_message *m)
+{
+    struct broker_core *b = container_of(m, struct broker_core, scan_wanted);
+    atomic_store(&b->scan_posted, false);
+    scan_log(b);
+    if (!list_empty(&b->tails))
+        tail_pump_all(b);
+}
+
+void broker_scan_wake(struct broker_core *b)
+{
+    if (!atomic_exchange(&b->scan_posted, true))
+        loop_post(b->loop, &b->scan_wanted);
+}
+
+/* Log thread. */
+static void log_synced(void *ctx, uint64_t synced)
+{
+    broker_scan_wake(ctx);
+}
+
+static void end_of_turn(void *ctx)
+{
+    struct broker_core *b = ctx;
+    if (!b->running || b->quiet)
+        return;
+    bool more = false;
+    list_for_each_safe (node, following, &b->behind) {
+        struct trigger *t = list_entry(node, struct trigger, behind_link);
+        uint64_t before = t->behind;
+        trigger_catch_up(t);
+        more = more || t->behind != before;
+    }
+    if (more && !list_empty(&b->behind))
+        broker_scan_wake(b);
+}
+
+/* ---- housekeeping ---- */
+
+static uint64_t keep_since(const struct broker_core *b)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < b->number_cap; i++) {
+        const struct broker *broker = broker_by_number(b, i);
+        if (broker != NULL && broker->retention_ns > longest)
+            longest = broker->retention_ns;
+    }
+    uint64_t now = clock_realtime();
+    return now > longest ? now - longest : 1;
+}
+
+static void housekeeping_due(struct loop_timer *timer)
+{
+    struct broker_core *b = timer->ctx;
+    if (store_checkpoint_due(b->store))
+        cursor_checkpoint(b);
+    if (++b->housekeeping_turns % RETAIN_TURNS == 0)
+        store_retain(b->store, cursor_needed(b), keep_since(b));
+    loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
+}
+
+/* ---- life ---- */
+
+int broker_core_new(const struct broker_core_options *options, struct broker_core **ret,
+                    struct error *err)
+{
+    struct broker_core *b = calloc(1, sizeof(*b));
+    if (b == NULL || (b->directory = directory_new()) == NULL) {
+        free(b);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    b->loop = options->loop;
+    b->store = options->store;
+    b->registry = options->registry;
+    b->client = options->client;
+    b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
+    list_init(&b->behind);
+    list_init(&b->tails);
+    b->scan_wanted.receive = scan_on_loop;
+    b->housekeeping.due = housekeeping_due;
+    b->housekeeping.ctx = b;
+    b->scanned = cursor_load_scan(b);
+    int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
+    if (r == 0)
+        r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
+    if (r < 0) {
+        broker_core_free(b);
+        return error_set(err, r, "the broker could not watch its resources: %s", strerror(-r));
+    }
+    loop_set_end_of_turn(b->loop, end_of_turn, b);
+    store_set_synced_notify(b->store, log_synced, b);
+    *ret = b;
+    return 0;
+}
+
+static int load_cursors(struct broker_core *b)
+{
+    for (uint32_t i = 0; i < b->number_cap; i++) {
+        if (b->number_kind[i] != NUMBER_TRIGGER)
+            continue;
+        int r = cursor_load(b->by_number[i]);
+        if (r < 0)
+            return r;
+    }
+    return retry_load(b);
+}
+
+int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err)
+{
+    cursor_take_replay(b, replay);
+    int r = load_cursors(b);
+    if (r < 0)
+        return error_set(err, r, "the state of the triggers could not be read: %s", strerror(-r));
+    b->settled_position = store_synced(b->store);
+    b->scan = store_reader_new(b->store, b->scanned + 1);
+    if (b->scan == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    b->running = true;
+    each_trigger(b, trigger_refresh);
+    loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
+    broker_scan_wake(b);
+    return 0;
+}
+
+void broker_core_free(struct broker_core *b)
+{
+    if (b == NULL)
+        return;
+    loop_set_end_of_turn(b->loop, NULL, NULL);
+    loop_timer_cancel(b->loop, &b->housekeeping);
+    each_trigger(b, trigger_free);
+    for (uint32_t i = 0; i < b->number_cap; i++)
+        if (b->number_kind[i] == NUMBER_BROKER)
+            broker_free(b->by_number[i]);
+    store_reader_free(b->scan);
+    directory_free(b->directory);
+    free(b->by_number);
+    free(b->number_kind);
+    free(b->base_url);
+    buf_done(&b->header_text);
+    free(b);
+}
+
+void broker_core_set_sink(struct broker_core *b, const struct sink_ops *functions, void *ctx)
+{
+    b->functions = functions;
+    b->functions_ctx = ctx;
+}
+
+void broker_core_set_address(struct broker_core *b, const char *base_url)
+{
+    free(b->base_url);
+    b->base_url = strdup(base_url);
+    for (uint32_t i = 0; i < b->number_cap; i++) {
+        struct broker *broker = broker_by_number(b, i);
+        if (broker != NULL)
+            broker_set_status(b, broker);
+    }
+}
+
+void broker_core_quiesce(struct broker_core *b)
+{
+    b->quiet = true;
+    tail_end_all(b);
+}
+
+bool broker_core_idle(struct broker_core *b)
+{
+    return b->settling == 0 && atomic_load(&b->counters.in_flight) == 0;
+}
+
+void broker_core_checkpoint(struct broker_core *b)
+{
+    cursor_checkpoint(b);
+}
+
+bool broker_core_checkpointing(const struct broker_core *b)
+{
+    return b->checkpointing;
+}
+
+void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name)
+{
+    for (uint32_t i = 0; i < b->number_cap; i++) {
+        struct trigger *t = trigger_by_number(b, i);
+        if (t != NULL && t->subscriber.kind == TARGET_FUNCTION &&
+            strcmp(t->subscriber.namespace_name, namespace_name) == 0 &&
+            strcmp(t->subscriber.name, name) == 0)
+            trigger_refresh(t);
+    }
+}
+
+size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size_t max)
+{
+    const struct http_route rows[] = {
+        {HTTP_GET, "/-/events", tail_serve, b, HTTP_ROLE_READ, 0, false,
+         "events as lines of JSON, live; from=POSITION|earliest, follow=false, namespace=, "
+         "broker="},
+        {HTTP_GET, "/-/dead", dead_serve, b, HTTP_ROLE_READ, 0, false,
+         "dead letters with their events; namespace=, trigger="},
+        {HTTP_POST, "/", ingress_post_host, b, HTTP_ROLE_SEND, EVENT_BATCH_MAX, true,
+         "an event for the broker that Host names"},
+        {HTTP_OPTIONS, "/", ingress_options_host, b, HTTP_ROLE_PUBLIC, 0, true,
+         "CloudEvents webhook handshake"},
+        {HTTP_POST, "/{namespace}/{broker}", ingress_post, b, HTTP_ROLE_SEND, EVENT_BATCH_MAX, true,
+         "an event, or a batch of events, for the broker"},
+        {HTTP_OPTIONS, "/{namespace}/{broker}", ingress_options, b, HTTP_ROLE_PUBLIC, 0, true,
+         "CloudEvents webhook handshake"},
+    };
+    must(COUNT_OF(rows) <= max);
+    memcpy(routes, rows, sizeof(rows));
+    return COUNT_OF(rows);
+}
+
+void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret)
+{
+    const struct counters *c = &b->counters;
+    *ret = (struct broker_core_stats){
+        .taken = atomic_load(&c->taken),
+        .refused = atomic_load(&c->refused),
+        .matched = atomic_load(&c->matched),
+        .delivered = atomic_load(&c->delivered),
+        .failed = atomic_load(&c->failed),
+        .retried = atomic_load(&c->retried),
+        .dead = atomic_load(&c->dead),
+        .replies = atomic_load(&c->replies),
+        .loops = atomic_load(&c->loops),
+        .in_flight = atomic_load(&c->in_flight),
+        .waiting = atomic_load(&c->waiting),
+    };
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the checkpoint says of the scan and of each trigger, and how both are found again after a
+ * stop or a crash: the rows of the checkpoint, then the FINISH records after it, then the scan goes
+ * on where it was (see ROWS.md). */
+#include "broker/broker_internal.h"
+
+#include "base/must.h"
+
+#include <endian.h>
+#include <errno.h>
+
+struct broker_replay {
+    struct {
+        uint32_t trigger;
+        uint64_t position;
+    } * finished;
+    size_t len, cap;
+};
+
+struct broker_replay *broker_replay_new(void)
+{
+    return calloc(1, sizeof(struct broker_replay));
+}
+
+int broker_replay_record(void *ctx, const struct store_entry *entry)
+{
+    struct broker_replay *r = ctx;
+    if (entry->type != STORE_RECORD_FINISH)
+        return 0;
+    if (entry->key.len != sizeof(uint64_t))
+        return -EBADMSG;
+    if (r->len == r->cap) {
+        size_t cap = r->cap == 0 ? 1024 : r->cap * 2;
+        void *grown = realloc(r->finished, cap * sizeof(*r->finished));
+        if (grown == NULL)
+            return -ENOMEM;
+        r->finished = grown;
+        r->cap = cap;
+    }
+    uint64_t position;
+    memcpy(&position, entry->key.ptr, sizeof(position));
+    r->finished[r->len].trigger = entry->scope;
+    r->finished[r->len++].position = le64toh(position);
+    return 0;
+}
+
+static void row_key(char letter, uint32_t trigger, struct buf *out)
+{
+    buf_reset(out);
+    buf_add_byte(out, letter);
+    uint32_t big = htobe32(trigger);
+    buf_add(out, &big, sizeof(big));
+}
+
+static uint64_t le64_at(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
+}
+
+void cursor_log_start(struct trigger *t)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_key('b', t->number, &key);
+    buf_add_u64(&value, t->start);
+    struct store_group group;
+    store_group_init(&group);
+    group.internal = true;
+    store_group_add(&group, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key),
+                    buf_slice(&value));
+    store_append(t->core->store, &group, NULL, NULL);
+}
+
+uint64_t cursor_load_scan(struct broker_core *b)
+{
+    autobuf value = BUF_INIT;
+    if (store_get(b->store, STORE_TABLE_CURSORS, SLICE("s"), &value, NULL) < 0 ||
+        value.len != sizeof(uint64_t))
+        return 0;
+    return le64_at(value.ptr);
+}
+
+static int load_outstanding(struct trigger *t, uint64_t position)
+{
+    autobuf event = BUF_INIT;
+    uint32_t broker;
+    uint64_t time_ns;
+    int r = store_read_event(t->core->store, position, &broker, &time_ns, &event);
+    if (r < 0)
+        return r == -ENOENT
+                   ? 0
+                   : r; /* retention never passes unfinished work; a foreign file may lack it */
+    struct delivery *d = delivery_new(t, position, time_ns);
+    if (d == NULL || (d->event = event_hold_new(buf_slice(&event))) == NULL) {
+        free(d);
+        return -ENOMEM;
+    }
+    list_append(&t->outstanding, &d->outstanding);
+    trigger_queue(t, d);
+    return 0;
+}
+
+static int load_row(struct trigger *t, struct slice row)
+{
+    if (row.len < 12)
+        return -EBADMSG;
+    t->row_written = true;
+    t->behind = le64_at(row.ptr);
+    if (t->behind != 0)
+        list_append(&t->core->behind, &t->behind_link);
+    for (size_t at = 12; at + 8 <= row.len; at += 8) {
+        uint64_t position = le64_at(row.ptr + at);
+        if (position_set_take(&t->done_before, position))
+            continue;
+        int r = load_outstanding(t, position);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The replay's positions are in t->done_before already. */
+int cursor_load(struct trigger *t)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_key('b', t->number, &key);
+    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0 &&
+        value.len == sizeof(uint64_t))
+        t->start = le64_at(value.ptr);
+    row_key('c', t->number, &key);
+    buf_reset(&value);
+    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) < 0)
+        return 0;
+    return load_row(t, buf_slice(&value));
+}
+
+void cursor_take_replay(struct broker_core *b, struct broker_replay *replay)
+{
+    for (size_t i = 0; replay != NULL && i < replay->len; i++) {
+        struct trigger *t = trigger_by_number(b, replay->finished[i].trigger);
+        if (t != NULL)
+            must(position_set_add(&t->done_before, replay->finished[i].position) == 0);
+    }
+    if (replay != NULL)
+        free(replay->finished);
+    free(replay);
+}
+
+/* ---- checkpoint ---- */
+
+static bool row_needed(const struct trigger *t)
+{
+    return t->behind != 0 || !list_empty(&t->outstanding);
+}
+
+static void add_row(struct trigger *t, struct store_group *g)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_key('c', t->number, &key);
+    if (!row_needed(t)) {
+        if (t->row_written)
+            store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
+                            (struct slice){"", 0});
+        t->row_written = false;
+        return;
+    }
+    buf_add_u64(&value, t->behind);
+    buf_add_u32(&value, 0);
+    uint32_t count = 0;
+    list_for_each (node, &t->outstanding) {
+        buf_add_u64(&value, list_entry(node, struct delivery, outstanding)->position);
+        count++;
+    }
+    uint32_t little = htole32(count);
+    if (buf_ok(&value))
+        memcpy(value.ptr + 8, &little, sizeof(little));
+    else
+        g->status = -ENOMEM;
+    store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key), buf_slice(&value));
+    t->row_written = true;
+}
+
+struct checkpoint_end {
+    struct loop_message message;
+    struct broker_core *core;
+};
+
+static void checkpoint_ended(struct loop_message *m)
+{
+    struct checkpoint_end *end = container_of(m, struct checkpoint_end, message);
+    end->core->checkpointing = false;
+    free(end);
+}
+
+/* A store thread. */
+static void checkpoint_done(void *ctx, int error, uint64_t position)
+{
+    struct checkpoint_end *end = ctx;
+    end->message.receive = checkpoint_ended;
+    loop_post(end->core->loop, &end->message);
+}
+
+void cursor_checkpoint(struct broker_core *b)
+{
+    struct checkpoint_end *end = calloc(1, sizeof(*end));
+    if (b->checkpointing || end == NULL) {
+        free(end);
+        return;
+    }
+    end->core = b;
+    /* Every FINISH up to here has been seen: all of them when no append is on its way. */
+    uint64_t synced = store_synced(b->store);
+    if (b->settling == 0 && synced > b->settled_position)
+        b->settled_position = synced;
+    struct store_group rows;
+    store_group_init(&rows);
+    autobuf value = BUF_INIT;
+    buf_add_u64(&value, b->scanned);
+    store_group_add(&rows, STORE_RECORD_PUT, STORE_TABLE_CURSORS, SLICE("s"), buf_slice(&value));
+    for (uint32_t i = 0; i < b->number_cap; i++)
+        if (b->number_kind[i] == NUMBER_TRIGGER)
+            add_row(b->by_number[i], &rows);
+    if (rows.status < 0) {
+        store_group_done(&rows);
+        free(end);
+        return;
+    }
+    b->checkpointing = true;
+    store_checkpoint(b->store, b->settled_position, &rows, checkpoint_done, end);
+}
+
+uint64_t cursor_needed(const struct broker_core *b)
+{
+    uint64_t needed = b->scanned + 1;
+    for (uint32_t i = 0; i < b->number_cap; i++) {
+        if (b->number_kind[i] != NUMBER_TRIGGER)
+            continue;
+        const struct trigger *t = b->by_number[i];
+        if (t->behind != 0 && t->behind < needed)
+            needed = t->behind;
+        list_for_each (node, &t->outstanding) {
+            const struct delivery *d = list_entry(node, struct delivery, outstanding);
+            needed = d->position < needed ? d->position : needed;
+        }
+    }
+    return needed;
+}

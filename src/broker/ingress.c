@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events coming in, on the HTTP threads: found good, encoded, appended as one group; 202 is sent by
+ * the log thread once the group is synced. Knative Eventing data plane, CloudEvents HTTP
+ * binding 1.0.2 and HTTP webhook §4 (OPTIONS). */
+#include "broker/broker_internal.h"
+
+#include "base/encoding.h"
+
+#include <errno.h>
+
+static void refuse(struct broker_core *b, struct http_request *request, unsigned status,
+                   const struct error *err)
+{
+    atomic_fetch_add_explicit(&b->counters.refused, 1, memory_order_relaxed);
+    http_respond_error(request, status, err);
+}
+
+/* Log thread. */
+static void appended(void *ctx, int error, uint64_t position)
+{
+    struct http_request *request = ctx;
+    if (error == 0) {
+        http_respond_empty(request, 202);
+        return;
+    }
+    if (error == -ENOSPC)
+        http_respond_errorf(request, 503,
+                            "the log has no room: the disk or the configured size is full");
+    else if (error == -EMSGSIZE)
+        http_respond_errorf(request, 413, "the events are too large for one group");
+    else
+        http_respond_errorf(request, 503, "the event could not be made durable: %s",
+                            strerror(-error));
+}
+
+/* knativebrokerttl: an event that has gone round too often is refused. */
+static int check_ttl(const struct event *e, struct error *err)
+{
+    struct slice ttl = event_get(e, "knativebrokerttl");
+    if (ttl.ptr == NULL)
+        return 0;
+    uint64_t left;
+    if (encoding_parse_u64(ttl, &left) < 0 || left > BROKER_TTL_DEFAULT)
+        return error_field(err, -EINVAL, "knativebrokerttl", "must be a number from 1 to %d",
+                           BROKER_TTL_DEFAULT);
+    if (left == 0)
+        return error_field(
+            err, -EINVAL, "knativebrokerttl",
+            "the event has passed through brokers too often; look for a loop of triggers");
+    return 0;
+}
+
+struct taking {
+    struct store_group group;
+    uint32_t broker;
+    uint64_t events;
+    struct error *err;
+};
+
+static int take_event(struct taking *t, const struct event *e)
+{
+    int r = check_ttl(e, t->err);
+    if (r < 0)
+        return r;
+    store_group_begin(&t->group, STORE_RECORD_EVENT, t->broker, (struct slice){"", 0});
+    event_encode(e, &t->group.bytes);
+    store_group_end(&t->group);
+    t->events++;
+    return t->group.status;
+}
+
+static int take_batched(void *ctx, const struct event *e)
+{
+    return take_event(ctx, e);
+}
+
+struct header_feed {
+    struct event_http_reader *reader;
+    bool has_ce;
+};
+
+static void feed_header(void *ctx, struct slice name, struct slice value)
+{
+    struct header_feed *f = ctx;
+    event_http_header(f->reader, name, value);
+}
+
+static void look_for_ce(void *ctx, struct slice name, struct slice value)
+{
+    (void)value;
+    struct header_feed *f = ctx;
+    if (name.len > 3 && strncasecmp(name.ptr, "ce-", 3) == 0)
+        f->has_ce = true;
+}
+
+static int read_binary(struct http_request *request, struct taking *t, struct event_arena *arena)
+{
+    struct event event = {0};
+    struct event_http_reader reader;
+    event_http_begin(&reader, &event, arena, t->err);
+    struct header_feed feed = {&reader, false};
+    http_request_each_header(request, feed_header, &feed);
+    int r = event_http_finish(&reader, http_request_body(request));
+    return r < 0 ? r : take_event(t, &event);
+}
+
+static int read_body(struct http_request *request, struct taking *t, struct event_arena *arena)
+{
+    struct header_feed feed = {NULL, false};
+    http_request_each_header(request, look_for_ce, &feed);
+    struct slice body = http_request_body(request);
+    switch (event_mode_of(http_request_header(request, "Content-Type"), feed.has_ce)) {
+    case EVENT_MODE_BINARY:
+        return read_binary(request, t, arena);
+    case EVENT_MODE_STRUCTURED: {
+        struct event event = {0};
+        int r = event_json_read(body, &event, arena, t->err);
+        return r < 0 ? r : take_event(t, &event);
+    }
+    case EVENT_MODE_BATCH:
+        return event_json_read_batch(body, take_batched, t, t->err);
+    case EVENT_MODE_NONE:
+    default:
+        return error_set(
+            t->err, -EINVAL,
+            "no CloudEvent: send ce-id, ce-source, ce-type and ce-specversion headers, or "
+            "Content-Type: application/cloudevents+json");
+    }
+}
+
+static unsigned status_of(int error)
+{
+    switch (error) {
+    case -E2BIG:
+    case -EMSGSIZE:
+        return 413;
+    case -ENOMEM:
+        return 503;
+    default:
+        return 400;
+    }
+}
+
+static void take(struct broker_core *b, struct http_request *request, uint32_t number)
+{
+    struct error err = ERROR_INIT;
+    struct taking taking = {.broker = number, .err = &err};
+    struct event_arena arena = {0};
+    store_group_init(&taking.group);
+    int r = read_body(request, &taking, &arena);
+    event_arena_done(&arena);
+    if (r < 0) {
+        store_group_done(&taking.group);
+        if (err.code == 0)
+            error_set(&err, r, "the event could not be read: %s", strerror(-r));
+        refuse(b, request, status_of(r), &err);
+        return;
+    }
+    atomic_fetch_add_explicit(&b->counters.taken, taking.events, memory_order_relaxed);
+    if (taking.events == 0) /* an empty batch is good and changes nothing */
+        http_respond_empty(request, 202);
+    else
+        store_append(b->store, &taking.group, appended, request);
+}
+
+void ingress_post(struct http_request *request, void *ctx)
+{
+    struct broker_core *b = ctx;
+    struct slice space = http_request_param(request, "namespace");
+    struct slice name = http_request_param(request, "broker");
+    uint32_t number = directory_find(b->directory, space, name);
+    if (number != 0) {
+        take(b, request, number);
+        return;
+    }
+    struct error err;
+    error_set(&err, -ENOENT,
+              "there is no broker " SLICE_FMT " in namespace " SLICE_FMT
+              "; `sluice get brokers -A` lists them",
+              SLICE_ARG(name), SLICE_ARG(space));
+    refuse(b, request, 404, &err);
+}
+
+/* NAME-broker.NAMESPACE.svc[.cluster.local][:port], the older form. False when the host is none. */
+static bool split_host(struct slice host, struct slice *ret_namespace, struct slice *ret_name)
+{
+    static const char middle[] = "-broker.";
+    const char *colon = memchr(host.ptr, ':', host.len);
+    if (colon != NULL)
+        host.len = (size_t)(colon - host.ptr);
+    if (slice_ends(host, ".svc.cluster.local"))
+        host.len -= strlen(".svc.cluster.local");
+    else if (slice_ends(host, ".svc"))
+        host.len -= strlen(".svc");
+    else
+        return false;
+    const char *at = memmem(host.ptr, host.len, middle, sizeof(middle) - 1);
+    if (at == NULL)
+        return false;
+    *ret_name = slice_of(host.ptr, (size_t)(at - host.ptr));
+    const char *space = at + sizeof(middle) - 1;
+    *ret_namespace = slice_of(space, (size_t)(host.ptr + host.len - space));
+    return true;
+}
+
+static uint32_t find_by_host(struct broker_core *b, struct http_request *request, struct error *err)
+{
+    struct slice host = http_request_header(request, "Host");
+    struct slice space, name;
+    if (host.ptr == NULL || !split_host(host, &space, &name)) {
+        error_set(err, -ENOENT,
+                  "no broker here: post to /NAMESPACE/BROKER, or to / with Host: "
+                  "BROKER-broker.NAMESPACE.svc.cluster.local");
+        return 0;
+    }
+    uint32_t number = directory_find(b->directory, space, name);
+    if (number == 0)
+        error_set(err, -ENOENT, "there is no broker " SLICE_FMT " in namespace " SLICE_FMT,
+                  SLICE_ARG(name), SLICE_ARG(space));
+    return number;
+}
+
+void ingress_post_host(struct http_request *request, void *ctx)
+{
+    struct broker_core *b = ctx;
+    struct error err = ERROR_INIT;
+    uint32_t number = find_by_host(b, request, &err);
+    if (number != 0)
+        take(b, request, number);
+    else
+        refuse(b, request, 404, &err);
+}
+
+static void answer_handshake(struct http_request *request)
+{
+    static const struct http_header headers[] = {
+        {SLICE("Allow"), SLICE("POST, OPTIONS")},
+        {SLICE("WebHook-Allowed-Origin"), SLICE("*")},
+        {SLICE("WebHook-Allowed-Rate"), SLICE("*")},
+    };
+    http_respond(request, &(struct http_response){.status = 200,
+                                                  .headers = headers,
+                                                  .header_count = COUNT_OF(headers)});
+}
+
+void ingress_options(struct http_request *request, void *ctx)
+{
+    struct broker_core *b = ctx;
+    if (directory_find(b->directory, http_request_param(request, "namespace"),
+                       http_request_param(request, "broker")) == 0)
+        http_respond_errorf(request, 404, "there is no such broker");
+    else
+        answer_handshake(request);
+}
+
+void ingress_options_host(struct http_request *request, void *ctx)
+{
+    struct error err = ERROR_INIT;
+    if (find_by_host(ctx, request, &err) == 0)
+        http_respond_error(request, 404, &err);
+    else
+        answer_handshake(request);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a delivery attempt becomes one group in the log: the reply and the finish of its
+ * cause, or the row that takes the delivery over. Only when the group is synced does the delivery
+ * move on. */
+#include "broker/broker_internal.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+
+#include <endian.h>
+#include <errno.h>
+
+#define APPEND_AGAIN_NS CLOCK_SECOND /* when the store refused: the disk may have room again */
+
+/* Keys of one delivery's rows, and a buffer for their values. */
+struct rows {
+    struct buf old_retry, new_retry, object, value;
+};
+
+static void rows_done(struct rows *r)
+{
+    buf_done(&r->old_retry);
+    buf_done(&r->new_retry);
+    buf_done(&r->object);
+    buf_done(&r->value);
+}
+
+static void add_finish(struct store_group *g, const struct delivery *d)
+{
+    uint64_t position = htole64(d->position);
+    store_group_add(g, STORE_RECORD_FINISH, d->trigger_number,
+                    slice_of(&position, sizeof(position)), (struct slice){"", 0});
+}
+
+/* Takes the delivery out of where it stands now. */
+static void add_leave(struct store_group *g, const struct delivery *d, const struct rows *rows)
+{
+    if (d->in_tables)
+        store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_RETRIES, buf_slice(&rows->old_retry),
+                        (struct slice){"", 0});
+    else
+        add_finish(g, d);
+}
+
+/* The payload is kept from the first row on that needs it. */
+static void add_payload(struct store_group *g, const struct delivery *d, const struct rows *rows)
+{
+    if (!d->in_tables)
+        store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_PAYLOADS, buf_slice(&rows->object),
+                        slice_of(d->event->bytes, d->event->len));
+}
+
+static void add_retry(struct store_group *g, const struct delivery *d, struct rows *rows,
+                      enum delivery_stage stage, unsigned attempts)
+{
+    row_retry_value(&(struct retry_row){.attempts = attempts,
+                                        .code = d->code,
+                                        .stage = stage,
+                                        .delay_ns = d->next_delay_ns,
+                                        .time_ns = d->time_ns,
+                                        .error = slice_text(d->error)},
+                    &rows->value);
+    store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_RETRIES, buf_slice(&rows->new_retry),
+                    buf_slice(&rows->value));
+}
+
+static void add_done(struct store_group *g, const struct delivery *d, const struct rows *rows)
+{
+    if (d->reply.len > 0)
+        store_group_add(g, STORE_RECORD_EVENT, d->reply_broker, (struct slice){"", 0},
+                        buf_slice(&d->reply));
+    add_leave(g, d, rows);
+    if (d->in_tables && d->stage == STAGE_SUBSCRIBER) /* a dead letter keeps its payload */
+        store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_PAYLOADS, buf_slice(&rows->object),
+                        (struct slice){"", 0});
+}
+
+static bool has_dead_letter_sink(const struct delivery *d)
+{
+    return d->trigger != NULL && d->trigger->policy.dead_letter.kind != TARGET_NONE;
+}
+
+static void add_dead(struct store_group *g, const struct delivery *d, struct rows *rows)
+{
+    if (d->stage == STAGE_DEAD_LETTER) { /* the row in DEAD is there, and stays */
+        add_leave(g, d, rows);
+        return;
+    }
+    row_dead_value(&(struct dead_row){.attempts = d->attempts,
+                                      .code = d->code,
+                                      .time_ns = clock_realtime(),
+                                      .event_time_ns = d->time_ns,
+                                      .error = slice_text(d->error),
+                                      .body = buf_slice(&d->error_body)},
+                   &rows->value);
+    store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_DEAD, buf_slice(&rows->object),
+                    buf_slice(&rows->value));
+    add_payload(g, d, rows);
+    if (has_dead_letter_sink(d))
+        add_retry(g, d, rows, STAGE_DEAD_LETTER, 0);
+    add_leave(g, d, rows);
+}
+
+static void add_outcome(struct store_group *g, const struct delivery *d, struct rows *rows)
+{
+    switch (d->outcome) {
+    case OUTCOME_DONE:
+        add_done(g, d, rows);
+        break;
+    case OUTCOME_RETRY:
+        add_payload(g, d, rows);
+        add_leave(g, d, rows);
+        add_retry(g, d, rows, d->stage, d->attempts);
+        break;
+    case OUTCOME_DEAD:
+        add_dead(g, d, rows);
+        break;
+    case OUTCOME_NONE:
+    case OUTCOME_COUNT:
+        unreachable_code();
+    }
+}
+
+/* ---- after the sync ---- */
+
+static void move_to_retrying(struct delivery *d)
+{
+    d->in_tables = true;
+    d->due_ns = d->next_due_ns;
+    d->delay_ns = d->next_delay_ns;
+    d->outcome = OUTCOME_NONE;
+    event_hold_unref(STEAL(d->event));
+    list_remove(&d->outstanding);
+    list_append(&d->trigger->retrying, &d->outstanding);
+    retry_schedule(d);
+}
+
+static void settle(struct delivery *d)
+{
+    struct trigger *t = d->trigger;
+    if (d->outcome == OUTCOME_RETRY) {
+        move_to_retrying(d);
+    } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {
+        d->stage = STAGE_DEAD_LETTER;
+        d->attempts = 0;
+        move_to_retrying(d);
+    } else {
+        delivery_free(d);
+    }
+    trigger_pump(t);
+}
+
+static void append_again(struct loop_timer *timer)
+{
+    outcome_append(must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC));
+}
+
+/* Loop thread. */
+static void settled(struct loop_message *m)
+{
+    struct delivery *d = container_of(m, struct delivery, settled);
+    struct broker_core *b = must_be(d, DELIVERY_MAGIC)->core;
+    d->settling = false;
+    b->settling--;
+    if (d->settle_error == 0 && d->settle_position > b->settled_position)
+        b->settled_position = d->settle_position;
+    if (d->trigger == NULL) { /* deleted meanwhile: nobody wants the rows */
+        if (d->outcome != OUTCOME_DONE)
+            retry_forget(b, d->trigger_number);
+        delivery_free(d);
+    } else if (d->settle_error != 0) {
+        d->due.due = append_again;
+        d->due.ctx = d;
+        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + APPEND_AGAIN_NS);
+    } else {
+        settle(d);
+    }
+}
+
+/* Log thread, or the loop's when the store refuses at once. */
+static void appended(void *ctx, int error, uint64_t position)
+{
+    struct delivery *d = ctx;
+    d->settle_error = error;
+    d->settle_position = position + d->records - 1;
+    loop_post(d->core->loop, &d->settled);
+}
+
+void outcome_append(struct delivery *d)
+{
+    struct broker_core *b = d->core;
+    struct rows rows = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    d->next_due_ns = clock_realtime() + d->next_delay_ns;
+    d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
+    if (d->in_tables)
+        row_retry_key(d->due_ns, d->trigger_number, d->position, &rows.old_retry);
+    if (d->in_tables || d->outcome != OUTCOME_DONE) {
+        row_retry_key(d->next_due_ns, d->trigger_number, d->position, &rows.new_retry);
+        row_object_key(d->trigger_number, d->position, &rows.object);
+    }
+    struct store_group group;
+    store_group_init(&group);
+    add_outcome(&group, d, &rows);
+    rows_done(&rows);
+    group.internal =
+        d->reply.len == 0; /* ends have room reserved on a full disk, new events have not */
+    d->records = group.records;
+    d->settled.receive = settled;
+    d->settling = true;
+    b->settling++;
+    store_append(b->store, &group, appended, d);
+}

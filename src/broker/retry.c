@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliveries that wait for their next attempt: a row in RETRIES each, a timer each; the event is
+ * read when it is due. */
+#include "broker/broker_internal.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define NO_ROOM_DELAY (100 * CLOCK_MILLISECOND)
+#define FORGET_ROWS   512 /* rows deleted in one group */
+
+static void due(struct loop_timer *timer)
+{
+    struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
+    struct broker_core *b = d->core;
+    struct trigger *t = d->trigger;
+    if (b->quiet || trigger_full(t)) {
+        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + NO_ROOM_DELAY);
+        return;
+    }
+    autobuf key = BUF_INIT;
+    autobuf payload = BUF_INIT;
+    row_object_key(d->trigger_number, d->position, &key);
+    int r = store_get(b->store, STORE_TABLE_PAYLOADS, buf_slice(&key), &payload, NULL);
+    if (r == 0)
+        d->event = event_hold_new(buf_slice(&payload));
+    if (d->event == NULL) {
+        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + CLOCK_SECOND);
+        return;
+    }
+    trigger_queue(t, d);
+    trigger_pump(t);
+}
+
+/* The clock may have been set back meanwhile: never wait longer than the delay itself. */
+void retry_schedule(struct delivery *d)
+{
+    uint64_t now = clock_realtime();
+    uint64_t wait = d->due_ns > now ? d->due_ns - now : 0;
+    if (wait > d->delay_ns)
+        wait = d->delay_ns;
+    d->due.due = due;
+    d->due.ctx = d;
+    loop_timer_set(d->core->loop, &d->due, loop_now(d->core->loop) + wait);
+}
+
+static int load_row(struct broker_core *b, const struct retry_row *row)
+{
+    struct trigger *t = trigger_by_number(b, row->trigger);
+    if (t == NULL)
+        return 0; /* deleted just before the end; retry_forget() is repeated by the caller's next
+                     start */
+    struct delivery *d = delivery_new(t, row->position, row->time_ns);
+    if (d == NULL)
+        return -ENOMEM;
+    d->in_tables = true;
+    d->stage = (enum delivery_stage)row->stage;
+    d->attempts = row->attempts;
+    d->code = row->code;
+    d->due_ns = row->due_ns;
+    d->delay_ns = row->delay_ns;
+    snprintf(d->error, sizeof(d->error), SLICE_FMT, SLICE_ARG(row->error));
+    list_append(&t->retrying, &d->outstanding);
+    retry_schedule(d);
+    return 0;
+}
+
+int retry_load(struct broker_core *b)
+{
+    struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_RETRIES, (struct slice){"", 0},
+                                             (struct slice){NULL, 0});
+    if (scan == NULL)
+        return -ENOMEM;
+    struct slice key, value;
+    int r = 0;
+    while (r == 0 && store_scan_next(scan, &key, &value, NULL) == 1) {
+        struct retry_row row;
+        r = row_retry_read(key, value, &row);
+        if (r == 0)
+            r = load_row(b, &row);
+    }
+    store_scan_free(scan);
+    return r;
+}
+
+/* Deletes the rows of one table whose keys begin with the trigger's number. */
+static void forget_objects(struct broker_core *b, enum store_table table, uint32_t trigger,
+                           struct store_group *g)
+{
+    autobuf from = BUF_INIT;
+    autobuf to = BUF_INIT;
+    row_object_key(trigger, 0, &from);
+    row_object_key(trigger + 1, 0, &to);
+    struct store_scan *scan = store_scan_new(b->store, table, buf_slice(&from), buf_slice(&to));
+    struct slice key, value;
+    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
+        store_group_add(g, STORE_RECORD_DELETE, table, key, (struct slice){"", 0});
+        if (g->records >= FORGET_ROWS) {
+            store_append(b->store, g, NULL, NULL);
+            store_group_init(g);
+            g->internal = true;
+        }
+    }
+    store_scan_free(scan);
+}
+
+static void forget_retries(struct broker_core *b, uint32_t trigger, struct store_group *g)
+{
+    struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_RETRIES, (struct slice){"", 0},
+                                             (struct slice){NULL, 0});
+    struct slice key, value;
+    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
+        struct retry_row row;
+        if (row_retry_read(key, value, &row) == 0 && row.trigger == trigger)
+            store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_RETRIES, key,
+                            (struct slice){"", 0});
+    }
+    store_scan_free(scan);
+}
+
+void retry_forget(struct broker_core *b, uint32_t trigger)
+{
+    struct store_group group;
+    store_group_init(&group);
+    group.internal = true;
+    forget_objects(b, STORE_TABLE_PAYLOADS, trigger, &group);
+    forget_objects(b, STORE_TABLE_DEAD, trigger, &group);
+    forget_retries(b, trigger, &group);
+    if (group.records > 0)
+        store_append(b->store, &group, NULL, NULL);
+    else
+        store_group_done(&group);
+}

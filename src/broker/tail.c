@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /-/events: the log's events as lines of JSON, live or from a position on. Each watcher reads
+ * the log by itself. */
+#include "broker/broker_internal.h"
+
+#include "base/clock.h"
+#include "base/encoding.h"
+#include "base/must.h"
+
+#include <errno.h>
+
+#define TAIL_RECORDS_A_TURN 500
+#define TAIL_PENDING_MAX    (1u << 20)
+#define TAIL_MAGIC          0x7461696cu
+
+struct tail {
+    unsigned magic;
+    struct broker_core *core;
+    struct http_request *request; /* until the stream begins */
+    struct http_stream *stream;
+    struct list link;
+    struct store_reader *reader;
+    char *namespace_name, *broker; /* NULL: all */
+    uint64_t from;
+    bool follow, ended;
+    struct loop_message opened, closed;
+};
+
+static void tail_free(struct tail *t)
+{
+    list_remove(&t->link);
+    store_reader_free(t->reader);
+    free(t->namespace_name);
+    free(t->broker);
+    t->magic = 0;
+    free(t);
+}
+
+static void closed_on_loop(struct loop_message *m)
+{
+    tail_free(container_of(m, struct tail, closed));
+}
+
+/* HTTP thread. */
+static void stream_closed(void *ctx)
+{
+    struct tail *t = ctx;
+    t->closed.receive = closed_on_loop;
+    loop_post(t->core->loop, &t->closed);
+}
+
+static bool wanted(const struct tail *t, const struct broker *b)
+{
+    return (t->namespace_name == NULL ||
+            strcmp(b->resource->namespace_name, t->namespace_name) == 0) &&
+           (t->broker == NULL || strcmp(b->resource->name, t->broker) == 0);
+}
+
+static void write_line(struct tail *t, const struct broker *b, const struct store_entry *entry,
+                       const struct event *event)
+{
+    autobuf line = BUF_INIT;
+    char time[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(entry->time_ns, 6, time);
+    buf_printf(&line, "{\"position\":%llu,\"time\":\"%s\",\"namespace\":",
+               (unsigned long long)entry->position, time);
+    buf_add_json_string(&line, slice_text(b->resource->namespace_name));
+    buf_add_text(&line, ",\"broker\":");
+    buf_add_json_string(&line, slice_text(b->resource->name));
+    buf_add_text(&line, ",\"event\":");
+    event_json_write(event, &line);
+    buf_add_text(&line, "}\n");
+    if (!buf_ok(&line) || http_stream_write(t->stream, buf_slice(&line)) < 0) {
+        t->ended = true;
+        http_stream_end(t->stream);
+    }
+}
+
+/* Returns false when there is nothing more for now. */
+static bool tail_step(struct tail *t)
+{
+    struct store_entry entry;
+    if (store_reader_next(t->reader, &entry) != 1) {
+        if (!t->follow) {
+            t->ended = true;
+            http_stream_end(t->stream);
+        }
+        return false;
+    }
+    if (entry.type != STORE_RECORD_EVENT)
+        return true;
+    const struct broker *b = broker_by_number(t->core, entry.scope);
+    struct event event = {0};
+    if (b != NULL && wanted(t, b) && event_decode(entry.value, &event) == 0)
+        write_line(t, b, &entry, &event);
+    return true;
+}
+
+static void tail_pump(struct tail *t)
+{
+    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++)
+        if (http_stream_pending(t->stream) > TAIL_PENDING_MAX || !tail_step(t))
+            return;
+    broker_scan_wake(t->core); /* there is more: come again next turn */
+}
+
+void tail_pump_all(struct broker_core *b)
+{
+    list_for_each_safe (node, following, &b->tails) {
+        struct tail *t = list_entry(node, struct tail, link);
+        if (!t->ended)
+            tail_pump(t);
+    }
+}
+
+void tail_end_all(struct broker_core *b)
+{
+    list_for_each_safe (node, following, &b->tails) {
+        struct tail *t = list_entry(node, struct tail, link);
+        if (!t->ended)
+            http_stream_end(t->stream);
+        t->ended = true;
+    }
+}
+
+static void opened_on_loop(struct loop_message *m)
+{
+    struct tail *t = container_of(m, struct tail, opened);
+    struct http_request *request = STEAL(t->request);
+    uint64_t from = t->from != 0 ? t->from : store_synced(t->core->store) + 1;
+    t->reader = store_reader_new(t->core->store, from);
+    if (t->reader != NULL)
+        t->stream = http_stream_begin(request, 200, "application/x-ndjson", stream_closed, t);
+    if (t->reader == NULL) {
+        http_respond_errorf(request, 503, "out of memory");
+        tail_free(t);
+        return;
+    }
+    if (t->stream == NULL) {
+        tail_free(t);
+        return;
+    }
+    list_append(&t->core->tails, &t->link);
+    tail_pump(t);
+}
+
+static char *copy_query(struct http_request *request, const char *name)
+{
+    struct slice value = http_request_query_value(request, name);
+    return value.ptr != NULL && value.len > 0 ? slice_dup(value) : NULL;
+}
+
+void tail_serve(struct http_request *request, void *ctx)
+{
+    struct slice from = http_request_query_value(request, "from");
+    struct slice follow = http_request_query_value(request, "follow");
+    uint64_t position = 0;
+    if (from.ptr != NULL && slice_is(from, "earliest"))
+        position = 1;
+    else if (from.ptr != NULL && !slice_is(from, "latest") &&
+             encoding_parse_u64(from, &position) < 0) {
+        http_respond_errorf(request, 400, "from: a position, earliest or latest, not " SLICE_FMT,
+                            SLICE_ARG(from));
+        return;
+    }
+    struct tail *t = calloc(1, sizeof(*t));
+    if (t == NULL) {
+        http_respond_errorf(request, 503, "out of memory");
+        return;
+    }
+    t->magic = TAIL_MAGIC;
+    t->core = ctx;
+    t->request = request;
+    t->from = position;
+    t->follow = !(follow.ptr != NULL && slice_is(follow, "false"));
+    t->namespace_name = copy_query(request, "namespace");
+    t->broker = copy_query(request, "broker");
+    list_init(&t->link);
+    t->opened.receive = opened_on_loop;
+    loop_post(t->core->loop, &t->opened);
+}

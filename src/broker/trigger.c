@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One trigger: its filter, subscriber and policy, the deliveries that wait, and how it falls behind
+ * and catches up. */
+#include "broker/broker_internal.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define CATCH_UP_BUDGET 2000 /* records read in one turn for one trigger */
+
+/* Knative's default for brokers: 10 retries, exponential, 0.2 s. */
+static const struct policy policy_default = {
+    .retry = 10,
+    .delay_ns = 200 * CLOCK_MILLISECOND,
+    .timeout_ns = DELIVERY_TIMEOUT_DEFAULT,
+    .retry_after_max_ns = RETRY_DELAY_MAX,
+};
+
+static void policy_done(struct policy *p)
+{
+    target_done(&p->dead_letter);
+    *p = policy_default;
+}
+
+/* The trigger's delivery spec stands alone when it is there (it replaces the broker's, it does not
+ * merge). A delivery spec without `retry` means no retries, as in Knative. */
+static int policy_read(struct policy *p, const struct trigger *t, struct error *err)
+{
+    *p = policy_default;
+    const json_t *delivery = resource_at(t->resource->object, "spec.delivery");
+    const struct resource *owner = t->resource;
+    if (delivery == NULL && t->broker != NULL) {
+        owner = t->broker->resource;
+        delivery = resource_at(owner->object, "spec.delivery");
+    }
+    if (delivery == NULL)
+        return 0;
+    bool shapes_retries = json_object_get(delivery, "retry") != NULL ||
+                          json_object_get(delivery, "backoffPolicy") != NULL ||
+                          json_object_get(delivery, "backoffDelay") != NULL;
+    p->retry = (unsigned)resource_integer_at(delivery, "retry", shapes_retries ? 0 : 10);
+    const char *backoff = resource_text_at(delivery, "backoffPolicy");
+    p->linear = backoff != NULL && strcmp(backoff, "linear") == 0;
+    p->delay_ns = resource_duration_at(delivery, "backoffDelay", policy_default.delay_ns);
+    p->timeout_ns = resource_duration_at(delivery, "timeout", policy_default.timeout_ns);
+    p->retry_after_max_ns =
+        resource_duration_at(delivery, "retryAfterMax", policy_default.retry_after_max_ns);
+    int r = target_resolve(json_object_get(delivery, "deadLetterSink"), owner->namespace_name,
+                           &p->dead_letter, err);
+    return r < 0 ? error_prefix(err, "spec.delivery.deadLetterSink") : 0;
+}
+
+/* ---- status ---- */
+
+struct verdict {
+    const char *reason;
+    struct error err;
+};
+
+static bool sink_ready(const struct trigger *t, struct verdict *v)
+{
+    const struct broker_core *b = t->core;
+    if (t->subscriber.kind == TARGET_BROKER) {
+        if (broker_find(b, t->subscriber.namespace_name, t->subscriber.name) != NULL)
+            return true;
+        v->reason = "BrokerDoesNotExist";
+        error_set(&v->err, -ENOENT, "there is no broker %s in namespace %s", t->subscriber.name,
+                  t->subscriber.namespace_name);
+        return false;
+    }
+    if (t->subscriber.kind != TARGET_FUNCTION)
+        return true;
+    enum sink_state state =
+        b->functions != NULL ? b->functions->state(b->functions_ctx, t->subscriber.namespace_name,
+                                                   t->subscriber.name, &v->err)
+                             : SINK_ABSENT;
+    if (state == SINK_READY)
+        return true;
+    v->reason = state == SINK_WAITING ? "FunctionNotReady" : "FunctionNotFound";
+    if (v->err.message[0] == '\0')
+        error_set(&v->err, -ENOENT, "there is no function %s in namespace %s", t->subscriber.name,
+                  t->subscriber.namespace_name);
+    return false;
+}
+
+static void add_condition(json_t *conditions, const char *type, bool good, const struct verdict *v)
+{
+    json_array_append_new(conditions,
+                          registry_condition(type, good ? "True" : "False", good ? "" : v->reason,
+                                             good ? "" : v->err.message));
+}
+
+static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct verdict *v)
+{
+    bool broker_good = t->broker != NULL;
+    struct verdict no_broker = {.reason = "BrokerDoesNotExist"};
+    error_set(&no_broker.err, -ENOENT, "there is no broker %s in this namespace",
+              resource_text_at(t->resource->object, "spec.broker"));
+    json_t *conditions = json_array();
+    add_condition(conditions, "BrokerReady", broker_good, &no_broker);
+    add_condition(conditions, "FilterReady", filter_good, v);
+    add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
+    add_condition(conditions, "Ready", broker_good && filter_good && sink_good,
+                  broker_good ? v : &no_broker);
+    json_t *status = json_object();
+    json_object_set_new(status, "conditions", conditions);
+    if (t->subscriber.uri != NULL)
+        json_object_set_new(status, "subscriberUri", json_string(t->subscriber.uri));
+    if (t->policy.dead_letter.uri != NULL)
+        json_object_set_new(status, "deadLetterSinkUri", json_string(t->policy.dead_letter.uri));
+    registry_set_status(t->core->registry, t->resource, status);
+}
+
+/* ---- index ---- */
+
+static void unindex(struct trigger *t)
+{
+    if (t->broker != NULL && t->filter != NULL)
+        index_remove(&t->broker->index, t->filter, t);
+}
+
+void trigger_detach(struct trigger *t)
+{
+    unindex(t);
+    if (t->broker != NULL)
+        list_remove(&t->broker_link);
+    t->broker = NULL;
+}
+
+/* A filter that cannot be used must not lose events: the trigger holds its place until it can. */
+static void hold_place(struct trigger *t)
+{
+    if (t->filter == NULL && t->broker != NULL && t->behind == 0) {
+        t->behind = t->core->scanned + 1;
+        list_append(&t->core->behind, &t->behind_link);
+    }
+}
+
+/* Reads filter, subscriber and policy anew, and says in the status what came of it. */
+void trigger_refresh(struct trigger *t)
+{
+    struct verdict v = {.reason = "InvalidFilter", .err = ERROR_INIT};
+    const json_t *spec = json_object_get(t->resource->object, "spec");
+    unindex(t);
+    filter_free(t->filter);
+    t->filter = NULL;
+    target_done(&t->subscriber);
+    policy_done(&t->policy);
+    bool filter_good = filter_compile(spec, &t->filter, &v.err) == 0;
+    if (filter_good && t->broker != NULL && index_add(&t->broker->index, t->filter, t) < 0) {
+        filter_free(t->filter);
+        t->filter = NULL;
+        filter_good = false;
+        error_set(&v.err, -ENOMEM, "out of memory");
+    }
+    bool sink_good = false;
+    if (filter_good) {
+        v.reason = "SubscriberNotResolved";
+        sink_good = target_resolve(json_object_get(spec, "subscriber"), t->resource->namespace_name,
+                                   &t->subscriber, &v.err) == 0 &&
+                    policy_read(&t->policy, t, &v.err) == 0 && sink_ready(t, &v);
+    }
+    t->ready = filter_good && sink_good && t->broker != NULL;
+    if (!t->core->running) /* the whole picture comes with broker_core_start() */
+        return;
+    hold_place(t);
+    set_status(t, filter_good, sink_good, &v);
+    trigger_pump(t);
+}
+
+void trigger_attach(struct trigger *t, struct broker *broker)
+{
+    trigger_detach(t);
+    t->broker = broker;
+    list_append(&broker->triggers, &t->broker_link);
+    trigger_refresh(t);
+}
+
+/* ---- life ---- */
+
+static struct trigger *trigger_new(struct broker_core *b, struct resource *resource)
+{
+    struct trigger *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return NULL;
+    t->magic = TRIGGER_MAGIC;
+    t->core = b;
+    t->resource = resource;
+    t->number = resource->number;
+    t->policy = policy_default;
+    list_init(&t->broker_link);
+    list_init(&t->behind_link);
+    list_init(&t->waiting);
+    list_init(&t->outstanding);
+    list_init(&t->retrying);
+    return t;
+}
+
+static void drop_deliveries(struct trigger *t, struct list *deliveries)
+{
+    struct counters *c = &t->core->counters;
+    while (!list_empty(deliveries)) {
+        struct delivery *d = list_entry(list_shift(deliveries), struct delivery, outstanding);
+        if (!list_empty(&d->link))
+            atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
+        list_remove(&d->link);
+        d->trigger = NULL;
+        if (d->call != NULL) {
+            http_call_cancel(STEAL(d->call));
+            atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
+        }
+        if (!d->settling)
+            delivery_free(d); /* else its append comes back, and frees it */
+    }
+}
+
+void trigger_free(struct trigger *t)
+{
+    trigger_detach(t);
+    list_remove(&t->behind_link);
+    store_reader_free(t->catch_up);
+    drop_deliveries(t, &t->outstanding);
+    drop_deliveries(t, &t->retrying);
+    filter_free(t->filter);
+    target_done(&t->subscriber);
+    policy_done(&t->policy);
+    free(t->done_before.positions);
+    t->magic = 0;
+    free(t);
+}
+
+static void added(struct broker_core *b, struct resource *resource)
+{
+    struct trigger *t = trigger_new(b, resource);
+    if (t == NULL || broker_number_put(b, t->number, NUMBER_TRIGGER, t) < 0) {
+        free(t);
+        return;
+    }
+    resource->controller = t;
+    t->start = resource->version;
+    if (b->running)
+        cursor_log_start(t);
+    const char *name = resource_text_at(resource->object, "spec.broker");
+    struct broker *broker =
+        broker_find(b, resource->namespace_name, name != NULL ? name : "default");
+    if (broker != NULL)
+        trigger_attach(t, broker);
+    else
+        trigger_refresh(t);
+}
+
+void trigger_changed(void *ctx, enum registry_change change, struct resource *resource,
+                     const json_t *before)
+{
+    (void)before;
+    struct broker_core *b = ctx;
+    struct trigger *t = resource->controller;
+    if (change == REGISTRY_ADDED)
+        added(b, resource);
+    else if (t == NULL || change == REGISTRY_STATUS)
+        return;
+    else if (change == REGISTRY_MODIFIED)
+        trigger_refresh(t);
+    else {
+        broker_number_put(b, t->number, NUMBER_FREE, NULL);
+        resource->controller = NULL;
+        retry_forget(b, t->number);
+        trigger_free(t);
+    }
+}
+
+/* ---- the stream of events ---- */
+
+int position_set_add(struct position_set *s, uint64_t position)
+{
+    if (s->len == s->cap) {
+        size_t cap = s->cap == 0 ? 16 : s->cap * 2;
+        uint64_t *grown = realloc(s->positions, cap * sizeof(*grown));
+        if (grown == NULL)
+            return -ENOMEM;
+        s->positions = grown;
+        s->cap = cap;
+    }
+    size_t at = s->len++;
+    while (at > s->first && s->positions[at - 1] > position) {
+        s->positions[at] = s->positions[at - 1];
+        at--;
+    }
+    s->positions[at] = position;
+    return 0;
+}
+
+bool position_set_take(struct position_set *s, uint64_t position)
+{
+    size_t low = s->first, high = s->len;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->positions[middle] < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == s->len || s->positions[low] != position)
+        return false;
+    if (low == s->first) { /* the usual case: they are taken in order */
+        if (++s->first == s->len) {
+            free(s->positions);
+            *s = (struct position_set){0};
+        }
+        return true;
+    }
+    memmove(&s->positions[low], &s->positions[low + 1], (s->len - low - 1) * sizeof(uint64_t));
+    s->len--;
+    return true;
+}
+
+bool trigger_full(const struct trigger *t)
+{
+    return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
+}
+
+void trigger_queue(struct trigger *t, struct delivery *d)
+{
+    list_append(&t->waiting, &d->link);
+    t->waiting_count++;
+    t->waiting_bytes += d->event->len;
+    atomic_fetch_add_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+}
+
+static void fall_behind(struct trigger *t, uint64_t position)
+{
+    t->behind = position;
+    list_append(&t->core->behind, &t->behind_link);
+}
+
+/* Queues the event. False when there is no room or no memory: the trigger stays at this position.
+ */
+static bool take(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
+{
+    if (entry->position <= t->start || position_set_take(&t->done_before, entry->position))
+        return true;
+    if (trigger_full(t))
+        return false;
+    if (*hold == NULL)
+        *hold = event_hold_new(entry->value);
+    struct delivery *d = *hold != NULL ? delivery_new(t, entry->position, entry->time_ns) : NULL;
+    if (d == NULL)
+        return false;
+    d->event = event_hold_ref(*hold);
+    list_append(&t->outstanding, &d->outstanding);
+    atomic_fetch_add_explicit(&t->core->counters.matched, 1, memory_order_relaxed);
+    trigger_queue(t, d);
+    return true;
+}
+
+void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
+{
+    if (t->behind != 0)
+        return;
+    if (take(t, entry, hold))
+        trigger_pump(t);
+    else
+        fall_behind(t, entry->position);
+}
+
+void trigger_pump(struct trigger *t)
+{
+    while (t->ready && !t->core->quiet && t->in_flight < TRIGGER_WINDOW &&
+           !list_empty(&t->waiting)) {
+        struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
+        t->waiting_count--;
+        t->waiting_bytes -= d->event->len;
+        atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+        t->in_flight++;
+        atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
+        delivery_start(d);
+    }
+}
+
+/* One record of the log for a trigger that is behind. False: no room, come again. */
+static bool catch_up_record(struct trigger *t, const struct store_entry *entry)
+{
+    if (entry->type != STORE_RECORD_EVENT || entry->scope != t->broker->number)
+        return true;
+    struct event event = {0};
+    if (event_decode(entry->value, &event) < 0 || !filter_matches(t->filter, &event))
+        return true;
+    struct event_hold *hold = NULL;
+    bool taken = take(t, entry, &hold);
+    event_hold_unref(hold);
+    return taken;
+}
+
+static void caught_up(struct trigger *t)
+{
+    t->behind = 0;
+    list_remove(&t->behind_link);
+    store_reader_free(STEAL(t->catch_up));
+}
+
+void trigger_catch_up(struct trigger *t)
+{
+    if (t->filter == NULL || t->broker == NULL || t->waiting_count > TRIGGER_WAITING_MAX / 2)
+        return;
+    if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
+        return;
+    for (unsigned n = 0; n < CATCH_UP_BUDGET && t->behind != 0; n++) {
+        struct store_entry entry;
+        if (t->behind > t->core->scanned || store_reader_next(t->catch_up, &entry) != 1 ||
+            entry.position > t->core->scanned) {
+            caught_up(t);
+            break;
+        }
+        if (!catch_up_record(t, &entry)) { /* read it again when there is room */
+            t->behind = entry.position;
+            store_reader_free(STEAL(t->catch_up));
+            break;
+        }
+        t->behind = entry.position + 1;
+    }
+    trigger_pump(t);
+}
