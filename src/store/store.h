@@ -65,6 +65,9 @@ struct store_io {
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
     int (*sync_folder)(void *ctx, const char *path);
+    /* Calls each with every name in the folder, in no order, until it returns non-zero. */
+    int (*list)(void *ctx, const char *path, int (*each)(void *each_ctx, const char *name),
+                void *each_ctx);
 };
 /* The real one. */
 extern const struct store_io store_io_posix;

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue of groups (many producers, one consumer: a stack that is taken whole and turned round)
+ * and the log thread. While the thread syncs, the queue fills; the next turn takes all of it. */
+#include "store/log.h"
+
+#include "base/must.h"
+#include "store/overlay.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    syscall(SYS_futex, (uint32_t *)(uintptr_t)word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+    syscall(SYS_futex, (uint32_t *)(uintptr_t)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void wake(struct log *l)
+{
+    if (atomic_load(&l->sleeping) != 0 && atomic_exchange(&l->sleeping, 0) != 0)
+        futex_wake(&l->sleeping);
+}
+
+void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, void *ctx)
+{
+    struct log_group *node = (struct log_group *)(void *)g->bytes.ptr;
+    node->done = done;
+    node->ctx = ctx;
+    node->rows = NULL;
+    node->length = (uint32_t)(g->bytes.len - LOG_GROUP_ROOM);
+    node->records = g->records;
+    node->internal = g->internal;
+    node->error = 0;
+    g->bytes = (struct buf)BUF_INIT;
+    store_group_init(g);
+    struct log_group *head = atomic_load_explicit(&l->head, memory_order_relaxed);
+    do
+        node->next = head;
+    while (!atomic_compare_exchange_weak(&l->head, &head, node));
+    wake(l);
+}
+
+/* All that is queued, oldest first; waits for some. NULL: stopping, and nothing is left. */
+static struct log_group *take(struct log *l)
+{
+    struct log_group *newest;
+    while ((newest = atomic_exchange(&l->head, NULL)) == NULL) {
+        if (atomic_load(&l->stopping))
+            return NULL;
+        atomic_store(&l->sleeping, 1);
+        if (atomic_load(&l->head) == NULL && !atomic_load(&l->stopping))
+            futex_wait(&l->sleeping, 1);
+        atomic_store(&l->sleeping, 0);
+    }
+    struct log_group *oldest = NULL;
+    while (newest != NULL) {
+        struct log_group *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+static void answer(struct log_group *first, const struct log_group *end)
+{
+    while (first != end) {
+        struct log_group *g = first;
+        first = g->next;
+        must(g->rows == NULL);
+        if (g->done != NULL)
+            g->done(g->ctx, g->error, g->error == 0 ? g->position : 0);
+        free(g);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct log *l = arg;
+    struct log_group *first;
+    pthread_setname_np(pthread_self(), "store-log");
+    while ((first = take(l)) != NULL) {
+        while (first != NULL) {
+            struct log_group *rest = l->commit(l->commit_ctx, first);
+            answer(first, rest);
+            first = rest;
+        }
+    }
+    return NULL;
+}
+
+int log_start(struct log *l, log_commit_fn *commit, void *ctx)
+{
+    l->commit = commit;
+    l->commit_ctx = ctx;
+    int r = pthread_create(&l->thread, NULL, run, l);
+    if (r == 0)
+        l->running = true;
+    return -r;
+}
+
+void log_stop(struct log *l)
+{
+    if (!l->running)
+        return;
+    atomic_store(&l->stopping, true);
+    atomic_store(&l->sleeping, 0);
+    futex_wake(&l->sleeping);
+    pthread_join(l->thread, NULL);
+    l->running = false;
+}
+
+void log_publish(struct log *l, uint64_t synced)
+{
+    atomic_store_explicit(&l->synced, synced, memory_order_release);
+    if (l->notify != NULL)
+        l->notify(l->notify_ctx, synced);
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start-up: which segments there are, replay from the checkpoint on, where the log ends, and a
+ * clean end to append to. Runs before any thread does.
+ *
+ * A batch that cannot be read is a torn tail, unless something says that it was synced: the tables,
+ * a segment that follows, or a later batch. Then it is corruption, and the broker must not start.
+ */
+#include "store/disk.h"
+
+#include "base/must.h"
+#include "store/window.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct found {
+    uint64_t number;
+    bool valid;
+    struct segment_header header;
+};
+
+struct recovery {
+    struct disk *d;
+    store_replay_fn *replay;
+    void *replay_ctx;
+    struct error *err;
+    struct found *list;
+    size_t len, cap;
+    struct table_state state;
+    struct window window;
+    /* The walk: */
+    uint64_t next; /* position expected next */
+    uint64_t offset, time_ns, epoch;
+    uint32_t chain;
+    uint64_t last_offset; /* of the last batch, or 0: where rewriting begins */
+};
+
+static int corrupt(struct recovery *r, uint64_t number, uint64_t offset, const char *what)
+{
+    return error_set(r->err, -EBADMSG,
+                     "%s/%016" PRIx64 ".log: offset %" PRIu64
+                     ": %s; the log is damaged, restore it "
+                     "from a backup",
+                     r->d->folder, number, offset, what);
+}
+
+static int failed(struct recovery *r, int error, uint64_t number, const char *what)
+{
+    return error_set(r->err, error, "%s/%016" PRIx64 ".log: cannot %s: %s", r->d->folder, number,
+                     what, strerror(-error));
+}
+
+/* ---- finding the segments ---- */
+
+static int note_name(void *ctx, const char *name)
+{
+    struct recovery *r = ctx;
+    uint64_t number;
+    if (!segment_parse_name(name, &number))
+        return 0;
+    if (r->len == r->cap) {
+        size_t cap = r->cap > 0 ? r->cap * 2 : 16;
+        struct found *list = realloc(r->list, cap * sizeof(*list));
+        if (list == NULL)
+            return -ENOMEM;
+        r->list = list;
+        r->cap = cap;
+    }
+    r->list[r->len++] = (struct found){.number = number};
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = ((const struct found *)a)->number, y = ((const struct found *)b)->number;
+    return (x > y) - (x < y);
+}
+
+static int open_file(struct recovery *r, uint64_t number)
+{
+    char *path = segments_path(&r->d->segments, number);
+    if (path == NULL)
+        return -ENOMEM;
+    int fd = r->d->io->open(r->d->io->ctx, path, O_RDWR | O_CLOEXEC, 0);
+    free(path);
+    return fd;
+}
+
+static int remove_file(struct recovery *r, uint64_t number)
+{
+    char *path = segments_path(&r->d->segments, number);
+    if (path == NULL)
+        return -ENOMEM;
+    int n = r->d->io->unlink(r->d->io->ctx, path);
+    free(path);
+    return n < 0 ? failed(r, n, number, "remove it") : 0;
+}
+
+static int read_header(struct recovery *r, struct found *f)
+{
+    const char *bytes;
+    int fd = open_file(r, f->number);
+    if (fd < 0)
+        return failed(r, fd, f->number, "open it");
+    window_reset(&r->window);
+    int n = window_read(&r->window, fd, 0, sizeof(f->header), sizeof(f->header), &bytes);
+    int64_t size = r->d->io->size(r->d->io->ctx, fd);
+    r->d->io->close(r->d->io->ctx, fd);
+    if (n < 0 && n != -ENODATA)
+        return failed(r, n, f->number, "read it");
+    int known = n == 0 ? segment_header_read(bytes, &f->header) : 0;
+    if (known < 0)
+        return error_set(r->err, known,
+                         "%s/%016" PRIx64 ".log was written by a newer version; use that version",
+                         r->d->folder, f->number);
+    f->valid = known == 1 && f->header.number == f->number;
+    if (!f->valid)
+        f->header.bytes = size > 0 ? (uint64_t)size : 0;
+    return 0;
+}
+
+static int find_segments(struct recovery *r)
+{
+    int n = r->d->io->list(r->d->io->ctx, r->d->folder, note_name, r);
+    if (n < 0)
+        return error_set(r->err, n, "cannot list %s: %s", r->d->folder, strerror(-n));
+    if (r->len > 0)
+        qsort(r->list, r->len, sizeof(*r->list), by_number);
+    for (size_t i = 0; i < r->len; i++) {
+        n = read_header(r, &r->list[i]);
+        if (n < 0)
+            return n;
+    }
+    return 0;
+}
+
+/* What follows the last segment is spares: as many as stand in a row and have the right size are
+ * used again, others removed. */
+static int keep_spares(struct recovery *r, size_t from)
+{
+    struct spares *p = &r->d->spares;
+    p->next = from > 0 ? r->list[from - 1].number + 1 : 1;
+    for (size_t i = from; i < r->len; i++) {
+        const struct found *f = &r->list[i];
+        if (f->number == p->next + p->count && f->header.bytes == r->d->segment_bytes &&
+            p->count < SPARES_WANTED) {
+            p->count++;
+            continue;
+        }
+        int n = remove_file(r, f->number);
+        if (n < 0)
+            return n;
+    }
+    return 0;
+}
+
+static int check_neighbours(struct recovery *r, const struct found *a, const struct found *b)
+{
+    if (b->header.first < a->header.first || b->header.epoch < a->header.epoch)
+        return corrupt(r, b->number, 0, "the header does not follow from the segment before");
+    return 0;
+}
+
+/* Sets *ret_from and *ret_to to the segments that belong to the log. Files that a retention before
+ * a crash left behind a gap go. */
+static int choose_segments(struct recovery *r, size_t *ret_from, size_t *ret_to)
+{
+    size_t to = r->len;
+    while (to > 0 && !r->list[to - 1].valid)
+        to--;
+    size_t from = to > 0 ? to - 1 : 0;
+    while (from > 0 && r->list[from - 1].valid &&
+           r->list[from - 1].number + 1 == r->list[from].number) {
+        int n = check_neighbours(r, &r->list[from - 1], &r->list[from]);
+        if (n < 0)
+            return n;
+        from--;
+    }
+    if (to == 0 && (r->state.checkpoint > 0 || r->state.synced > 0))
+        return error_set(r->err, -EBADMSG,
+                         "%s holds no log, but the tables are of position %" PRIu64
+                         "; restore the log from a backup",
+                         r->d->folder, r->state.checkpoint);
+    if (to > 0 && r->list[from].header.first > r->state.checkpoint + 1) {
+        uint64_t missing = r->list[from].number - 1;
+        return corrupt(r, missing, 0, "this segment is missing or has no header");
+    }
+    for (size_t i = 0; i < from; i++) {
+        int n = remove_file(r, r->list[i].number);
+        if (n < 0)
+            return n;
+    }
+    *ret_from = from;
+    *ret_to = to;
+    return 0;
+}
+
+static int add_segments(struct recovery *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        const struct segment_header *h = &r->list[i].header;
+        struct segment *g = segment_new(h, h->crc, -1);
+        if (g == NULL || segments_append(&r->d->segments, g) < 0) {
+            free(g);
+            return error_set(r->err, -ENOMEM, "out of memory");
+        }
+    }
+    r->d->spares.live = to - from;
+    return 0;
+}
+
+/* ---- walking the log ---- */
+
+static int replay_record(struct recovery *r, struct store_entry *e)
+{
+    int n = rows_replay(&r->d->rows, e);
+    if (n == 0 && r->replay != NULL)
+        n = r->replay(r->replay_ctx, e);
+    if (n < 0 && (r->err == NULL || r->err->code == 0))
+        return error_set(r->err, n, "cannot replay position %" PRIu64 ": %s", e->position,
+                         strerror(-n));
+    return n;
+}
+
+static int replay_batch(struct recovery *r, const struct segment *g, const struct batch_header *h,
+                        const char *payload)
+{
+    struct store_entry e = {.time_ns = h->time_ns};
+    size_t at = 0;
+    uint32_t count = 0;
+    int n;
+    while ((n = record_next(payload, h->length, &at, &e)) == 1) {
+        e.position = h->first + count++;
+        if (e.position <= r->state.checkpoint)
+            continue;
+        int failed_replay = replay_record(r, &e);
+        if (failed_replay < 0)
+            return failed_replay;
+    }
+    if (n < 0 || count != h->records)
+        return corrupt(r, g->number, r->offset, "the records of a batch are malformed");
+    return 0;
+}
+
+/* Is the batch the one that comes next? */
+static bool follows(const struct recovery *r, const struct batch_header *h)
+{
+    return h->first == r->next && h->chain == r->chain && h->epoch >= r->epoch &&
+           h->time_ns >= r->time_ns;
+}
+
+/* Walks the batches of one segment as far as they are whole and follow from each other. */
+static int walk_batches(struct recovery *r, struct segment *g, uint64_t until)
+{
+    struct batch_header h;
+    const char *payload;
+    int n;
+    while ((until == 0 || r->next < until) &&
+           (n = window_batch(&r->window, g, r->offset, g->bytes, &h, &payload)) != 0) {
+        if (n < 0)
+            return failed(r, n, g->number, "read it");
+        if (!follows(r, &h))
+            break;
+        n = replay_batch(r, g, &h, payload);
+        if (n < 0)
+            return n;
+        segments_note(&r->d->segments, g, &h, r->offset);
+        r->last_offset = r->offset == SEGMENT_HEADER_BYTES ? 0 : r->offset;
+        r->offset = batch_end(r->offset, &h);
+        r->next = h.first + h.records;
+        r->chain = h.crc;
+        r->epoch = h.epoch;
+        r->time_ns = h.time_ns;
+    }
+    return 0;
+}
+
+/* until: first position of the next segment, 0 when this is the last. */
+static int walk_segment(struct recovery *r, struct segment *g, const struct segment_header *h,
+                        uint64_t until, bool first)
+{
+    if (!first && (h->first != r->next || h->chain != r->chain))
+        return corrupt(r, g->number, 0, "the header does not follow from the segment before");
+    r->next = h->first;
+    r->chain = h->crc;
+    r->epoch = h->epoch;
+    r->time_ns = first ? 0 : r->time_ns;
+    r->offset = SEGMENT_HEADER_BYTES;
+    r->last_offset = 0;
+    int n = walk_batches(r, g, until);
+    if (n < 0)
+        return n;
+    if (until != 0 && r->next != until)
+        return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
+    atomic_store(&g->end, r->offset);
+    return 0;
+}
+
+/* Walks from the segment that holds the first position to replay. */
+static int walk_log(struct recovery *r, size_t from, size_t to)
+{
+    size_t start = from;
+    while (start + 1 < to && r->list[start + 1].header.first <= r->state.checkpoint + 1)
+        start++;
+    for (size_t i = start; i < to; i++) {
+        struct segment *g;
+        const struct segment_header *h = &r->list[i].header;
+        int n = segments_acquire(&r->d->segments, h->first, &g);
+        if (n < 0)
+            return failed(r, n, h->number, "open it");
+        must(g->number == h->number);
+        window_reset(&r->window);
+        n = walk_segment(r, g, h, i + 1 < to ? r->list[i + 1].header.first : 0, i == start);
+        if (n < 0 || i + 1 < to)
+            segments_release(&r->d->segments, g);
+        else
+            r->d->writer.active = g;
+        if (n < 0)
+            return n;
+    }
+    return 0;
+}
+
+/* ---- the end of the log ---- */
+
+/* A header after the end that knows of synced positions which could not be read: then the end is no
+ * torn tail. Also finds where the last byte that is not zero is. */
+static int scan_tail(struct recovery *r, uint64_t *ret_last)
+{
+    struct segment *g = r->d->writer.active;
+    uint64_t last = r->offset;
+    for (uint64_t at = r->offset; at + 8 <= g->bytes; at += 8) {
+        const char *bytes;
+        uint64_t word;
+        int n = window_read(&r->window, g->fd, at, 8, g->bytes, &bytes);
+        if (n == -ENODATA)
+            break;
+        if (n < 0)
+            return failed(r, n, g->number, "read it");
+        memcpy(&word, bytes, sizeof(word));
+        if (word == 0)
+            continue;
+        last = at + 8;
+        struct batch_header h;
+        if ((uint32_t)word == BATCH_MAGIC && window_header(&r->window, g, at, g->bytes, &h) == 1 &&
+            h.synced >= r->next)
+            return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
+    }
+    *ret_last = last;
+    return 0;
+}
+
+static int write_at(struct recovery *r, const char *bytes, size_t len, uint64_t offset)
+{
+    struct segment *g = r->d->writer.active;
+    while (len > 0) {
+        int64_t n = r->d->io->pwrite(r->d->io->ctx, g->fd, bytes, len, offset);
+        if (n <= 0)
+            return failed(r, n < 0 ? (int)n : -EIO, g->number, "write it");
+        bytes += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* Writes the bytes of the last batch once more: they may be in the page cache only, marked clean
+ * after a sync that failed, and then a sync alone would not write them. */
+static int rewrite_last(struct recovery *r)
+{
+    struct segment *g = r->d->writer.active;
+    for (uint64_t at = r->last_offset; at < r->offset;) {
+        const char *bytes;
+        size_t len = r->offset - at < 65536 ? (size_t)(r->offset - at) : 65536;
+        int n = window_read(&r->window, g->fd, at, len, r->offset, &bytes);
+        if (n < 0)
+            return failed(r, n, g->number, "read it");
+        n = write_at(r, bytes, len, at);
+        if (n < 0)
+            return n;
+        at += len;
+    }
+    return 0;
+}
+
+/* Zeros over what a lost past left, so that nothing of it can ever come back. */
+static int zero_tail(struct recovery *r, uint64_t last)
+{
+    static const char zeros[4096];
+    for (uint64_t at = r->offset; at < last;) {
+        size_t len = last - at < sizeof(zeros) ? (size_t)(last - at) : sizeof(zeros);
+        int n = write_at(r, zeros, len, at);
+        if (n < 0)
+            return n;
+        at += len;
+    }
+    return 0;
+}
+
+static int clean_end(struct recovery *r)
+{
+    struct segment *g = r->d->writer.active;
+    uint64_t known = r->state.synced > r->state.checkpoint ? r->state.synced : r->state.checkpoint;
+    uint64_t last = r->offset;
+    if (known >= r->next)
+        return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
+    int n = scan_tail(r, &last);
+    if (n == 0)
+        n = rewrite_last(r);
+    if (n == 0)
+        n = zero_tail(r, last);
+    if (n < 0)
+        return n;
+    n = r->d->io->sync_data(r->d->io->ctx, g->fd);
+    return n < 0 ? failed(r, n, g->number, "sync it") : 0;
+}
+
+static void hand_to_writer(struct recovery *r)
+{
+    struct writer *w = &r->d->writer;
+    w->offset = r->offset;
+    w->next = r->next;
+    w->time_ns = r->time_ns;
+    w->chain = r->chain;
+    atomic_store(&r->d->base.log.synced, r->next - 1);
+}
+
+/* The epoch is durable before anything is appended in it. */
+static int begin_epoch(struct recovery *r)
+{
+    struct disk *d = r->d;
+    struct table_state state = r->state;
+    d->epoch = (r->epoch > state.epoch ? r->epoch : state.epoch) + 1;
+    state.epoch = d->epoch;
+    state.synced = r->next - 1;
+    int n = table_write(d->table, NULL, NULL, &state);
+    if (n < 0)
+        return error_set(r->err, n, "cannot write the tables in %s: %s", d->dir, strerror(-n));
+    return 0;
+}
+
+static int begin_log(struct recovery *r)
+{
+    struct disk *d = r->d;
+    d->writer.next = 1;
+    if (d->spares.count == 0) {
+        int n = spares_make_first(d);
+        if (n < 0)
+            return failed(r, n, d->spares.next, "make it");
+    }
+    int n = writer_begin(d);
+    return n < 0 ? failed(r, n, d->spares.next, "begin the log with it") : 0;
+}
+
+static int recover_log(struct recovery *r)
+{
+    size_t from = 0, to = 0;
+    int n = find_segments(r);
+    if (n == 0)
+        n = choose_segments(r, &from, &to);
+    if (n == 0)
+        n = add_segments(r, from, to);
+    if (n == 0)
+        n = keep_spares(r, to);
+    if (n == 0)
+        n = walk_log(r, from, to);
+    if (n == 0 && to > 0)
+        n = clean_end(r);
+    if (n == 0 && to > 0)
+        hand_to_writer(r);
+    if (n == 0)
+        n = begin_epoch(r);
+    if (n == 0 && to == 0)
+        n = begin_log(r);
+    return n;
+}
+
+int recover(struct disk *d, store_replay_fn *replay, void *replay_ctx, struct error *err)
+{
+    struct recovery r = {.d = d, .replay = replay, .replay_ctx = replay_ctx, .err = err, .next = 1};
+    window_init(&r.window, d->io);
+    int n = table_state(d->table, &r.state);
+    if (n < 0)
+        n = error_set(err, n, "cannot read the tables in %s: %s", d->dir, strerror(-n));
+    else
+        n = recover_log(&r);
+    atomic_store(&d->checkpoint.position, r.state.checkpoint);
+    window_done(&r.window);
+    free(r.list);
+    return n;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the twins have in common. */
+#ifndef SLUICE_STORE_STORE_INTERNAL_H
+#define SLUICE_STORE_STORE_INTERNAL_H
+
+#include "store/log.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+struct store_ops {
+    void (*close)(struct store *s);
+    struct store_reader *(*reader_new)(struct store *s, uint64_t position);
+    void (*reader_free)(struct store_reader *r);
+    int (*reader_next)(struct store_reader *r, struct store_entry *ret_entry);
+    uint64_t (*reader_position)(const struct store_reader *r);
+    uint64_t (*first)(const struct store *s);
+    uint64_t (*find_time)(struct store *s, uint64_t time_ns);
+    struct rows *(*rows)(struct store *s);
+    void (*checkpoint)(struct store *s, uint64_t upto, struct store_group *rows,
+                       store_append_done_fn *done, void *ctx);
+    bool (*checkpoint_due)(const struct store *s);
+    void (*retain)(struct store *s, uint64_t needed, uint64_t keep_since_ns);
+    void (*stats)(const struct store *s, struct store_stats *ret);
+};
+
+struct store {
+    const struct store_ops *ops;
+    struct log log;
+    size_t group_max; /* bytes of records that one group may have */
+};
+
+/* Every reader begins with this. */
+struct store_reader {
+    struct store *store;
+};
+
+#endif
