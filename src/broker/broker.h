@@ -30,6 +30,7 @@ void broker_core_set_address(struct broker_core *b, const char *base_url);
  * replay state that broker_core_new() takes over afterwards. */
 struct broker_replay;
 struct broker_replay *broker_replay_new(void);
+void broker_replay_free(struct broker_replay *r);
 store_replay_fn broker_replay_record;
 /* Starts scanning: after registry_load(). Takes the replay state. */
 int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err);

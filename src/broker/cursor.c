@@ -22,6 +22,13 @@ struct broker_replay *broker_replay_new(void)
     return calloc(1, sizeof(struct broker_replay));
 }
 
+void broker_replay_free(struct broker_replay *r)
+{
+    if (r != NULL)
+        free(r->finished);
+    free(r);
+}
+
 int broker_replay_record(void *ctx, const struct store_entry *entry)
 {
     struct broker_replay *r = ctx;
@@ -144,9 +151,7 @@ void cursor_take_replay(struct broker_core *b, struct broker_replay *replay)
         if (t != NULL)
             must(position_set_add(&t->done_before, replay->finished[i].position) == 0);
     }
-    if (replay != NULL)
-        free(replay->finished);
-    free(replay);
+    broker_replay_free(replay);
 }
 
 /* ---- checkpoint ---- */

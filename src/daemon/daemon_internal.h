@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SLUICE_DAEMON_DAEMON_INTERNAL_H
+#define SLUICE_DAEMON_DAEMON_INTERNAL_H
+
+#include "api/api.h"
+#include "broker/broker.h"
+#include "daemon/serve.h"
+#include "function/function.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "resource/registry.h"
+#include "store/store.h"
+
+#include <stdatomic.h>
+
+/* The running server: what serve.c puts together and takes apart. */
+struct server {
+    const struct serve_options *options;
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct http_client *client;
+    struct broker_core *broker;
+    struct function_host *functions;
+    struct api *api;
+    struct http_server *http;
+    struct http_route *routes;
+    size_t route_count;
+    struct loop_watch signals;
+    atomic_bool stopping;
+    uint64_t started_ns; /* realtime */
+};
+
+/* ---- route.c: the one route table ---- */
+#define SERVER_ROUTES_MAX 96
+int server_routes(struct server *s, struct error *err);
+
+/* ---- health.c and metrics.c: their handlers; ctx is the server ---- */
+http_handler_fn health_liveness, health_readiness, metrics_serve;
+
+/* ---- call.c: /functions/…; ctx is the server ---- */
+http_handler_fn function_call_serve;
+
+#endif
