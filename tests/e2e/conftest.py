@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures, and what holds after every test: no error line in the broker's log that the test did not
+announce, nothing from a sanitizer, no descriptor held, no child left behind."""
+
+import itertools
+import pathlib
+import re
+import signal
+import tempfile
+import time
+
+import pytest
+
+import daemon
+import processes
+from daemon import Daemon, SANITIZER, is_error_line
+from sink import Sink
+
+# Descriptors that may come with work and stay for a while: pooled connections, an opened segment.
+DESCRIPTOR_SLACK = 12
+
+numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "expects_errors(pattern): error lines the test provokes")
+    config.addinivalue_line("markers", "slow: takes several seconds")
+    processes.become_subreaper()
+
+
+def pytest_sessionstart(session):
+    if not daemon.BINARY.exists():
+        pytest.exit(f"{daemon.BINARY} does not exist: build it first (make build)", 2)
+
+
+def fresh_folder():
+    return pathlib.Path(tempfile.mkdtemp(prefix="sluice-e2e-"))
+
+
+def complaints(subject, expected):
+    """What is wrong with what the broker wrote since the last look."""
+    for line in subject.log_since_check().splitlines():
+        if SANITIZER.search(line):
+            yield f"sanitizer: {line}"
+        elif is_error_line(line) and not (expected and re.search(expected, line)):
+            yield f"error line: {line}"
+
+
+def leaked_descriptors(subject):
+    """Waits for the count to come back; returns what is held beyond the baseline."""
+    deadline = time.monotonic() + 3
+    while True:
+        held = processes.descriptors(subject.pid)
+        if len(held) <= len(subject.baseline) + DESCRIPTOR_SLACK:
+            return []
+        if time.monotonic() > deadline:
+            return sorted(set(held) - set(subject.baseline))
+        time.sleep(0.05)
+
+
+def expected_errors(request):
+    mark = request.node.get_closest_marker("expects_errors")
+    return mark.args[0] if mark else None
+
+
+def problems_of(subject, expected):
+    found = list(complaints(subject, expected))
+    if subject.running and subject.baseline:
+        found += [f"descriptor held: {target}" for target in leaked_descriptors(subject)]
+    return found
+
+
+def finish(subject, expected=None):
+    """Stops the broker and checks that nothing of it is left."""
+    try:
+        status = subject.stop()
+        found = [f"left behind: {child}" for child in subject.children_left()]
+        found += complaints(subject, expected)
+        if status not in (0, None, -signal.SIGKILL):
+            found.append(f"serve ended with {status}: {subject.log()[-2000:]}")
+        assert not found, "\n".join(found)
+    finally:
+        Daemon.every.remove(subject)
+        subject.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def clean_afterwards(request):
+    """For the brokers that outlive the test."""
+    yield
+    expected = expected_errors(request)
+    found = [problem for subject in Daemon.every for problem in problems_of(subject, expected)]
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def make_daemon(request):
+    """Makes brokers that are not started yet; they are ended after the test."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Daemon(fresh_folder(), *arguments, **options))
+        return made[-1]
+
+    yield make
+    for subject in made:
+        finish(subject, expected_errors(request))
+
+
+@pytest.fixture
+def server(make_daemon):
+    """A broker of the test's own, running."""
+    return make_daemon().start()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One broker for the tests of a file that leave it as they found it."""
+    subject = Daemon(fresh_folder()).start()
+    yield subject
+    finish(subject)
+
+
+@pytest.fixture
+def sinks():
+    """Makes subscribers; they are closed after the test."""
+    made = []
+
+    def make():
+        made.append(Sink())
+        return made[-1]
+
+    yield make
+    for sink in made:
+        sink.close()
+
+
+@pytest.fixture
+def sink(sinks):
+    return sinks()
+
+
+@pytest.fixture
+def place(shared):
+    """A namespace of the test's own on the shared broker, with a broker named default; its name."""
+    name = f"t{next(numbers)}"
+    shared.apply(daemon.namespace(name), daemon.broker("default", name))
+    shared.wait_ready_condition("Broker", "default", name)
+    yield name
+    shared.delete("Namespace", name)
+
+
+@pytest.fixture
+def listening(shared, place, sink):
+    """The place with a trigger that gives every event to the sink: (path to post to, sink)."""
+    shared.apply(daemon.trigger("all", place, sink.url()))
+    shared.wait_ready_condition("Trigger", "all", place)
+    yield f"/{place}/default", sink
