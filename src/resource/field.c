@@ -56,10 +56,13 @@ const struct resource_field *resource_field_find(const struct resource_kind *kin
 bool field_is_child(const struct resource_field *f, struct slice table_path, struct slice *ret_name)
 {
     struct slice path = slice_text(f->path);
-    size_t skip = table_path.len + (table_path.len > 0);
-    if (path.len <= skip || (table_path.len > 0 && path.ptr[table_path.len] != '.') ||
-        memcmp(path.ptr, table_path.ptr, table_path.len) != 0)
-        return false;
+    size_t skip = 0;
+    if (table_path.len > 0) {
+        skip = table_path.len + 1;
+        if (path.len <= skip || path.ptr[table_path.len] != '.' ||
+            memcmp(path.ptr, table_path.ptr, table_path.len) != 0)
+            return false;
+    }
     struct slice name = slice_of(path.ptr + skip, path.len - skip);
     if (memchr(name.ptr, '.', name.len) != NULL || slice_ends(name, "[]"))
         return false;

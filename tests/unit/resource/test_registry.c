@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry over the memory store: writes, conflicts, observers, statuses, what survives. */
+#include "base/memory.h"
+#include "base/must.h"
+#include "resource/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct world {
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct buf seen; /* what observers got */
+    /* of the last answer */
+    bool answered;
+    unsigned status;
+    struct error err;
+    json_t *object;
+};
+
+static void observe(void *ctx, enum registry_change change, struct resource *resource,
+                    const json_t *before)
+{
+    static const char letters[] = {'A', 'M', 'S', 'D'};
+    struct world *w = ctx;
+    assert_true((before == NULL) == (change == REGISTRY_ADDED));
+    buf_printf(&w->seen, "%c:%s/%s ", letters[change], resource->namespace_name, resource->name);
+}
+
+static void load(struct world *w)
+{
+    w->registry = registry_new(w->store, w->loop);
+    assert_int_equal(registry_observe(w->registry, NULL, observe, w), 0);
+    struct error err = ERROR_INIT;
+    if (registry_load(w->registry, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void settle(struct world *w)
+{
+    for (int i = 0; i < 50; i++)
+        loop_turn(w->loop, 2000000);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct error err = ERROR_INIT;
+    w->loop = loop_new();
+    if (store_open(&(struct store_options){.dir = NULL}, NULL, NULL, &w->store, &err) < 0)
+        return -1;
+    load(w);
+    settle(w);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    store_close(w->store);
+    registry_free(w->registry);
+    loop_free(w->loop);
+    buf_done(&w->seen);
+    json_decref(w->object);
+    free(w);
+    return 0;
+}
+
+static void done(void *ctx, unsigned status, struct resource *resource, const struct error *err)
+{
+    struct world *w = ctx;
+    must(!w->answered);
+    w->answered = true;
+    w->status = status;
+    w->err = *err;
+    json_decref(w->object);
+    w->object = resource != NULL ? json_deep_copy(resource->object) : NULL;
+    assert_true(status < 400 || err->message[0] != '\0');
+}
+
+static void wait_answer(struct world *w)
+{
+    for (int i = 0; i < 1000 && !w->answered; i++)
+        loop_turn(w->loop, 10000000);
+    assert_true(w->answered);
+    w->answered = false;
+}
+
+static json_t *object_of(const char *json)
+{
+    json_t *object = json_loads(json, 0, NULL);
+    assert_non_null(object);
+    const struct resource_kind *kind =
+        resource_kind_of(resource_text_at(object, "apiVersion"), resource_text_at(object, "kind"));
+    struct error err = ERROR_INIT;
+    if (resource_check(kind, object, "default", &err) < 0)
+        fail_msg("%s: %s", err.field, err.message);
+    return object;
+}
+
+static unsigned submit(struct world *w, enum registry_operation operation, const char *json)
+{
+    json_t *object = object_of(json);
+    struct registry_request q = {
+        .operation = operation,
+        .kind = resource_kind_of(resource_text_at(object, "apiVersion"),
+                                 resource_text_at(object, "kind")),
+        .object = object,
+    };
+    registry_submit(w->registry, &q, done, w);
+    json_decref(object);
+    wait_answer(w);
+    return w->status;
+}
+
+static unsigned create(struct world *w, const char *json)
+{
+    return submit(w, REGISTRY_CREATE, json);
+}
+
+static unsigned replace(struct world *w, const char *json)
+{
+    return submit(w, REGISTRY_REPLACE, json);
+}
+
+static unsigned delete (struct world *w, const struct resource_kind *kind, const char *space,
+                        const char *name)
+{
+    registry_delete(w->registry, kind, space, name, done, w);
+    wait_answer(w);
+    return w->status;
+}
+
+static void expect_seen(struct world *w, const char *text)
+{
+    assert_string_equal(w->seen.ptr != NULL ? w->seen.ptr : "", text);
+    buf_reset(&w->seen);
+}
+
+#define BROKER(name, more)                                                                         \
+    "{\"apiVersion\":\"eventing.knative.dev/"                                                      \
+    "v1\",\"kind\":\"Broker\",\"metadata\":{\"name\":\"" name "\"" more "}}"
+#define NAMESPACE(name, more)                                                                      \
+    "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" name "\"" more "}}"
+#define TRIGGER(name, broker, uri)                                                                 \
+    "{\"apiVersion\":\"eventing.knative.dev/"                                                      \
+    "v1\",\"kind\":\"Trigger\",\"metadata\":{\"name\":\"" name                                     \
+    "\"},\"spec\":{\"broker\":\"" broker "\",\"subscriber\":{\"uri\":\"" uri "\"}}}"
+
+static void test_default_namespace(void **state)
+{
+    struct world *w = *state;
+    expect_seen(w, "A:/default ");
+    struct resource *n = registry_find(w->registry, &resource_kind_namespace, "", "default");
+    assert_non_null(n);
+    assert_string_equal(resource_text_at(n->object, "status.phase"), "Active");
+    assert_int_equal(delete (w, &resource_kind_namespace, "", "default"), 403);
+}
+
+static void test_create(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    assert_non_null(resource_text_at(w->object, "metadata.uid"));
+    assert_non_null(resource_text_at(w->object, "metadata.creationTimestamp"));
+    assert_int_equal(resource_integer_at(w->object, "metadata.generation", 0), 1);
+    struct resource *b = registry_find(w->registry, &resource_kind_broker, "default", "b");
+    char version[24];
+    snprintf(version, sizeof(version), "%llu", (unsigned long long)b->version);
+    assert_string_equal(resource_text_at(w->object, "metadata.resourceVersion"), version);
+    assert_true(b->version <= registry_version(w->registry));
+    assert_int_equal(create(w, BROKER("b", "")), 409);
+    assert_string_equal(w->err.message, "brokers.eventing.knative.dev \"b\" already exists");
+    assert_int_equal(create(w, BROKER("b", ",\"namespace\":\"nowhere\"")), 404);
+    assert_non_null(strstr(w->err.message, "create it first"));
+    expect_seen(w, "A:/default A:default/b ");
+}
+
+static void test_replace(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(replace(w, TRIGGER("t", "b", "http://x/")), 404);
+    assert_int_equal(create(w, TRIGGER("t", "b", "http://x/")), 201);
+    char *version = strdup(resource_text_at(w->object, "metadata.resourceVersion"));
+    assert_int_equal(replace(w, TRIGGER("t", "b", "http://x/")), 200);
+    assert_string_equal(resource_text_at(w->object, "metadata.resourceVersion"), version);
+    assert_int_equal(replace(w, TRIGGER("t", "b", "http://y/")), 200);
+    assert_string_not_equal(resource_text_at(w->object, "metadata.resourceVersion"), version);
+    assert_int_equal(resource_integer_at(w->object, "metadata.generation", 0), 2);
+    assert_int_equal(replace(w, TRIGGER("t", "other", "http://y/")), 422);
+    assert_string_equal(w->err.field, "spec.broker");
+    json_t *stale = object_of(TRIGGER("t", "b", "http://z/"));
+    json_object_set_new(json_object_get(stale, "metadata"), "resourceVersion",
+                        json_string(version));
+    registry_replace(w->registry, &resource_kind_trigger, stale, done, w);
+    wait_answer(w);
+    assert_int_equal(w->status, 409);
+    json_decref(stale);
+    free(version);
+    expect_seen(w, "A:/default A:default/t M:default/t ");
+}
+
+static void test_injection(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(
+        create(w, NAMESPACE("n", ",\"labels\":{\"knative-eventing-injection\":\"enabled\"}")), 201);
+    assert_string_equal(resource_text_at(w->object, "metadata.name"), "n");
+    expect_seen(w, "A:/default A:/n A:n/default ");
+    assert_int_equal(create(w, TRIGGER("t", "default", "http://x/")), 201);
+    assert_int_equal(create(w, TRIGGER("u", "default", "http://x/")), 201);
+    expect_seen(w, "A:default/t A:default/default A:default/u ");
+}
+
+static void test_delete(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(create(w, NAMESPACE("n", "")), 201);
+    assert_int_equal(create(w, BROKER("b", ",\"namespace\":\"n\"")), 201);
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    buf_reset(&w->seen);
+    assert_int_equal(delete (w, &resource_kind_namespace, "", "n"), 200);
+    assert_string_equal(resource_text_at(w->object, "metadata.name"), "n");
+    expect_seen(w, "D:n/b D:/n ");
+    assert_int_equal(delete (w, &resource_kind_broker, "n", "b"), 404);
+    assert_int_equal(delete (w, &resource_kind_broker, "default", "b"), 200);
+    assert_null(registry_find(w->registry, &resource_kind_broker, "default", "b"));
+}
+
+static json_t *status_of(const char *ready)
+{
+    json_t *conditions = json_array();
+    json_array_append_new(conditions, registry_condition("Ready", ready, "", ""));
+    return json_pack("{s:o}", "conditions", conditions);
+}
+
+static void test_status(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    struct resource *b = registry_find(w->registry, &resource_kind_broker, "default", "b");
+    buf_reset(&w->seen);
+    registry_set_status(w->registry, b, status_of("Unknown"));
+    registry_set_status(w->registry, b, status_of("True"));
+    settle(w);
+    expect_seen(w, "S:default/b ");
+    assert_int_equal(resource_integer_at(b->object, "status.observedGeneration", 0), 1);
+    const json_t *condition = json_array_get(resource_at(b->object, "status.conditions"), 0);
+    assert_string_equal(resource_text_at(condition, "status"), "True");
+    assert_non_null(resource_text_at(condition, "lastTransitionTime"));
+    uint64_t version = b->version;
+    registry_set_status(w->registry, b, status_of("True"));
+    settle(w);
+    assert_int_equal(b->version, version);
+    assert_int_equal(replace(w, BROKER("b", ",\"labels\":{\"a\":\"b\"}")), 200);
+    assert_non_null(resource_at(w->object, "status.conditions"));
+    assert_int_equal(resource_integer_at(w->object, "metadata.generation", 0), 1);
+    registry_set_status(w->registry, b, status_of("False"));
+    assert_int_equal(delete (w, &resource_kind_broker, "default", "b"), 200);
+    settle(w);
+}
+
+static void test_dry_run(void **state)
+{
+    struct world *w = *state;
+    json_t *object = object_of(BROKER("b", ""));
+    struct registry_request q = {.operation = REGISTRY_CREATE,
+                                 .kind = &resource_kind_broker,
+                                 .object = object,
+                                 .dry_run = true};
+    registry_submit(w->registry, &q, done, w);
+    wait_answer(w);
+    assert_int_equal(w->status, 201);
+    assert_string_equal(resource_text_at(w->object, "metadata.name"), "b");
+    assert_null(registry_find(w->registry, &resource_kind_broker, "default", "b"));
+    json_decref(object);
+}
+
+static void test_generate_name(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(create(w, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{"
+                               "\"generateName\":\"n-\"}}"),
+                     201);
+    assert_int_equal(strlen(resource_text_at(w->object, "metadata.name")), 7);
+}
+
+static int count(void *ctx, struct resource *resource)
+{
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* The same store read again gives the same objects, and numbers go on. */
+static void test_reload(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    assert_int_equal(create(w, BROKER("a", "")), 201);
+    struct resource *a = registry_find(w->registry, &resource_kind_broker, "default", "a");
+    json_t *before = json_deep_copy(a->object);
+    uint32_t highest = a->number;
+    assert_int_equal(delete (w, &resource_kind_broker, "default", "b"), 200);
+    uint64_t version = registry_version(w->registry);
+    registry_free(w->registry);
+    buf_reset(&w->seen);
+    load(w);
+    expect_seen(w, "A:/default A:default/a ");
+    a = registry_find(w->registry, &resource_kind_broker, "default", "a");
+    assert_true(json_equal(a->object, before));
+    assert_int_equal(a->number, highest);
+    assert_true(registry_version(w->registry) >= version);
+    assert_int_equal(create(w, BROKER("c", "")), 201);
+    assert_true(registry_find(w->registry, &resource_kind_broker, "default", "c")->number >
+                highest);
+    int n = 0;
+    registry_each(w->registry, &resource_kind_broker, "default", count, &n);
+    assert_int_equal(n, 2);
+    json_decref(before);
+}
+
+static void test_stop(void **state)
+{
+    struct world *w = *state;
+    json_t *object = object_of(BROKER("b", ""));
+    registry_create(w->registry, &resource_kind_broker, object, done, w);
+    registry_stop(w->registry);
+    wait_answer(w);
+    assert_int_equal(w->status, 503);
+    json_decref(object);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_default_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_create, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_injection, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_generate_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("resource/registry", tests, NULL, NULL);
+}
