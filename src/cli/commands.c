@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands and options. */
+#include "base/memory.h"
+#include "cli/cli_internal.h"
+
+#include <string.h>
+
+#define DEFAULT_SERVER "http://127.0.0.1:8080"
+
+const struct cli_option cli_remote_options[] = {
+    {.name = "server",
+     .letter = 's',
+     .argument = "URL",
+     .fallback = DEFAULT_SERVER,
+     .environment = "SLUICE_SERVER",
+     .help = "where the server is"},
+};
+const size_t cli_remote_option_count = COUNT_OF(cli_remote_options);
+
+#define NAMESPACE_OPTION                                                                           \
+    {                                                                                              \
+        .name = "namespace", .letter = 'n', .argument = "NS", .fallback = "default",               \
+        .environment = "SLUICE_NAMESPACE", .help = "the namespace"                                 \
+    }
+
+static const char *const store_choices[] = {"disk", "memory", NULL};
+static const char *const log_choices[] = {"plain", "json", NULL};
+static const struct cli_option serve_options[] = {
+    {.name = "data-dir",
+     .argument = "DIR",
+     .help = "folder of the log, the tables and the sockets; made when it is not there"},
+    {.name = "listen",
+     .argument = "HOST:PORT",
+     .fallback = "127.0.0.1:8080",
+     .help = "address to listen on; port 0 picks a free one, which is printed and written to "
+             "DIR/address"},
+    {.name = "store",
+     .argument = "KIND",
+     .fallback = "disk",
+     .choices = store_choices,
+     .help = "disk, or memory: nothing survives the process"},
+    {.name = "log-format",
+     .argument = "FORMAT",
+     .fallback = "plain",
+     .choices = log_choices,
+     .help = "how the server's own log is written to stderr"},
+    {.name = "quiet", .letter = 'q', .help = "log warnings and errors only"},
+    {.name = "allow-host",
+     .argument = "NAME",
+     .repeated = true,
+     .help = "a further name that clients may have in Host; loopback names and the address itself "
+             "always may"},
+    {.name = "allow-origin",
+     .argument = "ORIGIN",
+     .repeated = true,
+     .help = "an Origin of web pages that may send requests; without it none may"},
+    {.name = "worker",
+     .argument = "FILE",
+     .environment = "SLUICE_WORKER",
+     .help = "the sluice-worker program, when it is neither beside sluice nor where it is "
+             "installed"},
+};
+
+static const struct cli_option apply_options[] = {
+    {.name = "filename",
+     .letter = 'f',
+     .argument = "FILE",
+     .repeated = true,
+     .help = "a manifest, a folder of .yaml, .yml and .json files, or - for stdin"},
+    NAMESPACE_OPTION,
+    {.name = "wait",
+     .argument = "DURATION",
+     .argument_optional = true,
+     .fallback = "60s",
+     .help = "wait until brokers, functions and triggers are ready, 60s if no time is given; say "
+             "why not"},
+    {.name = "dry-run", .help = "check the files and stop: nothing is sent"},
+};
+
+static const char *const get_choices[] = {"table", "wide", "yaml", "json", "name", NULL};
+static const struct cli_option get_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "all-namespaces", .letter = 'A', .help = "those of every namespace"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = get_choices,
+     .help = "table, wide (all columns), yaml, json or name"},
+};
+
+static const struct cli_option delete_options[] = {
+    {.name = "filename",
+     .letter = 'f',
+     .argument = "FILE",
+     .repeated = true,
+     .help = "delete what stands in this manifest, folder or stdin (-)"},
+    NAMESPACE_OPTION,
+    {.name = "ignore-not-found", .help = "what is not there is no error"},
+};
+
+static const char *const specversion_choices[] = {"1.0", "0.3", NULL};
+static const struct cli_option send_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "url", .argument = "URL", .help = "send to this URL instead of a broker"},
+    {.name = "type",
+     .letter = 't',
+     .argument = "TYPE",
+     .fallback = "dev.sluice.cli.event",
+     .help = "the event's type"},
+    {.name = "source", .argument = "SOURCE", .fallback = "sluice/cli", .help = "its source"},
+    {.name = "id", .argument = "ID", .help = "its id; a random UUID when not given"},
+    {.name = "subject", .argument = "TEXT", .help = "its subject"},
+    {.name = "data", .letter = 'd', .argument = "TEXT", .help = "its data"},
+    {.name = "data-file", .argument = "FILE", .help = "its data from a file, or stdin (-)"},
+    {.name = "content-type",
+     .argument = "TYPE",
+     .fallback = "application/json",
+     .help = "media type of the data"},
+    {.name = "specversion",
+     .argument = "VERSION",
+     .fallback = "1.0",
+     .choices = specversion_choices,
+     .help = "version of CloudEvents"},
+    {.name = "extension",
+     .letter = 'e',
+     .argument = "NAME=VALUE",
+     .repeated = true,
+     .help = "a further attribute"},
+    {.name = "structured", .help = "send one JSON document instead of the binary form"},
+};
+
+static const char *const tail_choices[] = {"text", "json", NULL};
+static const struct cli_option tail_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "all-namespaces", .letter = 'A', .help = "events of every namespace"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = tail_choices,
+     .help = "text, or json: one object a line, as it came"},
+    {.name = "count", .argument = "N", .help = "stop after N events"},
+};
+
+static const struct cli_option logs_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "follow", .letter = 'f', .help = "stay and show new lines as they come"},
+    {.name = "tail", .argument = "N", .help = "only the last N lines"},
+};
+
+static const struct cli_option help_options[] = {
+    {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
+    {.name = "manual", .help = "the whole reference as a manual page: sluice.1"},
+};
+
+#define OPTIONS(table) .options = (table), .option_count = COUNT_OF(table)
+
+const struct cli_command cli_commands[] = {
+    {.name = "serve",
+     .arguments = "",
+     .summary = "run the server",
+     .details =
+         "Runs the broker, its functions and the API in the foreground until SIGINT or SIGTERM. "
+         "The folder belongs to one server at a time.",
+     .examples = "sluice serve --data-dir /var/lib/sluice\n"
+                 "sluice serve --data-dir /tmp/try --listen 127.0.0.1:0 --store memory\n",
+     OPTIONS(serve_options),
+     .run = cli_serve},
+    {.name = "apply",
+     .arguments = "-f FILE",
+     .summary = "create or replace resources from manifests",
+     .details =
+         "Manifests are YAML with one or more documents, or JSON. Each is checked before it is "
+         "sent; an error names file, line and field, the rest is applied all the same, and the "
+         "exit "
+         "code is 1.\n"
+         "In a Function, `module: add.wasm` takes in the file beside the manifest, and "
+         "`codeSource: "
+         "{path: ./dir}` the files of a folder. Files and folders whose name begins with a dot are "
+         "left out.",
+     .examples = "sluice apply -f examples/knative-faas --wait\n"
+                 "sluice apply -f - < trigger.yaml\n",
+     OPTIONS(apply_options),
+     .remote = true,
+     .run = cli_apply},
+    {.name = "get",
+     .arguments = "KIND [NAME...]",
+     .arguments_min = 1,
+     .arguments_max = UINT32_MAX,
+     .summary = "show resources",
+     .details = "KIND is a plural, singular or short name: namespaces, brokers, triggers, "
+                "functions.",
+     .examples = "sluice get triggers -n js-example-service\n"
+                 "sluice get function js-example-service -n js-example-service -o yaml\n",
+     OPTIONS(get_options),
+     .remote = true,
+     .run = cli_get},
+    {.name = "delete",
+     .arguments = "(KIND NAME... | -f FILE)",
+     .arguments_max = UINT32_MAX,
+     .summary = "delete resources",
+     .details = "Deleting a namespace deletes all that is in it.",
+     .examples = "sluice delete trigger js-example-service -n js-example-service\n"
+                 "sluice delete -f examples/knative-faas\n",
+     OPTIONS(delete_options),
+     .remote = true,
+     .run = cli_delete},
+    {.name = "send",
+     .arguments = "[BROKER]",
+     .arguments_max = 1,
+     .summary = "send an event",
+     .details = "BROKER is a broker's name, \"default\" when not given, or NAMESPACE/NAME. Prints "
+                "the event's id and the answer: 202 means that the event is on disk.",
+     .examples = "sluice send -n shop -t order.placed --source web -d '{\"order\": 7}'\n"
+                 "sluice send --url http://127.0.0.1:9000/ -d '\"hello\"' --structured\n",
+     OPTIONS(send_options),
+     .remote = true,
+     .run = cli_send},
+    {.name = "tail",
+     .arguments = "[BROKER]",
+     .arguments_max = 1,
+     .summary = "show events as they are taken",
+     .details = "Shows the events of one broker, or of all brokers of the namespace, from now on.",
+     .examples = "sluice tail -n js-example-service\n"
+                 "sluice tail -A -o json | jq .event.type\n",
+     OPTIONS(tail_options),
+     .remote = true,
+     .run = cli_tail},
+    {.name = "logs",
+     .arguments = "FUNCTION",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "show what a function printed",
+     .examples = "sluice logs js-example-service -n js-example-service -f\n",
+     OPTIONS(logs_options),
+     .remote = true,
+     .run = cli_logs},
+    {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .arguments_max = 1,
+     .summary = "explain a command",
+     OPTIONS(help_options),
+     .run = cli_help},
+};
+const size_t cli_command_count = COUNT_OF(cli_commands);
+
+const struct cli_command *cli_command_named(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    }
+    return NULL;
+}
+
+/* Levenshtein's distance; texts longer than the buffer are as far away as can be. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[32];
+    size_t len = strlen(b);
+    if (len + 1 > COUNT_OF(row) || strlen(a) + 1 > COUNT_OF(row))
+        return UINT32_MAX;
+    for (unsigned j = 0; j <= len; j++)
+        row[j] = j;
+    for (unsigned i = 1; a[i - 1] != '\0'; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            unsigned gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < gap ? change : gap;
+        }
+    }
+    return row[len];
+}
+
+const struct cli_command *cli_command_nearest(const char *typed)
+{
+    const struct cli_command *nearest = NULL;
+    unsigned best = 3; /* further away is no slip of the finger */
+    for (size_t i = 0; i < cli_command_count; i++) {
+        unsigned d = distance(typed, cli_commands[i].name);
+        if (d < best) {
+            best = d;
+            nearest = &cli_commands[i];
+        }
+    }
+    return nearest;
+}
+
+const struct cli_option *cli_command_option(const struct cli_command *c, size_t i)
+{
+    if (i < c->option_count)
+        return &c->options[i];
+    i -= c->option_count;
+    return c->remote && i < cli_remote_option_count ? &cli_remote_options[i] : NULL;
+}

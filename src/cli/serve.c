@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice serve: options to daemon/serve.h. */
+#include "daemon/serve.h"
+#include "base/memory.h"
+#include "cli/cli_internal.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where sluice-worker is, from the folder of this program: beside it in a build, in libexec where
+ * it is installed. */
+static const char *const worker_places[] = {"sluice-worker", "../libexec/sluice/sluice-worker"};
+
+/* A path that the caller frees, or NULL. */
+static char *find_worker(void)
+{
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (len <= 0)
+        return NULL;
+    self[len] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash == NULL)
+        return NULL;
+    for (size_t i = 0; i < COUNT_OF(worker_places); i++) {
+        struct buf path = BUF_INIT;
+        buf_printf(&path, "%.*s/%s", (int)(slash - self), self, worker_places[i]);
+        if (buf_ok(&path) && access(path.ptr, X_OK) == 0)
+            return buf_steal(&path);
+        buf_done(&path);
+    }
+    return NULL;
+}
+
+/* All values of a repeated option, NULL-terminated; the caller frees the array. */
+static const char **collect(const struct cli_call *call, const char *option)
+{
+    const char **values = calloc(call->given_count + 1, sizeof(*values));
+    if (values == NULL)
+        return NULL;
+    size_t at = 0;
+    for (size_t i = 0; (values[i] = cli_call_next(call, option, &at)) != NULL; i++)
+        ;
+    return values;
+}
+
+static int check(const struct cli_call *call, const char *worker)
+{
+    if (cli_call_value(call, "data-dir") == NULL)
+        return cli_call_misuse(call, "serve wants --data-dir DIR: the folder to keep events in");
+    const char *listen = cli_call_value(call, "listen");
+    if (strrchr(listen, ':') == NULL)
+        return cli_call_misuse(call, "--listen wants HOST:PORT, not \"%s\"", listen);
+    if (worker == NULL || access(worker, X_OK) != 0) {
+        terminal_error("cannot run the sluice-worker program%s%s", worker != NULL ? ": " : "",
+                       worker != NULL ? worker : "");
+        terminal_hint("it is built and installed beside sluice; --worker FILE says where it is");
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+int cli_serve(const struct cli_call *call)
+{
+    autofree char *found = find_worker();
+    autofree const char **hosts = collect(call, "allow-host");
+    autofree const char **origins = collect(call, "allow-origin");
+    const char *named = cli_call_value(call, "worker");
+    const char *worker = named != NULL ? named : found;
+    int code = check(call, worker);
+    if (code != CLI_OK)
+        return code;
+    if (hosts == NULL || origins == NULL) {
+        terminal_error("out of memory");
+        return CLI_FAILED;
+    }
+    struct serve_options options = {
+        .data_dir = cli_call_value(call, "data-dir"),
+        .listen = cli_call_value(call, "listen"),
+        .store = strcmp(cli_call_value(call, "store"), "memory") == 0 ? SERVE_STORE_MEMORY
+                                                                      : SERVE_STORE_DISK,
+        .log_json = strcmp(cli_call_value(call, "log-format"), "json") == 0,
+        .quiet = cli_call_has(call, "quiet"),
+        .worker_path = worker,
+        .hosts = hosts,
+        .origins = origins,
+    };
+    return serve_run(&options);
+}
