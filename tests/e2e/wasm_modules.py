@@ -14,11 +14,11 @@ TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DAT
 ADD = '(module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))'
 
 
-def from_text(text, *options):
+def from_text(text):
     with tempfile.TemporaryDirectory() as folder:
         source, target = pathlib.Path(folder, "m.wat"), pathlib.Path(folder, "m.wasm")
         source.write_text(text)
-        subprocess.run(["wat2wasm", *options, str(source), "-o", str(target)], check=True)
+        subprocess.run(["wat2wasm", str(source), "-o", str(target)], check=True)
         return target.read_bytes()
 
 

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 import urllib.parse
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -63,17 +63,12 @@ class Incomplete(Exception):
     """The connection ended before an answer was whole; carries what came."""
 
 
-@dataclass
 class RawConnection:
     """A socket and the answers that come over it."""
 
-    address: tuple
-    timeout: float = 20
-    pending: bytes = b""
-    socket: socket.socket = field(init=False)
-
-    def __post_init__(self):
-        self.socket = socket.create_connection(self.address, timeout=self.timeout)
+    def __init__(self, address, timeout=20):
+        self.pending = b""
+        self.socket = socket.create_connection(address, timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):
