@@ -2,6 +2,7 @@
 """The demo's whole chain, examples/knative-faas: an event into the log, the JavaScript function, its
 reply into the log, the WebAssembly function."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -14,8 +15,10 @@ from sink import Sink
 EXAMPLE = ROOT / 'examples' / 'knative-faas'
 NAMESPACE = 'js-example-service'
 PATH = f'/{NAMESPACE}/default'
-LAST_TRIGGER = 'wasm-example-service'
-COMPLETED = 'sluice_deliveries_total'
+DELIVERIES_PER_EVENT = 2
+
+LATENCY_RESPONSE = ("(result, event, meta, context) => context.cloudEventResponse({ returned: result })"
+                    ".id(event.id).type('bench.end').source('/bench/wasm').response()")
 
 
 def seed_event(ident):
@@ -36,7 +39,9 @@ def send(bench, sluice, connections=64, **options):
 
 
 def completed(sluice):
-    return sluice.metric(COMPLETED, trigger_name=LAST_TRIGGER, response_code_class='2xx')
+    if sluice.metric('sluice_dead_letters_total'):
+        raise BenchError('deliveries were given up; see the server\'s log')
+    return sluice.metric('sluice_deliveries_done_total') / DELIVERIES_PER_EVENT
 
 
 def wait_completed(sluice, count, seconds=60):
@@ -61,16 +66,17 @@ def latency_example(bench):
     one's result is an event too, and a third trigger takes that to the sink."""
     folder = bench.make_folder('chain') / 'example'
     shutil.copytree(EXAMPLE, folder)
-    edit(folder / 'js-function.yaml', ".type('dev.nodeshift.samples.fromjs')",
+    edit(folder / 'js-function.yaml', r"\.type\('dev\.nodeshift\.samples\.fromjs'\)",
          ".type('dev.nodeshift.samples.fromjs').id(context.cloudevent.id)")
+    edit(folder / 'wasm-function.yaml', r'response: .*', 'response: >\n    ' + LATENCY_RESPONSE)
     return folder
 
 
-def edit(path, old, new):
-    text = path.read_text()
-    if old not in text:
-        raise BenchError(f'{path} has no {old}')
-    path.write_text(text.replace(old, new))
+def edit(path, pattern, replacement):
+    text, count = re.subn(pattern, lambda _: replacement, path.read_text())
+    if count != 1:
+        raise BenchError(f'{path} has {pattern} {count} times')
+    path.write_text(text)
 
 
 def measure(bench, name):
