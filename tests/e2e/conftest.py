@@ -13,6 +13,7 @@ import pytest
 
 import daemon
 import processes
+from called import Called
 from daemon import Daemon, SANITIZER, is_error_line
 from sink import Sink
 
@@ -156,3 +157,16 @@ def listening(shared, place, sink):
     shared.apply(daemon.trigger("all", place, sink.url()))
     shared.wait_ready_condition("Trigger", "all", place)
     yield f"/{place}/default", sink
+
+
+@pytest.fixture
+def deploy(shared, place):
+    """Deploys a function on the shared broker, waits until it is ready; returns how to call it."""
+
+    def make(code=None, name="f", wait=True, **spec):
+        shared.apply(daemon.function(name, place, code, **spec))
+        if wait:
+            shared.wait_ready_condition("Function", name, place)
+        return Called(shared, place, name)
+
+    return make

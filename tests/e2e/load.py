@@ -24,7 +24,9 @@ class Load:
         self.refused = []
         self.lock = threading.Lock()
         self.running = True
-        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(clients)]
+        self.threads = [
+            threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(clients)
+        ]
 
     def __enter__(self):
         for thread in self.threads:
@@ -41,11 +43,20 @@ class Load:
 
     def request(self, ids, type):
         if len(ids) == 1:
-            headers = [*binary_event(id=ids[0], type=type).items(), ("Content-Type", "application/json")]
+            headers = [
+                *binary_event(id=ids[0], type=type).items(),
+                ("Content-Type", "application/json"),
+            ]
             body = json.dumps({"id": ids[0]}).encode()
         else:
             events = [
-                {"specversion": "1.0", "id": id, "type": type, "source": "/test", "data": {"id": id}}
+                {
+                    "specversion": "1.0",
+                    "id": id,
+                    "type": type,
+                    "source": "/test",
+                    "data": {"id": id},
+                }
                 for id in ids
             ]
             headers = [("Content-Type", "application/cloudevents-batch+json")]

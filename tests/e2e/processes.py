@@ -65,6 +65,11 @@ def descendants(pid):
     return found
 
 
+def workers(broker):
+    """The workers of functions: what the zygote forked."""
+    return [pid for zygote in children(broker) for pid in descendants(zygote)]
+
+
 def identified(pids):
     return {(pid, started(pid)) for pid in pids if started(pid)}
 

@@ -53,7 +53,9 @@ class Received:
         return self.event["id"]
 
 
-def reply(id, type="test.reply", source="/sink", data=b"{}", content_type="application/json", **more):
+def reply(
+    id, type="test.reply", source="/sink", data=b"{}", content_type="application/json", **more
+):
     """An answer that is an event, in binary mode."""
     headers = {"ce-id": id, "ce-type": type, "ce-source": source, "ce-specversion": "1.0"}
     headers.update({f"ce-{name}": value for name, value in more.items()})

@@ -72,10 +72,21 @@ def test_batch_json(shared, listening):
     assert got == {n: data.encode() for n, data in enumerate(DELICATE) if data != "null"}
 
 
-@pytest.mark.parametrize("data", [
-    b"\xff\xfe\x00\x01", b"\x00", b"\xc0\x80", b"\xed\xa0\x80", bytes(range(256)), b"\r\n\r\n", b"{broken",
-])  # fmt: skip
-@pytest.mark.parametrize("content_type", ["application/octet-stream", "text/plain", "application/json"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe\x00\x01",
+        b"\x00",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        bytes(range(256)),
+        b"\r\n\r\n",
+        b"{broken",
+    ],
+)
+@pytest.mark.parametrize(
+    "content_type", ["application/octet-stream", "text/plain", "application/json"]
+)
 def test_binary_bytes(shared, listening, data, content_type):
     """Also what its content type says is wrong: data is the sender's business."""
     path, sink = listening

@@ -21,15 +21,22 @@ COMMANDS = ["serve", "apply", "get", "delete", "send", "tail", "logs", "version"
 def run(*arguments, stdin=None, env=None, **options):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
     return subprocess.run(
-        [str(BINARY), *arguments], input=stdin, capture_output=True, text=True, timeout=30,
-        env={**environment, **(env or {})}, **options,
-    )  # fmt: skip
+        [str(BINARY), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**environment, **(env or {})},
+        **options,
+    )
 
 
 def on_terminal(arguments, env):
     """Runs it on a pseudo-terminal; returns what it wrote."""
     main, side = pty.openpty()
-    process = subprocess.Popen([str(BINARY), *arguments], stdin=side, stdout=side, stderr=side, env=env)
+    process = subprocess.Popen(
+        [str(BINARY), *arguments], stdin=side, stdout=side, stderr=side, env=env
+    )
     os.close(side)
     out = b""
     while True:
@@ -75,23 +82,26 @@ def test_version():
 # ---- misuse: exit status 2, and what to do ----
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ([], ["help"]),
-    (["aply"], ["apply"]),
-    (["nonsense"], ["help"]),
-    (["--nonsense"], ["nonsense"]),
-    (["apply"], ["-f"]),
-    (["apply", "--nonsense"], ["--nonsense", "apply --help"]),
-    (["apply", "-f"], ["-f"]),
-    (["get"], ["KIND"]),
-    (["get", "widgets"], ["widgets"]),
-    (["get", "brokers", "-o", "xml"], ["xml", "yaml"]),
-    (["logs"], ["FUNCTION"]),
-    (["serve"], ["--data-dir"]),
-    (["serve", "--data-dir", "/tmp/x", "--store", "tape"], ["tape", "memory"]),
-    (["version", "extra"], ["extra"]),
-    (["tail", "--count", "x"], ["count"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["help"]),
+        (["aply"], ["apply"]),
+        (["nonsense"], ["help"]),
+        (["--nonsense"], ["nonsense"]),
+        (["apply"], ["-f"]),
+        (["apply", "--nonsense"], ["--nonsense", "apply --help"]),
+        (["apply", "-f"], ["-f"]),
+        (["get"], ["KIND"]),
+        (["get", "widgets"], ["widgets"]),
+        (["get", "brokers", "-o", "xml"], ["xml", "yaml"]),
+        (["logs"], ["FUNCTION"]),
+        (["serve"], ["--data-dir"]),
+        (["serve", "--data-dir", "/tmp/x", "--store", "tape"], ["tape", "memory"]),
+        (["version", "extra"], ["extra"]),
+        (["tail", "--count", "x"], ["count"]),
+    ],
+)
 def test_misuse(arguments, words):
     result = run(*arguments)
     assert result.returncode == 2, result
@@ -100,7 +110,9 @@ def test_misuse(arguments, words):
         assert word in result.stderr, result.stderr
 
 
-@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", "256.0.0.1:0", ":", ""])
+@pytest.mark.parametrize(
+    "listen", ["nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", "256.0.0.1:0", ":", ""]
+)
 def test_serve_on_a_bad_address(tmp_path, listen):
     result = run("serve", "--data-dir", str(tmp_path / "d"), "--listen", listen)
     assert result.returncode in (1, 2) and result.stderr
@@ -108,7 +120,9 @@ def test_serve_on_a_bad_address(tmp_path, listen):
 
 
 def test_serve_on_a_taken_port(server, tmp_path):
-    result = run("serve", "--data-dir", str(tmp_path / "d"), "--listen", f"127.0.0.1:{server.address[1]}")
+    result = run(
+        "serve", "--data-dir", str(tmp_path / "d"), "--listen", f"127.0.0.1:{server.address[1]}"
+    )
     assert result.returncode == 1
     assert str(server.address[1]) in result.stderr and "in use" in result.stderr
 
@@ -147,29 +161,44 @@ def test_apply_get_delete(shared, place):
     assert "extra" in first.stdout and "created" in first.stdout
     assert "unchanged" in shared.cli("apply", "-f", "-", stdin=text).stdout
     changed = json.dumps(daemon.broker("extra", place, delivery={"retry": 1}))
-    assert re.search("configured|replaced|updated", shared.cli("apply", "-f", "-", stdin=changed).stdout)
+    assert re.search(
+        "configured|replaced|updated", shared.cli("apply", "-f", "-", stdin=changed).stdout
+    )
     shared.wait_ready_condition("Broker", "extra", place)
     table = shared.cli("get", "brokers", "-n", place).stdout.splitlines()
     assert table[0].split()[:2] == ["NAME", "READY"]
     assert [line.split()[:2] for line in table[1:]] == [["default", "True"], ["extra", "True"]]
     for kind in ("broker", "Broker", "BROKERS"):
         assert "extra" in shared.cli("get", kind, "extra", "-n", place).stdout
-    assert json.loads(shared.cli("get", "broker", "extra", "-n", place, "-o", "json").stdout)["spec"]["delivery"]["retry"] == 1
+    assert (
+        json.loads(shared.cli("get", "broker", "extra", "-n", place, "-o", "json").stdout)["spec"][
+            "delivery"
+        ]["retry"]
+        == 1
+    )
     assert "retry: 1" in shared.cli("get", "broker", "extra", "-n", place, "-o", "yaml").stdout
-    assert shared.cli("get", "brokers", "-n", place, "-o", "name").stdout.split()[1].endswith("/extra")
+    assert (
+        shared.cli("get", "brokers", "-n", place, "-o", "name").stdout.split()[1].endswith("/extra")
+    )
     assert place in shared.cli("get", "brokers", "-A").stdout
     assert "deleted" in shared.cli("delete", "broker", "extra", "-n", place).stdout
     gone = shared.cli("get", "broker", "extra", "-n", place, check=False)
     assert gone.returncode == 1 and "extra" in gone.stderr
     assert shared.cli("delete", "broker", "extra", "-n", place, check=False).returncode == 1
-    assert shared.cli("delete", "broker", "extra", "-n", place, "--ignore-not-found").returncode == 0
+    assert (
+        shared.cli("delete", "broker", "extra", "-n", place, "--ignore-not-found").returncode == 0
+    )
 
 
 def test_yaml_output_can_be_applied_again(shared, place):
     import yaml
 
-    code = 'module.exports = () => "a: b # no\\n\\ttab";\n// é 😀 \'quotes\'\n'
-    shared.apply(daemon.function("f", place, code, env=[{"name": "N", "value": "no"}, {"name": "V", "value": "1.10"}]))
+    code = "module.exports = () => \"a: b # no\\n\\ttab\";\n// é 😀 'quotes'\n"
+    shared.apply(
+        daemon.function(
+            "f", place, code, env=[{"name": "N", "value": "no"}, {"name": "V", "value": "1.10"}]
+        )
+    )
     shared.wait_ready_condition("Function", "f", place)
     text = shared.cli("get", "function", "f", "-n", place, "-o", "yaml").stdout
     assert yaml.safe_load(text) == shared.get("Function", "f", place)
@@ -209,17 +238,51 @@ def test_apply_missing_file(shared):
 def test_send(shared, listening, place):
     path, sink = listening
     result = shared.cli(
-        "send", "-n", place, "-t", "my.type", "--source", "/me", "--id", "i1", "--subject", "s",
-        "-d", '{"n":1.10}', "-e", "color=red",
-    )  # fmt: skip
+        "send",
+        "-n",
+        place,
+        "-t",
+        "my.type",
+        "--source",
+        "/me",
+        "--id",
+        "i1",
+        "--subject",
+        "s",
+        "-d",
+        '{"n":1.10}',
+        "-e",
+        "color=red",
+    )
     assert "202" in result.stdout and "i1" in result.stdout
     got = sink.wait(1)[0]
-    assert (got.id, got.event["type"], got.event["subject"], got.event["color"]) == ("i1", "my.type", "s", "red")
+    assert (got.id, got.event["type"], got.event["subject"], got.event["color"]) == (
+        "i1",
+        "my.type",
+        "s",
+        "red",
+    )
     assert got.body == b'{"n":1.10}'
-    shared.cli("send", f"{place}/default", "--structured", "--specversion", "0.3", "-d", '{"big":12345678901234567890}')
+    shared.cli(
+        "send",
+        f"{place}/default",
+        "--structured",
+        "--specversion",
+        "0.3",
+        "-d",
+        '{"big":12345678901234567890}',
+    )
     got = sink.wait(2)[1]
     assert got.event["specversion"] == "0.3" and got.body == b'{"big":12345678901234567890}'
-    shared.cli("send", f"{place}/default", "--data-file", "-", "--content-type", "text/plain", stdin="from stdin")
+    shared.cli(
+        "send",
+        f"{place}/default",
+        "--data-file",
+        "-",
+        "--content-type",
+        "text/plain",
+        stdin="from stdin",
+    )
     assert sink.wait(3)[2].body == b"from stdin"
 
 
@@ -232,9 +295,12 @@ def test_send_that_is_refused(shared, place):
 
 def started(shared, *arguments):
     return subprocess.Popen(
-        [str(BINARY), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [str(BINARY), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "SLUICE_SERVER": shared.url},
-    )  # fmt: skip
+    )
 
 
 def test_tail(shared, place):
@@ -264,7 +330,12 @@ def test_tail_for_people(shared, place):
 def test_tail_ends_when_its_reader_goes(shared, place):
     """sluice tail | head: no error, no process left."""
     command = f"{BINARY} tail -n {place} | head -n 1"
-    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True, env={**os.environ, "SLUICE_SERVER": shared.url})
+    shell = subprocess.Popen(
+        ["sh", "-c", command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SLUICE_SERVER": shared.url},
+    )
     for number in range(200):
         if shell.poll() is not None:
             break
@@ -275,7 +346,9 @@ def test_tail_ends_when_its_reader_goes(shared, place):
 
 
 def test_logs(shared, place):
-    shared.apply(daemon.function("f", place, "module.exports = (c, e) => { console.log('line', e.id); };"))
+    shared.apply(
+        daemon.function("f", place, "module.exports = (c, e) => { console.log('line', e.id); };")
+    )
     shared.wait_ready_condition("Function", "f", place)
     for number in range(5):
         shared.send(f"/functions/{place}/f/", binary_event(id=f"e{number}"))
@@ -302,7 +375,9 @@ def test_terminal_escapes_of_others_are_not_passed_on(shared, place):
         for _ in range(200):
             if process.poll() is not None:
                 break
-            shared.send(f"/{place}/default", binary_event(id="x"), b"\x1b[31m\x07\x9b", "text/plain")
+            shared.send(
+                f"/{place}/default", binary_event(id="x"), b"\x1b[31m\x07\x9b", "text/plain"
+            )
             time.sleep(0.05)
         text = process.stdout.read()
     assert "\x1b" not in text and "\x07" not in text
@@ -311,7 +386,10 @@ def test_terminal_escapes_of_others_are_not_passed_on(shared, place):
 def test_server_is_taken_from_the_environment_or_the_option(shared, place):
     for arguments, env in (
         (["get", "brokers", "-n", place], {"SLUICE_SERVER": shared.url}),
-        (["get", "brokers", "-n", place, "--server", shared.url], {"SLUICE_SERVER": "http://127.0.0.1:1"}),
+        (
+            ["get", "brokers", "-n", place, "--server", shared.url],
+            {"SLUICE_SERVER": "http://127.0.0.1:1"},
+        ),
         (["get", "brokers", f"--server={shared.url}/", f"-n{place}"], {}),
         (["get", "brokers", "--server", shared.url], {"SLUICE_NAMESPACE": place}),
     ):
@@ -323,6 +401,9 @@ def test_output_to_a_full_disk_is_an_error(shared, place):
     with open("/dev/full", "w") as full:
         result = subprocess.run(
             [str(BINARY), "get", "brokers", "-n", place, "--server", shared.url],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
-        )  # fmt: skip
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+        )
     assert result.returncode == 1 and result.stderr

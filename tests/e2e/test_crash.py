@@ -42,7 +42,9 @@ def build_chain(server, sink):
         ("js-out", "js.out", sink.url("/js-out")),
     ):
         attributes = {"type": type}
-        server.apply(daemon.trigger(name, "n", subscriber, attributes=attributes, delivery=DELIVERY))
+        server.apply(
+            daemon.trigger(name, "n", subscriber, attributes=attributes, delivery=DELIVERY)
+        )
         server.wait_ready_condition("Trigger", name, "n")
 
 
@@ -56,9 +58,9 @@ def wait_delivered(sink, load, timeout):
         wanted = {f"{id}.r" for id, its_type in load.acknowledged.items() if its_type == type}
         deadline = time.monotonic() + timeout
         while missing := wanted - seen_at(sink, path):
-            assert time.monotonic() < deadline, (
-                f"seed {SEED}: {len(missing)} of {len(wanted)} lost on the way to {path}: {sorted(missing)[:5]}"
-            )
+            assert (
+                time.monotonic() < deadline
+            ), f"seed {SEED}: {len(missing)} of {len(wanted)} lost on the way to {path}: {sorted(missing)[:5]}"
             time.sleep(0.1)
     wanted = {id for id, type in load.acknowledged.items() if type == "url.in"}
     assert not wanted - seen_at(sink, "/in")
@@ -81,7 +83,9 @@ def check_log(server, sink, load):
     assert not twice, f"seed {SEED}: appended more than once: {twice[:5]}"
     lost = [id for id in load.acknowledged if id not in count]
     assert not lost, f"seed {SEED}: acknowledged and lost: {lost[:5]}"
-    strangers = [id for id in count if id not in load.sent and id.removesuffix(".r") not in load.sent]
+    strangers = [
+        id for id in count if id not in load.sent and id.removesuffix(".r") not in load.sent
+    ]
     assert not strangers, f"seed {SEED}: never sent: {strangers[:5]}"
     for ids in load.batches:
         held = [id in count for id in ids]
@@ -90,7 +94,9 @@ def check_log(server, sink, load):
     assert not orphans, f"seed {SEED}: replies without a cause: {orphans[:5]}"
     for path in ("/in", "/url-out", "/js-out"):
         ghosts = seen_at(sink, path) - set(count)
-        assert not ghosts, f"seed {SEED}: delivered to {path}, and not in the log: {sorted(ghosts)[:5]}"
+        assert (
+            not ghosts
+        ), f"seed {SEED}: delivered to {path}, and not in the log: {sorted(ghosts)[:5]}"
     times = [entry["time"] for entry in entries]
     assert times == sorted(times), "the log's time never goes backwards"
 
@@ -122,7 +128,9 @@ def test_kill_of_the_broker_under_load(server, sink):
     wait_delivered(sink, load, 60 + CRASHES)
     waiting.until(lambda: chain_finished(server), 60)
     check_log(server, sink, load)
-    assert not [row for name in ("url-in", "url-out", "js-in", "js-out") for row in server.dead("n", name)]
+    assert not [
+        row for name in ("url-in", "url-out", "js-in", "js-out") for row in server.dead("n", name)
+    ]
 
 
 @pytest.mark.slow
@@ -133,7 +141,7 @@ def test_kill_of_workers_under_load(server, sink):
     with Load(server, "/n/default", ["js.in"], clients=4, pause=0.002) as load:
         for _ in range(20):
             time.sleep(dice.uniform(0.02, 0.2))
-            workers = [w for z in processes.children(server.pid) for w in processes.descendants(z)]
+            workers = processes.workers(server.pid)
             for pid in dice.sample(workers, min(len(workers), dice.randrange(1, 3))):
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
@@ -201,9 +209,18 @@ def test_two_brokers_on_one_folder(server, make_daemon):
     import subprocess
 
     result = subprocess.run(
-        [str(daemon.BINARY), "serve", "--data-dir", str(server.data_dir), "--listen", "127.0.0.1:0"],
-        capture_output=True, text=True, timeout=20,
-    )  # fmt: skip
+        [
+            str(daemon.BINARY),
+            "serve",
+            "--data-dir",
+            str(server.data_dir),
+            "--listen",
+            "127.0.0.1:0",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert result.returncode != 0
     assert str(server.data_dir) in result.stderr, result.stderr
     assert (server.data_dir / "address").read_text() == address

@@ -35,7 +35,9 @@ def test_retried(shared, place, sink, status):
     assert shared.dead(place, "t") == []
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 400, 401, 403, 405, 410, 413, 415, 418, 422])
+@pytest.mark.parametrize(
+    "status", [300, 301, 302, 307, 400, 401, 403, 405, 410, 413, 415, 418, 422]
+)
 def test_final(shared, place, sink, status):
     sink.on("/", Answer(status, {"location": sink.url("/elsewhere")}, b"because"))
     subscribe(shared, place, sink.url(), delivery=FAST)
@@ -74,10 +76,13 @@ def test_time_out_is_retried(shared, place, sink):
     assert 0.25 < second.time - first.time < 3
 
 
-@pytest.mark.parametrize("policy, waits", [
-    ("linear", [0.2, 0.4, 0.6]),
-    ("exponential", [0.2, 0.4, 0.8]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "policy, waits",
+    [
+        ("linear", [0.2, 0.4, 0.6]),
+        ("exponential", [0.2, 0.4, 0.8]),
+    ],
+)
 def test_back_off(shared, place, sink, policy, waits):
     """linear is d·n counted from 1; exponential d·2^n counted from 0 (DESIGN §6)."""
     sink.on("/", Answer(503, {}, b""))
@@ -143,7 +148,12 @@ def test_retries_survive_a_restart(server, sink, hard):
     """The attempt count and the due time go on where they were."""
     own_place(server)
     sink.on("/", Answer(503))
-    subscribe(server, "n", sink.url(), delivery={"retry": 4, "backoffPolicy": "linear", "backoffDelay": "PT1S"})
+    subscribe(
+        server,
+        "n",
+        sink.url(),
+        delivery={"retry": 4, "backoffPolicy": "linear", "backoffDelay": "PT1S"},
+    )
     server.send("/n/default", binary_event(id="r"))
     sink.wait(2)
     server.kill() if hard else server.stop()
@@ -161,7 +171,12 @@ def test_retries_survive_a_restart(server, sink, hard):
 def test_a_due_time_is_at_most_its_delay_away_after_a_restart(server, sink):
     own_place(server)
     sink.on("/", [Answer(503), Answer(200)])
-    subscribe(server, "n", sink.url(), delivery={"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT1S"})
+    subscribe(
+        server,
+        "n",
+        sink.url(),
+        delivery={"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT1S"},
+    )
     server.send("/n/default", binary_event())
     sink.wait(1)
     time.sleep(0.2)
@@ -177,7 +192,12 @@ def test_a_due_time_is_at_most_its_delay_away_after_a_restart(server, sink):
 def test_undelivered_events_survive_a_restart(server, sink, hard):
     own_place(server)
     sink.on("/", Answer(503))
-    subscribe(server, "n", sink.url(), delivery={"retry": 10, "backoffPolicy": "linear", "backoffDelay": "PT0.5S"})
+    subscribe(
+        server,
+        "n",
+        sink.url(),
+        delivery={"retry": 10, "backoffPolicy": "linear", "backoffDelay": "PT0.5S"},
+    )
     for number in range(50):
         assert server.send("/n/default", binary_event(id=str(number))).status == 202
     sink.wait(1)
@@ -223,7 +243,16 @@ def test_dead_rows_say_what_happened(shared, place, sink):
     subscribe(shared, place, sink.url())
     shared.send(f"/{place}/default", binary_event(id="d"))
     row = waiting.until(lambda: shared.dead(place, "t"))[0]
-    assert {"trigger", "namespace", "position", "attempts", "code", "error", "time", "event"} <= set(row)
+    assert {
+        "trigger",
+        "namespace",
+        "position",
+        "attempts",
+        "code",
+        "error",
+        "time",
+        "event",
+    } <= set(row)
     assert (row["trigger"], row["namespace"], row["code"]) == ("t", place, 400)
     assert "no such field" in row["error"]
     entry = [e for e in shared.events() if e["position"] == row["position"]][0]
@@ -305,7 +334,12 @@ def test_reply_is_an_event_of_the_broker(shared, place, sink):
     subscribe(shared, place, sink.url("/out"), "out", attributes={"type": "test.reply"})
     shared.send(f"/{place}/default", binary_event(type="first"))
     got = sink.wait(1, "/out")[0]
-    assert (got.id, got.event["source"], got.event["ext"], got.body) == ("r1", "/sink", "x", b'{"n":1.10}')
+    assert (got.id, got.event["source"], got.event["ext"], got.body) == (
+        "r1",
+        "/sink",
+        "x",
+        b'{"n":1.10}',
+    )
 
 
 def test_structured_reply(shared, place, sink):
@@ -329,12 +363,17 @@ def test_a_202_is_never_a_reply(shared, place, sink):
     assert replies_in(shared, place) == []
 
 
-@pytest.mark.parametrize("answer", [
-    Answer(200, {"content-type": "text/plain"}, b"no event"),
-    Answer(200, {"content-type": "application/json"}, b'{"a":1}'),
-    Answer(200, {"content-type": "application/cloudevents+json"}, b'{"id":"x"}'),
-    Answer(200, {"content-type": "application/json", "ce-id": "x", "ce-specversion": "1.0"}, b"{}"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, {"content-type": "text/plain"}, b"no event"),
+        Answer(200, {"content-type": "application/json"}, b'{"a":1}'),
+        Answer(200, {"content-type": "application/cloudevents+json"}, b'{"id":"x"}'),
+        Answer(
+            200, {"content-type": "application/json", "ce-id": "x", "ce-specversion": "1.0"}, b"{}"
+        ),
+    ],
+)
 def test_a_body_that_is_no_event_fails_the_delivery(shared, place, sink, answer):
     sink.on("/", [answer, Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST)
@@ -378,5 +417,11 @@ def test_metrics_count_deliveries(server, sink):
     subscribe(server, "n", sink.url(), delivery=FAST)
     server.send("/n/default", binary_event())
     sink.wait(2)
-    found = waiting.until(lambda: {k: v for k, v in server.metrics().items() if "sluice" in k or "kn_" in k or "broker" in k})
+    found = waiting.until(
+        lambda: {
+            k: v
+            for k, v in server.metrics().items()
+            if "sluice" in k or "kn_" in k or "broker" in k
+        }
+    )
     assert any(value >= 1 for value in found.values()), found

@@ -32,13 +32,22 @@ def demo():
     before = set(processes.children(os.getpid()))
     start = time.monotonic()
     result = subprocess.run(
-        [str(SCRIPT)], capture_output=True, text=True, timeout=60, cwd="/",
-        stdin=subprocess.DEVNULL, env={**os.environ, "SLUICE_BIN": str(BINARY)},
-    )  # fmt: skip
+        [str(SCRIPT)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "SLUICE_BIN": str(BINARY)},
+    )
     result.took = time.monotonic() - start
     time.sleep(0.5)
     processes.reap_orphans(())
-    result.left = [processes.command(p) for p in set(processes.children(os.getpid())) - before if processes.alive(p)]
+    result.left = [
+        processes.command(p)
+        for p in set(processes.children(os.getpid())) - before
+        if processes.alive(p)
+    ]
     return result
 
 
@@ -51,7 +60,9 @@ def test_it_shows_each_step_in_order(demo):
     position = 0
     for pattern in SHOWN:
         found = re.compile(pattern).search(demo.stdout, position)
-        assert found, f"{pattern!r} is not shown after:\n{demo.stdout[:position]}\n--- rest:\n{demo.stdout[position:]}"
+        assert (
+            found
+        ), f"{pattern!r} is not shown after:\n{demo.stdout[:position]}\n--- rest:\n{demo.stdout[position:]}"
         position = found.start()
 
 

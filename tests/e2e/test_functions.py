@@ -11,67 +11,9 @@ import pytest
 import daemon
 import processes
 import waiting
-import wasm_modules
 from wire import binary_event
 
 HELLO = "module.exports = (context, event) => ({hello: event.data.msg});"
-
-
-@pytest.fixture
-def deploy(shared, place):
-    """Deploys a function on the shared broker, waits until it is ready; returns how to call it."""
-
-    def make(code=None, name="f", wait=True, **spec):
-        shared.apply(daemon.function(name, place, code, **spec))
-        if wait:
-            shared.wait_ready_condition("Function", name, place)
-        return Called(shared, place, name)
-
-    return make
-
-
-class Called:
-    def __init__(self, server, place, name):
-        self.server, self.place, self.name = server, place, name
-
-    @property
-    def path(self):
-        return f"/functions/{self.place}/{self.name}/"
-
-    def event(self, data=b"{}", content_type="application/json", **attributes):
-        return self.server.send(self.path, binary_event(**attributes), data, content_type)
-
-    def http(self, method="POST", below="", **options):
-        return self.server.http.request(method, self.path + below, **options)
-
-    def logs(self):
-        return self.server.cli("logs", self.name, "-n", self.place).stdout
-
-    def wait_logs(self, text):
-        return waiting.until(lambda: (found := self.logs()) and text in found and found)
-
-    def wait_failure(self):
-        """Waits until the newest generation is refused; returns the text of its conditions."""
-
-        def failed(found):
-            generation = found["metadata"].get("generation", 1)
-            status = found.get("status", {})
-            if status.get("observedGeneration", generation) < generation:
-                return False
-            return any(c["status"] == "False" for c in status.get("conditions", []))
-
-        found = self.server.wait_condition("Function", self.name, self.place, failed, 60)
-        return json.dumps(found["status"]["conditions"])
-
-
-def wasm(module, function="add", arguments="event => [event.data.a, event.data.b]", **spec):
-    return {
-        "runtime": "wasm",
-        "moduleBase64": wasm_modules.text_form(module),
-        "function": function,
-        "arguments": arguments,
-        **spec,
-    }
 
 
 # ---- the JavaScript contract ----
@@ -109,7 +51,11 @@ def test_cloud_event_response(deploy):
     """
     answer = deploy(code).event(b'{"msg":"hi"}')
     assert answer.status == 200
-    assert (answer.headers["ce-id"], answer.headers["ce-type"], answer.headers["ce-source"]) == ("r1", "out", "/f")
+    assert (answer.headers["ce-id"], answer.headers["ce-type"], answer.headers["ce-source"]) == (
+        "r1",
+        "out",
+        "/f",
+    )
     assert answer.headers["ce-specversion"] == "1.0"
     assert answer.json() == {"got": "hi"}
 
@@ -129,19 +75,30 @@ def test_older_form_with_one_argument(deploy):
     };
     """
     answer = deploy(code).event(b'{"msg":"m"}', id="x", specversion="0.3").json()
-    assert answer == {"method": "POST", "query": "object", "id": "x", "msg": "m", "header": "x", "user": ""}
+    assert answer == {
+        "method": "POST",
+        "query": "object",
+        "id": "x",
+        "msg": "m",
+        "header": "x",
+        "user": "",
+    }
 
 
 def test_plain_http_call(deploy):
     code = "module.exports = (context, body) => ({method: context.method, query: context.query, body});"
-    answer = deploy(code).http("POST", "sub/path?a=b", body=b'{"n":1}', headers={"Content-Type": "application/json"})
+    answer = deploy(code).http(
+        "POST", "sub/path?a=b", body=b'{"n":1}', headers={"Content-Type": "application/json"}
+    )
     assert answer.json() == {"method": "POST", "query": {"a": "b"}, "body": {"n": 1}}
     answer = deploy(code).http("GET", "?x=y")
     assert answer.json()["query"] == {"x": "y"}
 
 
 def test_binary_data(deploy):
-    code = "module.exports = (context, event) => ({length: event.data.length, first: event.data[0]});"
+    code = (
+        "module.exports = (context, event) => ({length: event.data.length, first: event.data[0]});"
+    )
     answer = deploy(code).event(b"\xff\x00\x01", "application/octet-stream")
     assert answer.json() == {"length": 3, "first": 255}
 
@@ -155,7 +112,9 @@ def test_several_files(deploy):
 
 def test_environment(deploy):
     code = "module.exports = () => ({level: process.env.LEVEL});"
-    assert deploy(code, env=[{"name": "LEVEL", "value": "debug"}]).event().json() == {"level": "debug"}
+    assert deploy(code, env=[{"name": "LEVEL", "value": "debug"}]).event().json() == {
+        "level": "debug"
+    }
 
 
 def test_unknown_function(shared, place):
@@ -364,7 +323,11 @@ def test_a_flood_of_logs_is_bounded(shared, deploy):
     called = deploy(code, limits={"timeout": "PT2S"})
     called.event()
     assert len(called.logs()) < 16 * 1024 * 1024
-    size = sum(f.stat().st_size for f in shared.data_dir.rglob("*") if f.is_file() and "log" in str(f.parent))
+    size = sum(
+        f.stat().st_size
+        for f in shared.data_dir.rglob("*")
+        if f.is_file() and "log" in str(f.parent)
+    )
     assert size < 512 * 1024 * 1024
     assert shared.http.get("/health/readiness").status == 200
 
@@ -389,12 +352,15 @@ def test_following_logs(shared, deploy):
 # ---- deploys ----
 
 
-@pytest.mark.parametrize("code, line, column", [
-    ("const a = 1;\nconst b = ;\nmodule.exports = () => a;\n", 2, 11),
-    ("module.exports = (c) => {\n  return 1;\n", 3, None),
-    ("let x = 'open\n", 1, None),
-    ("\n\n\n   }", 4, 4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code, line, column",
+    [
+        ("const a = 1;\nconst b = ;\nmodule.exports = () => a;\n", 2, 11),
+        ("module.exports = (c) => {\n  return 1;\n", 3, None),
+        ("let x = 'open\n", 1, None),
+        ("\n\n\n   }", 4, 4),
+    ],
+)
 def test_syntax_error(deploy, code, line, column):
     text = deploy(code, wait=False).wait_failure()
     assert f"index.js:{line}" in text, text
@@ -409,23 +375,31 @@ def test_syntax_error_in_another_file(deploy):
     assert "lib.js:2" in text, text
 
 
-@pytest.mark.parametrize("code, word", [
-    ("throw new Error('at load');", "at load"),
-    ("for (;;) ;", "time"),
-    ("const a = []; for (;;) a.push(new Array(1000).fill(1));", "memory"),
-    ("module.exports = 5;", "function"),
-    ("require('./missing.js');", "missing.js"),
-    ("require('fs');", "fs"),
-    ("exports.init = () => { throw new Error('in init'); }; exports.handle = () => 1;", "in init"),
-    ("", "function"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code, word",
+    [
+        ("throw new Error('at load');", "at load"),
+        ("for (;;) ;", "time"),
+        ("const a = []; for (;;) a.push(new Array(1000).fill(1));", "memory"),
+        ("module.exports = 5;", "function"),
+        ("require('./missing.js');", "missing.js"),
+        ("require('fs');", "fs"),
+        (
+            "exports.init = () => { throw new Error('in init'); }; exports.handle = () => 1;",
+            "in init",
+        ),
+        ("", "function"),
+    ],
+)
 def test_failing_load(deploy, code, word):
     called = deploy(code, wait=False, limits={"timeout": "PT1S", "memory": "32Mi"})
     assert word in called.wait_failure()
     assert called.event().status in (500, 502, 503)
 
 
-@pytest.mark.parametrize("broken", ["const b = ;", "throw new Error('at load');", "module.exports = 5;"])
+@pytest.mark.parametrize(
+    "broken", ["const b = ;", "throw new Error('at load');", "module.exports = 5;"]
+)
 def test_failed_deploy_leaves_the_running_version_in_place(shared, deploy, broken):
     called = deploy("module.exports = () => 'first';")
     assert called.event().body == b"first"
@@ -491,13 +465,9 @@ def test_a_function_nobody_calls_costs_little(server):
 # ---- workers that die ----
 
 
-def workers_of(server):
-    return [pid for zygote in processes.children(server.pid) for pid in processes.descendants(zygote)]
-
-
 def test_worker_that_is_killed_comes_back(deploy, shared):
     called = deploy(HELLO)
-    before = workers_of(shared)
+    before = processes.workers(shared.pid)
     assert before
     for pid in before:
         os.kill(pid, signal.SIGKILL)
@@ -514,7 +484,7 @@ def test_event_held_by_a_killed_worker_is_delivered_again(server):
     logs = lambda: server.cli("logs", "f", "-n", "n").stdout  # noqa: E731
     server.send("/n/default", binary_event(id="held"))
     waiting.until(lambda: "begin held" in logs())
-    for pid in workers_of(server):
+    for pid in processes.workers(server.pid):
         os.kill(pid, signal.SIGKILL)
     waiting.until(lambda: "end held" in logs(), 20)
     assert logs().count("begin held") >= 2
@@ -540,193 +510,20 @@ def test_zygote_that_is_killed(server):
 
 def test_workers_are_confined(deploy, shared):
     deploy(HELLO)
-    for pid in workers_of(shared):
+    for pid in processes.workers(shared.pid):
         status = dict(
-            line.split(":\t", 1) for line in processes.read(f"/proc/{pid}/status").splitlines() if ":\t" in line
+            line.split(":\t", 1)
+            for line in processes.read(f"/proc/{pid}/status").splitlines()
+            if ":\t" in line
         )
         assert status["NoNewPrivs"] == "1"
         assert status["Seccomp"] == "2"
-        files = [t for t in processes.descriptors(pid) if t.startswith("/") and not t.startswith(("/dev/", "/memfd"))]
+        files = [
+            t
+            for t in processes.descriptors(pid)
+            if t.startswith("/") and not t.startswith(("/dev/", "/memfd"))
+        ]
         assert not [t for t in files if "segment" in t or "lock" in t or ".mdb" in t], files
-
-
-# ---- WebAssembly ----
-
-
-def test_wasm_add(deploy):
-    response = "(result, event, meta) => `module: ${meta.module}, function: ${meta.function}, returned ${result}: ${meta.types[0]}`"
-    called = deploy(**wasm(wasm_modules.from_text(wasm_modules.ADD), response=response, module="add.wasm"))
-    answer = called.event(b'{"a":4,"b":14}')
-    assert answer.status == 200
-    assert b"add.wasm, function: add, returned 18: i32" in answer.body
-
-
-def test_wasm_expressions(deploy):
-    spec = wasm(wasm_modules.from_text(wasm_modules.ADD), arguments="[event.data.a, 1]", response="({ sum: result })")
-    assert deploy(**spec).event(b'{"a":4}').json() == {"sum": 5}
-
-
-def test_wasm_types(deploy):
-    text = """(module (func (export "f") (param i32 i64 f32 f64) (result f64)
-        local.get 0 f64.convert_i32_s local.get 1 f64.convert_i64_s f64.add
-        local.get 2 f64.promote_f32 f64.add local.get 3 f64.add))"""
-    spec = wasm(wasm_modules.from_text(text), "f", "[1, 2n, 0.5, 0.25]", response="({ r: result })")
-    assert deploy(**spec).event().json() == {"r": 3.75}
-
-
-def test_wasm_big_integers(deploy):
-    text = '(module (func (export "f") (param i64) (result i64) local.get 0 i64.const 1 i64.add))'
-    spec = wasm(wasm_modules.from_text(text), "f", "[9007199254740993n]", response="({ r: String(result) })")
-    assert deploy(**spec).event().json() == {"r": "9007199254740994"}
-
-
-WASM_MISBEHAVIOUR = {
-    "unreachable": "unreachable",
-    "divide": "i32.const 1 i32.const 0 i32.div_s drop",
-    "bounds": "i32.const -4 i32.load drop",
-    "loop": "(loop br 0)",
-    "recursion": "local.get 0 call 0 drop",
-    "grow": "(loop i32.const 100 memory.grow drop br 0)",
-    "signature": "i32.const 0 call_indirect (type 1)",
-    "fill": "i32.const 0 i32.const 7 i32.const 65536 memory.fill (loop br 0)",
-}
-
-
-@pytest.mark.parametrize("kind", WASM_MISBEHAVIOUR)
-def test_wasm_misbehaviour_ends_one_call(shared, deploy, kind):
-    text = f"""(module (type (func (param i32) (result i32))) (type (func (param i64)))
-        (memory 1) (table 1 funcref)
-        (func (export "f") (type 0) local.get 0 i32.eqz if i32.const 7 return end
-        {WASM_MISBEHAVIOUR[kind] if kind != "signature" else "i64.const 1 i32.const 0 call_indirect (type 1)"}
-        i32.const 0))"""
-    spec = wasm(wasm_modules.from_text(text), "f", "[event.data.n]", response="({ r: result })")
-    called = deploy(**spec, limits={"timeout": "PT0.3S", "memory": "32Mi"})
-    for _ in range(3):
-        answer = called.event(b'{"n":1}')
-        assert answer.status >= 500, answer
-        assert called.event(b'{"n":0}').json() == {"r": 7}
-    assert shared.http.get("/health/readiness").status == 200
-
-
-def test_wasm_memory_is_fresh_for_each_event(deploy):
-    text = """(module (memory 1) (global $g (mut i32) (i32.const 0))
-        (func (export "f") (result i32)
-        global.get $g i32.const 1 i32.add global.set $g
-        i32.const 60000 i32.const 60000 i32.load i32.const 1 i32.add i32.store
-        i32.const 60000 i32.load i32.const 10 i32.mul global.get $g i32.add memory.size i32.const 100 i32.mul i32.add
-        i32.const 1 memory.grow drop))"""
-    spec = wasm(wasm_modules.from_text(text), "f", "[]", response="({ r: result })")
-    called = deploy(**spec)
-    assert [called.event().json()["r"] for _ in range(5)] == [111] * 5
-
-
-def test_wasm_start_function_that_never_ends(deploy):
-    text = '(module (func $s (loop br 0)) (start $s) (func (export "add") (param i32 i32) (result i32) i32.const 0))'
-    spec = wasm(wasm_modules.from_text(text))
-    called = deploy(**spec, wait=False, limits={"timeout": "PT0.5S"})
-    waiting.until(lambda: called.event(b'{"a":1,"b":2}').status >= 500, 30)
-
-
-GOOD = wasm_modules.binary_add()
-SIMD = """(module (func (export "add") (param i32 i32) (result i32)
-    local.get 0 i32x4.splat local.get 1 i32x4.splat i32x4.add i32x4.extract_lane 0))"""
-
-
-def hostile_modules():
-    cut = [GOOD[:n] for n in (0, 1, 4, 7, 8, 9, 15, len(GOOD) - 1)]
-    yield from ((f"cut-{len(module)}", module, "") for module in cut)
-    yield "text", b"hello, this is no module", "webassembly"
-    yield "elf", b"\x7fELF" + b"\0" * 100, "webassembly"
-    yield "wat", wasm_modules.ADD.encode(), "webassembly"
-    yield "version", b"\0asm\2\0\0\0", "version"
-    yield "zeros", b"\0" * 1000, ""
-    yield "import", wasm_modules.binary_add(imports=[("env", "system")]), "env"
-    yield "simd", wasm_modules.from_text(SIMD), "simd"
-    yield "trailing", GOOD + b"\0\0\0", ""
-    yield "section-order", GOOD + GOOD[8:], ""
-    yield "huge-count", wasm_modules.MAGIC + wasm_modules.section(1, b"\xff\xff\xff\xff\x0f"), ""
-    yield "huge-section", wasm_modules.MAGIC + b"\1\xff\xff\xff\xff\x0f", ""
-    yield "overlong-number", wasm_modules.MAGIC + b"\1\x80\x80\x80\x80\x80\x80\x80\0", ""
-    yield "invalid-utf8-name", wasm_modules.binary_add(export=b"\xff\xfe"), ""
-    yield "bad-body", wasm_modules.binary_add(body=b"\0\x6a\x0b"), ""
-    yield "memory64", wasm_modules.MAGIC + wasm_modules.section(5, b"\1\4\1"), ""
-    yield "huge-memory", wasm_modules.from_text('(module (memory 65536) (func (export "add") (param i32 i32) (result i32) i32.const 0))'), "memory"
-    yield "no-export", wasm_modules.from_text('(module (func (export "other")))'), "add"
-
-
-@pytest.mark.parametrize("module, word", [pytest.param(m, w, id=i) for i, m, w in hostile_modules()])
-def test_hostile_modules_are_refused(shared, deploy, place, module, word):
-    spec = wasm(module)
-    answer = shared.create(daemon.function("f", place, **spec))
-    if answer.status == 201:
-        text = deploy(**spec, wait=False).wait_failure()
-    else:
-        assert answer.status in (400, 422), answer
-        text = answer.body.decode()
-    assert word.lower() in text.lower(), text
-    assert len(text) < 8192, "the message is for people"
-
-
-NASTY = [
-    "*/ #error injected /*",
-    '*/ __attribute__((constructor)) static void p(void) { extern int system(const char*); system("touch @"); } /*',
-    'a"); system("touch @"); ("',
-    "line\nbreak",
-    "line\r\n#include </etc/passwd>\n",
-    "nul\0byte",
-    "??/\n",
-    "\\\n",
-    "//",
-    "%s%n%n%n",
-    "$(touch @)",
-    "`touch @`",
-    "'; touch @; '",
-    "../../../../tmp/x",
-    "a" * 5000,
-    "€\u202e",
-    "main",
-    "w2c_f",
-    "",
-]
-
-
-@pytest.mark.parametrize("index", range(len(NASTY)))
-def test_names_that_try_to_become_code(shared, deploy, tmp_path, index):
-    """As the export that is called, as an import, as a custom section, as a debug name."""
-    mark = tmp_path / "mark"
-    name = NASTY[index].replace("@", str(mark))
-    custom = wasm_modules.section(0, wasm_modules.name(name) + name.encode())
-    debug = wasm_modules.section(0, wasm_modules.name("name") + b"\1" + wasm_modules.number(len(wasm_modules.vector([b"\0" + wasm_modules.name(name)]))) + wasm_modules.vector([b"\0" + wasm_modules.name(name)]))
-    module = wasm_modules.binary_add(export=name, extra=custom + debug)
-    called = deploy(**wasm(module, name, response="({ r: result })"), wait=False)
-    found = shared.wait_condition(
-        "Function", "f", called.place, lambda f: daemon.condition(f).get("status") in ("True", "False"), 60
-    )
-    if daemon.condition(found)["status"] == "True":
-        assert called.event(b'{"a":1,"b":2}').json() == {"r": 3}
-    assert not mark.exists(), "a name was run"
-    refused = deploy(name="g", **wasm(wasm_modules.binary_add(imports=[(name, name)])), wait=False)
-    refused.wait_failure()
-    assert not mark.exists(), "a name was run"
-
-
-def test_compiled_modules_are_cached(server, tmp_path):
-    """By content: the second function with the same module, and a restart, compile nothing."""
-    server.apply(daemon.namespace("n"))
-    module = wasm_modules.from_text(wasm_modules.ADD)
-    server.apply(daemon.function("a", "n", **wasm(module, response="({ r: result })")))
-    server.wait_ready_condition("Function", "a", "n")
-    start = time.monotonic()
-    server.apply(daemon.function("b", "n", **wasm(module, response="({ r: result })")))
-    server.wait_ready_condition("Function", "b", "n")
-    assert time.monotonic() - start < 1
-    server.stop()
-    server.restart()
-    start = time.monotonic()
-    for name in "ab":
-        server.wait_ready_condition("Function", name, "n")
-        assert server.send(f"/functions/n/{name}/", binary_event(), b'{"a":1,"b":2}').json() == {"r": 3}
-    assert time.monotonic() - start < 2
 
 
 def test_many_functions(server):

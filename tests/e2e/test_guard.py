@@ -25,15 +25,33 @@ def post(shared, path, headers, body=b"{}", host="localhost"):
 # ---- Host ----
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "evil.example.com:8080", "localhost.evil.com", "127.0.0.1.nip.io", "10.0.0.1", "[::2]", "", "a b", "localhost:99999", "user@localhost"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example.com",
+        "evil.example.com:8080",
+        "localhost.evil.com",
+        "127.0.0.1.nip.io",
+        "10.0.0.1",
+        "[::2]",
+        "",
+        "a b",
+        "localhost:99999",
+        "user@localhost",
+    ],
+)
 def test_wrong_host(shared, place, host):
     answer = post(shared, f"/{place}/default", EVENT, host=host)
     assert answer is None or answer.status in (400, 403, 404, 421), answer
-    answer = raw_exchange(shared.address, raw_request("GET", "/api/v1/namespaces", [("Host", host)]))
+    answer = raw_exchange(
+        shared.address, raw_request("GET", "/api/v1/namespaces", [("Host", host)])
+    )
     assert answer is None or answer.status in (400, 403, 421), answer
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:{port}", "127.0.0.1:{port}", "[::1]", "LOCALHOST"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "localhost:{port}", "127.0.0.1:{port}", "[::1]", "LOCALHOST"]
+)
 def test_right_host(shared, place, host):
     answer = post(shared, f"/{place}/default", EVENT, host=host.format(port=shared.address[1]))
     assert answer.status == 202
@@ -52,7 +70,12 @@ def test_two_hosts(shared, place):
 
 def test_cluster_host_is_for_ingress_only(shared, place):
     host = f"default-broker.{place}.svc.cluster.local"
-    for path in ("/api/v1/namespaces", "/metrics", "/-/events?from=1&follow=false", "/functions/a/b/"):
+    for path in (
+        "/api/v1/namespaces",
+        "/metrics",
+        "/-/events?from=1&follow=false",
+        "/functions/a/b/",
+    ):
         answer = raw_exchange(shared.address, raw_request("GET", path, [("Host", host)]))
         assert answer is None or answer.status in (400, 403, 404, 421), (path, answer)
         assert answer is None or b'"kind"' not in answer.body
@@ -61,7 +84,16 @@ def test_cluster_host_is_for_ingress_only(shared, place):
 # ---- Origin and content types ----
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example.com", "https://evil.example.com:8443", "null", "http://localhost:1", "file://"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example.com",
+        "https://evil.example.com:8443",
+        "null",
+        "http://localhost:1",
+        "file://",
+    ],
+)
 def test_foreign_origin(shared, place, origin):
     answer = post(shared, f"/{place}/default", [("Origin", origin), *EVENT])
     assert answer.status == 403, answer
@@ -70,9 +102,15 @@ def test_foreign_origin(shared, place, origin):
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize("content_type", [
-    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", None,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        None,
+    ],
+)
 def test_api_writes_need_json_or_yaml(shared, place, content_type):
     """These three are what a page can send across sites without asking first."""
     document = json.dumps(daemon.broker("sneaky", place)).encode()
@@ -82,7 +120,9 @@ def test_api_writes_need_json_or_yaml(shared, place, content_type):
     assert shared.http.get(API.format(place=place) + "/sneaky").status == 404
 
 
-@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
 def test_forms_without_event_headers_are_no_events(shared, place, content_type):
     answer = post(shared, f"/{place}/default", [("Content-Type", content_type)], b"a=b")
     assert answer.status in (400, 415), answer
@@ -91,23 +131,29 @@ def test_forms_without_event_headers_are_no_events(shared, place, content_type):
 # ---- lengths ----
 
 
-@pytest.mark.parametrize("headers, body", [
-    ([("Content-Length", "2"), ("Content-Length", "3")], b"{} "),
-    ([("Content-Length", "2"), ("Content-Length", "2")], b"{}"),
-    ([("Content-Length", "2, 3")], b"{} "),
-    ([("Content-Length", "2"), ("Transfer-Encoding", "chunked")], b"2\r\n{}\r\n0\r\n\r\n"),
-    ([("Transfer-Encoding", "chunked"), ("Content-Length", "2")], b"2\r\n{}\r\n0\r\n\r\n"),
-    ([("Content-Length", "-1")], b""),
-    ([("Content-Length", "+2")], b"{}"),
-    ([("Content-Length", "0x2")], b"{}"),
-    ([("Content-Length", "2 2")], b"{}"),
-    ([("Content-Length", "two")], b"{}"),
-    ([("Content-Length", "")], b""),
-    ([("Content-Length", "99999999999999999999")], b"{}"),
-    ([("Transfer-Encoding", "identity, chunked"), ("Content-Length", "2")], b"{}"),
-    ([("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")], b"2\r\n{}\r\n0\r\n\r\n"),
-    ([("Transfer-Encoding", "xchunked")], b"2\r\n{}\r\n0\r\n\r\n"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers, body",
+    [
+        ([("Content-Length", "2"), ("Content-Length", "3")], b"{} "),
+        ([("Content-Length", "2"), ("Content-Length", "2")], b"{}"),
+        ([("Content-Length", "2, 3")], b"{} "),
+        ([("Content-Length", "2"), ("Transfer-Encoding", "chunked")], b"2\r\n{}\r\n0\r\n\r\n"),
+        ([("Transfer-Encoding", "chunked"), ("Content-Length", "2")], b"2\r\n{}\r\n0\r\n\r\n"),
+        ([("Content-Length", "-1")], b""),
+        ([("Content-Length", "+2")], b"{}"),
+        ([("Content-Length", "0x2")], b"{}"),
+        ([("Content-Length", "2 2")], b"{}"),
+        ([("Content-Length", "two")], b"{}"),
+        ([("Content-Length", "")], b""),
+        ([("Content-Length", "99999999999999999999")], b"{}"),
+        ([("Transfer-Encoding", "identity, chunked"), ("Content-Length", "2")], b"{}"),
+        (
+            [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")],
+            b"2\r\n{}\r\n0\r\n\r\n",
+        ),
+        ([("Transfer-Encoding", "xchunked")], b"2\r\n{}\r\n0\r\n\r\n"),
+    ],
+)
 def test_conflicting_lengths(shared, place, headers, body):
     """Refused and closed: what follows on such a connection may be anybody's."""
     with RawConnection(shared.address, 5) as connection:
@@ -122,32 +168,44 @@ def test_conflicting_lengths(shared, place, headers, body):
 
 
 def test_smuggled_request_is_not_run(shared, place):
-    smuggled = raw_request("POST", f"/{place}/default", [("Host", "localhost"), ("Content-Length", "0"), *binary_event(id="smuggled").items()])
-    headers = [("Host", "localhost"), ("Content-Length", "5"), ("Transfer-Encoding", "chunked"), *EVENT]
+    smuggled = raw_request(
+        "POST",
+        f"/{place}/default",
+        [("Host", "localhost"), ("Content-Length", "0"), *binary_event(id="smuggled").items()],
+    )
+    headers = [
+        ("Host", "localhost"),
+        ("Content-Length", "5"),
+        ("Transfer-Encoding", "chunked"),
+        *EVENT,
+    ]
     data = raw_request("POST", f"/{place}/default", headers, b"0\r\n\r\n" + smuggled)
     raw_exchange(shared.address, data, timeout=5)
     time.sleep(0.2)
     assert "smuggled" not in {entry["event"]["id"] for entry in shared.events()}
 
 
-@pytest.mark.parametrize("data", [
-    b"\r\n" * 100 + b"x",
-    b"GET\r\n\r\n",
-    b"GET /\r\n\r\n",
-    b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-    b"GET  /  HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: x\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\n: empty\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\r\n" * 100 + b"x",
+        b"GET\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET  /  HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n: empty\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+    ],
+)
 def test_broken_requests(shared, data):
     with RawConnection(shared.address, 3) as connection:
         connection.send(data)
@@ -196,7 +254,9 @@ def test_half_open_clients_do_not_stop_others(shared, place):
     try:
         for number, connection in enumerate(idle):
             if number % 2:
-                connection.send(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
+                connection.send(
+                    b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf"
+                )
         start = time.monotonic()
         for _ in range(20):
             assert shared.send(f"/{place}/default", binary_event()).status == 202
@@ -224,7 +284,12 @@ def test_client_that_does_not_read_its_answer(shared, place):
 
 def test_pipelined_requests_are_answered_in_order(shared, place):
     with RawConnection(shared.address, 10) as connection:
-        good = raw_request("POST", f"/{place}/default", [("Host", "localhost"), ("Content-Length", "2"), *EVENT], b"{}")
+        good = raw_request(
+            "POST",
+            f"/{place}/default",
+            [("Host", "localhost"), ("Content-Length", "2"), *EVENT],
+            b"{}",
+        )
         other = raw_request("GET", "/health/liveness", [("Host", "localhost")])
         connection.send((good + other) * 20)
         for _ in range(20):
@@ -235,7 +300,11 @@ def test_pipelined_requests_are_answered_in_order(shared, place):
 def test_keep_alive(shared, place):
     with RawConnection(shared.address, 10) as connection:
         for number in range(50):
-            head = [("Host", "localhost"), ("Content-Length", "2"), *binary_event(id=str(number)).items()]
+            head = [
+                ("Host", "localhost"),
+                ("Content-Length", "2"),
+                *binary_event(id=str(number)).items(),
+            ]
             connection.send(raw_request("POST", f"/{place}/default", head, b"{}"))
             assert connection.response().status == 202
 
@@ -251,7 +320,9 @@ def test_stream_reader_that_stops_reading(server):
         time.sleep(0.2)
         before = processes.proportional_memory([server.pid])
         for number in range(40):
-            answer = server.send("/n/default", binary_event(id=str(number)), b"x" * 1_000_000, "text/plain")
+            answer = server.send(
+                "/n/default", binary_event(id=str(number)), b"x" * 1_000_000, "text/plain"
+            )
             assert answer.status == 202
         after = processes.proportional_memory([server.pid])
         assert after - before < 64 * 1024 * 1024, "an unread stream is bounded"
@@ -263,7 +334,9 @@ def test_refuses_any_other_address_without_saying_so(make_daemon, tmp_path):
 
     result = subprocess.run(
         [str(daemon.BINARY), "serve", "--data-dir", str(tmp_path / "d"), "--listen", "0.0.0.0:0"],
-        capture_output=True, text=True, timeout=20,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert result.returncode != 0
     assert "--insecure" in result.stderr, result.stderr

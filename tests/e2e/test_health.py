@@ -15,7 +15,9 @@ import waiting
 from wire import RawConnection, binary_event
 
 
-@pytest.mark.parametrize("path", ["/health/liveness", "/health/readiness", "/livez", "/readyz", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/health/liveness", "/health/readiness", "/livez", "/readyz", "/healthz"]
+)
 def test_health(shared, path):
     assert shared.http.get(path).status == 200
     assert shared.http.request("HEAD", path).status == 200
@@ -26,7 +28,9 @@ def test_metrics_are_prometheus_text(shared, place):
     shared.send(f"/{place}/default", binary_event())
     answer = shared.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    sample = re.compile(r'[a-zA-Z_:][\w:]*(\{([a-zA-Z_]\w*="([^"\\\n]|\\.)*",?)*\})? [-+]?(\d[\d.e+-]*|Inf|NaN)')
+    sample = re.compile(
+        r'[a-zA-Z_:][\w:]*(\{([a-zA-Z_]\w*="([^"\\\n]|\\.)*",?)*\})? [-+]?(\d[\d.e+-]*|Inf|NaN)'
+    )
     typed = set()
     for line in answer.body.decode().splitlines():
         if line.startswith("# TYPE "):
@@ -41,11 +45,15 @@ def test_metrics_are_prometheus_text(shared, place):
 
 
 def test_metrics_count(server):
-    before = sum(v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k)
+    before = sum(
+        v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k
+    )
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     for number in range(7):
         server.send("/n/default", binary_event(id=str(number)))
-    after = sum(v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k)
+    after = sum(
+        v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k
+    )
     assert after - before >= 7
 
 
@@ -100,7 +108,9 @@ def test_a_client_that_posts_while_it_stops(server):
 
 def test_store_in_memory(make_daemon, sink):
     server = make_daemon("--store", "memory").start()
-    server.apply(daemon.namespace("n"), daemon.broker("default", "n"), daemon.trigger("t", "n", sink.url()))
+    server.apply(
+        daemon.namespace("n"), daemon.broker("default", "n"), daemon.trigger("t", "n", sink.url())
+    )
     server.apply(daemon.function("f", "n", "module.exports = () => 'x';"))
     server.wait_ready_condition("Trigger", "t", "n")
     server.wait_ready_condition("Function", "f", "n")
@@ -133,7 +143,9 @@ def test_events_from_a_position(server):
     assert {(e["namespace"], e["broker"]) for e in entries} == {("n", "default")}
 
 
-@pytest.mark.parametrize("query", ["from=x", "from=-1", "from=1&follow=perhaps", "from=99999999999999999999"])
+@pytest.mark.parametrize(
+    "query", ["from=x", "from=-1", "from=1&follow=perhaps", "from=99999999999999999999"]
+)
 def test_events_with_a_bad_query(shared, query):
     assert shared.http.get(f"/-/events?{query}").status == 400
 
@@ -144,16 +156,26 @@ def test_dead_of_nothing(shared, place):
 
 def test_nothing_leaks_over_many_requests(server, sink):
     """Descriptors, threads and memory are where they were after 3,000 deliveries and 300 resources."""
-    server.apply(daemon.namespace("n"), daemon.broker("default", "n"), daemon.trigger("t", "n", sink.url()))
+    server.apply(
+        daemon.namespace("n"), daemon.broker("default", "n"), daemon.trigger("t", "n", sink.url())
+    )
     server.wait_ready_condition("Trigger", "t", "n")
 
     def work(turn):
         events = ",".join(
-            f'{{"specversion":"1.0","id":"{turn}-{n}","type":"t","source":"/s","data":1}}' for n in range(300)
+            f'{{"specversion":"1.0","id":"{turn}-{n}","type":"t","source":"/s","data":1}}'
+            for n in range(300)
         )
-        assert server.send_json("/n/default", f"[{events}]".encode(), "application/cloudevents-batch+json").status == 202
+        assert (
+            server.send_json(
+                "/n/default", f"[{events}]".encode(), "application/cloudevents-batch+json"
+            ).status
+            == 202
+        )
         for number in range(30):
-            server.apply(daemon.trigger(f"x{number}", "n", sink.url("/x"), attributes={"type": "none"}))
+            server.apply(
+                daemon.trigger(f"x{number}", "n", sink.url("/x"), attributes={"type": "none"})
+            )
             assert server.delete("Trigger", f"x{number}", "n").status == 200
         sink.wait(300 * (turn + 1), timeout=30)
 

@@ -26,7 +26,9 @@ def refused(answer, status, *words):
 
 
 @pytest.mark.parametrize("version", ["0.3", "1.0"])
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain", "application/octet-stream"]
+)
 def test_binary_mode(shared, listening, version, content_type):
     path, sink = listening
     headers = binary_event(id="a", specversion=version, subject="s", myext="x")
@@ -35,8 +37,12 @@ def test_binary_mode(shared, listening, version, content_type):
     got = sink.wait(1)[0]
     assert got.event["specversion"] == version, "the version is never upgraded"
     assert {k: got.event[k] for k in ("id", "type", "source", "subject", "myext")} == {
-        "id": "a", "type": "test.type", "source": "/test", "subject": "s", "myext": "x",
-    }  # fmt: skip
+        "id": "a",
+        "type": "test.type",
+        "source": "/test",
+        "subject": "s",
+        "myext": "x",
+    }
     assert got.headers["content-type"] == content_type
     assert got.body == b'{"n":1}'
 
@@ -44,7 +50,9 @@ def test_binary_mode(shared, listening, version, content_type):
 @pytest.mark.parametrize("version", ["0.3", "1.0"])
 def test_structured_mode(shared, listening, version):
     path, sink = listening
-    event = json_event(id="a", specversion=version, datacontenttype="application/json", data={"n": 1}, myext="x")
+    event = json_event(
+        id="a", specversion=version, datacontenttype="application/json", data={"n": 1}, myext="x"
+    )
     assert shared.send_json(path, event).status == 202
     got = sink.wait(1)[0]
     assert got.event["specversion"] == version
@@ -52,11 +60,14 @@ def test_structured_mode(shared, listening, version):
     assert json.loads(got.body) == {"n": 1}
 
 
-@pytest.mark.parametrize("content_type", [
-    "application/cloudevents+json; charset=utf-8",
-    "APPLICATION/CloudEvents+JSON",
-    'application/cloudevents+json;charset="UTF-8"',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/cloudevents+json; charset=utf-8",
+        "APPLICATION/CloudEvents+JSON",
+        'application/cloudevents+json;charset="UTF-8"',
+    ],
+)
 def test_structured_content_types(shared, listening, content_type):
     path, sink = listening
     assert shared.send_json(path, json_event(id="a"), content_type).status == 202
@@ -132,16 +143,19 @@ def test_host_header_form_of_unknown_broker(shared, place):
     refused(raw_exchange(shared.address, raw_request("POST", "/", headers)), 404)
 
 
-@pytest.mark.parametrize("sent, meant", [
-    ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
-    ("%e2%82%ac", "€"),
-    ("plain", "plain"),
-    ("%41%42", "AB"),
-    ("100%25", "100%"),
-    ('"with blank"', "with blank"),
-    (r'"a\"b\\c"', r'a"b\c'),
-    ("a%2525", "a%25"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sent, meant",
+    [
+        ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
+        ("%e2%82%ac", "€"),
+        ("plain", "plain"),
+        ("%41%42", "AB"),
+        ("100%25", "100%"),
+        ('"with blank"', "with blank"),
+        (r'"a\"b\\c"', r'a"b\c'),
+        ("a%2525", "a%25"),
+    ],
+)
 def test_percent_encoding(shared, listening, sent, meant):
     """HTTP binding §3.1.3.2: unquote, then decode once."""
     path, sink = listening
@@ -211,7 +225,9 @@ def test_other_methods(shared, place, method):
     assert {"POST", "OPTIONS"} <= {name.strip() for name in answer.headers["allow"].split(",")}
 
 
-@pytest.mark.parametrize("path", ["/nowhere/default", "/{place}/nothing", "/", "/a/b/c/d", "/{place}", "/{place}/"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/default", "/{place}/nothing", "/", "/a/b/c/d", "/{place}", "/{place}/"]
+)
 def test_unknown_targets(shared, place, path):
     answer = shared.send(path.format(place=place), binary_event())
     assert answer.status in (400, 404), answer
@@ -221,43 +237,46 @@ def test_unknown_targets(shared, place, path):
 # ---- what is refused: binary mode ----
 
 
-@pytest.mark.parametrize("change, word", [
-    ({"id": None}, "id"),
-    ({"id": ""}, "id"),
-    ({"type": None}, "type"),
-    ({"type": ""}, "type"),
-    ({"source": None}, "source"),
-    ({"source": ""}, "source"),
-    ({"source": "ht tp://x y"}, "source"),
-    ({"source": "http://[::1"}, "source"),
-    ({"specversion": None}, "specversion"),
-    ({"specversion": ""}, "specversion"),
-    ({"specversion": "19.0"}, "specversion"),
-    ({"specversion": "0.2"}, "specversion"),
-    ({"specversion": "1"}, "specversion"),
-    ({"time": "yesterday"}, "time"),
-    ({"time": "2020-13-01T00:00:00Z"}, "time"),
-    ({"time": "2020-02-30T00:00:00Z"}, "time"),
-    ({"time": "2020-01-01"}, "time"),
-    ({"time": "2020-01-01T00:00:00"}, "time"),
-    ({"time": "2020-01-01T25:00:00Z"}, "time"),
-    ({"dataschema": "not a uri"}, "dataschema"),
-    ({"dataschema": "relative/path"}, "dataschema"),
-    ({"subject": ""}, "subject"),
-    ({"subject": "%C0%A0"}, "subject"),
-    ({"subject": "%ED%A0%80"}, "subject"),
-    ({"subject": "%FF"}, "subject"),
-    ({"subject": "%00"}, "subject"),
-    ({"subject": "%0A"}, "subject"),
-    ({"subject": "%7F"}, "subject"),
-    ({"subject": "%C2%85"}, "subject"),
-    ({"subject": "%EF%BF%BE"}, "subject"),
-    ({"id": "a%01b"}, "id"),
-    ({"bad_name": "x"}, "bad_name"),
-    ({"bad-name": "x"}, "bad-name"),
-    ({"data": "x"}, "data"),
-    ({"a" * 65: "x"}, "aaaa"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"id": None}, "id"),
+        ({"id": ""}, "id"),
+        ({"type": None}, "type"),
+        ({"type": ""}, "type"),
+        ({"source": None}, "source"),
+        ({"source": ""}, "source"),
+        ({"source": "ht tp://x y"}, "source"),
+        ({"source": "http://[::1"}, "source"),
+        ({"specversion": None}, "specversion"),
+        ({"specversion": ""}, "specversion"),
+        ({"specversion": "19.0"}, "specversion"),
+        ({"specversion": "0.2"}, "specversion"),
+        ({"specversion": "1"}, "specversion"),
+        ({"time": "yesterday"}, "time"),
+        ({"time": "2020-13-01T00:00:00Z"}, "time"),
+        ({"time": "2020-02-30T00:00:00Z"}, "time"),
+        ({"time": "2020-01-01"}, "time"),
+        ({"time": "2020-01-01T00:00:00"}, "time"),
+        ({"time": "2020-01-01T25:00:00Z"}, "time"),
+        ({"dataschema": "not a uri"}, "dataschema"),
+        ({"dataschema": "relative/path"}, "dataschema"),
+        ({"subject": ""}, "subject"),
+        ({"subject": "%C0%A0"}, "subject"),
+        ({"subject": "%ED%A0%80"}, "subject"),
+        ({"subject": "%FF"}, "subject"),
+        ({"subject": "%00"}, "subject"),
+        ({"subject": "%0A"}, "subject"),
+        ({"subject": "%7F"}, "subject"),
+        ({"subject": "%C2%85"}, "subject"),
+        ({"subject": "%EF%BF%BE"}, "subject"),
+        ({"id": "a%01b"}, "id"),
+        ({"bad_name": "x"}, "bad_name"),
+        ({"bad-name": "x"}, "bad-name"),
+        ({"data": "x"}, "data"),
+        ({"a" * 65: "x"}, "aaaa"),
+    ],
+)
 def test_malformed_binary(shared, place, change, word):
     headers = binary_event(**change)
     refused(shared.send(f"/{place}/default", headers), 400, word)
@@ -274,8 +293,15 @@ def test_malformed_content_type(shared, place):
 
 
 def test_attribute_given_twice(shared, place):
-    headers = [("Host", "localhost"), ("Content-Length", "0"), *binary_event().items(), ("ce-id", "2")]
-    refused(raw_exchange(shared.address, raw_request("POST", f"/{place}/default", headers)), 400, "id")
+    headers = [
+        ("Host", "localhost"),
+        ("Content-Length", "0"),
+        *binary_event().items(),
+        ("ce-id", "2"),
+    ]
+    refused(
+        raw_exchange(shared.address, raw_request("POST", f"/{place}/default", headers)), 400, "id"
+    )
 
 
 def test_raw_bytes_in_a_header_value(shared, place):
@@ -322,72 +348,84 @@ def test_attributes_too_long(shared, place):
 GOOD = '"specversion":"1.0","id":"1","source":"/s","type":"t"'
 
 
-@pytest.mark.parametrize("body, word", [
-    ("", "json"),
-    (" ", "json"),
-    ("{", "json"),
-    ("[]", "object"),
-    ("1", "object"),
-    ('"text"', "object"),
-    ("null", "object"),
-    ("{}", "specversion"),
-    ("{" + GOOD + "", "json"),
-    ("{" + GOOD + ",}", "json"),
-    ("{" + GOOD + "}}", "json"),
-    ("{" + GOOD + "} x", "json"),
-    ("{" + GOOD + ',"data":{"a":}}', "json"),
-    ("{" + GOOD + ',"data":{"a":01}}', "json"),
-    ("{" + GOOD + ',"data":{"a":+1}}', "json"),
-    ("{" + GOOD + ',"data":{"a":.5}}', "json"),
-    ("{" + GOOD + ',"data":{"a":1.}}', "json"),
-    ("{" + GOOD + ',"data":{"a":NaN}}', "json"),
-    ("{" + GOOD + ',"data":{\'a\':1}}', "json"),
-    ("{" + GOOD + ',"data":tru}', "json"),
-    ("{" + GOOD + ',"data":[1,]}', "json"),
-    ("{" + GOOD + ',"data":"\\x"}', "json"),
-    ("{" + GOOD + ',"data":"a\nb"}', "json"),
-    ("{" + GOOD + ',"data":' + "[" * 5000 + "]" * 5000 + "}", "deep"),
-    ("{" + GOOD + ',"data":1,"data_base64":"AAAA"}', "data"),
-    ("{" + GOOD + ',"data_base64":"A===="}', "data_base64"),
-    ("{" + GOOD + ',"data_base64":"not base64!"}', "data_base64"),
-    ("{" + GOOD + ',"data_base64":1}', "data_base64"),
-    ("{" + GOOD + ',"id":"2"}', "id"),
-    ("{" + GOOD + ',"data":1,"data":2}', "data"),
-    ("{" + GOOD + ',"ext":1.5}', "ext"),
-    ("{" + GOOD + ',"ext":2147483648}', "ext"),
-    ("{" + GOOD + ',"ext":{"a":1}}', "ext"),
-    ("{" + GOOD + ',"ext":[1]}', "ext"),
-    ("{" + GOOD + ',"EXT":"x"}', "ext"),
-    ("{" + GOOD + ',"my_ext":"x"}', "my_ext"),
-    ("{" + GOOD + ',"":"x"}', "name"),
-    ("{" + GOOD + ',"time":1}', "time"),
-    ("{" + GOOD + ',"time":"now"}', "time"),
-    ("{" + GOOD + ',"subject":"\\u0000"}', "subject"),
-    ("{" + GOOD + ',"subject":"\\ud800"}', ""),
-    ("{" + GOOD + ',"subject":"\\ufffe"}', "subject"),
-    ("{" + GOOD + ',"datacontenttype":"nonsense"}', "datacontenttype"),
-    ('{"specversion":1.0,"id":"1","source":"/s","type":"t"}', "specversion"),
-    ('{"specversion":"1.0","id":1,"source":"/s","type":"t"}', "id"),
-    ('{"specversion":"1.0","id":null,"source":"/s","type":"t"}', "id"),
-    ('{"specversion":"1.0","id":"","source":"/s","type":"t"}', "id"),
-    ('{"specversion":"1.0","id":"1","source":"","type":"t"}', "source"),
-    ('{"specversion":"1.0","id":"1","source":"/s"}', "type"),
-    ('{"specversion":"0.4","id":"1","source":"/s","type":"t"}', "specversion"),
-    ('{"specversion":"0.3","id":"1","source":"/s","type":"t","datacontentencoding":"rot13","data":"x"}', "datacontentencoding"),
-    ('{"specversion":"0.3","id":"1","source":"/s","type":"t","datacontentencoding":"base64","data":"%%"}', ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body, word",
+    [
+        ("", "json"),
+        (" ", "json"),
+        ("{", "json"),
+        ("[]", "object"),
+        ("1", "object"),
+        ('"text"', "object"),
+        ("null", "object"),
+        ("{}", "specversion"),
+        ("{" + GOOD + "", "json"),
+        ("{" + GOOD + ",}", "json"),
+        ("{" + GOOD + "}}", "json"),
+        ("{" + GOOD + "} x", "json"),
+        ("{" + GOOD + ',"data":{"a":}}', "json"),
+        ("{" + GOOD + ',"data":{"a":01}}', "json"),
+        ("{" + GOOD + ',"data":{"a":+1}}', "json"),
+        ("{" + GOOD + ',"data":{"a":.5}}', "json"),
+        ("{" + GOOD + ',"data":{"a":1.}}', "json"),
+        ("{" + GOOD + ',"data":{"a":NaN}}', "json"),
+        ("{" + GOOD + ",\"data\":{'a':1}}", "json"),
+        ("{" + GOOD + ',"data":tru}', "json"),
+        ("{" + GOOD + ',"data":[1,]}', "json"),
+        ("{" + GOOD + ',"data":"\\x"}', "json"),
+        ("{" + GOOD + ',"data":"a\nb"}', "json"),
+        ("{" + GOOD + ',"data":' + "[" * 5000 + "]" * 5000 + "}", "deep"),
+        ("{" + GOOD + ',"data":1,"data_base64":"AAAA"}', "data"),
+        ("{" + GOOD + ',"data_base64":"A===="}', "data_base64"),
+        ("{" + GOOD + ',"data_base64":"not base64!"}', "data_base64"),
+        ("{" + GOOD + ',"data_base64":1}', "data_base64"),
+        ("{" + GOOD + ',"id":"2"}', "id"),
+        ("{" + GOOD + ',"data":1,"data":2}', "data"),
+        ("{" + GOOD + ',"ext":1.5}', "ext"),
+        ("{" + GOOD + ',"ext":2147483648}', "ext"),
+        ("{" + GOOD + ',"ext":{"a":1}}', "ext"),
+        ("{" + GOOD + ',"ext":[1]}', "ext"),
+        ("{" + GOOD + ',"EXT":"x"}', "ext"),
+        ("{" + GOOD + ',"my_ext":"x"}', "my_ext"),
+        ("{" + GOOD + ',"":"x"}', "name"),
+        ("{" + GOOD + ',"time":1}', "time"),
+        ("{" + GOOD + ',"time":"now"}', "time"),
+        ("{" + GOOD + ',"subject":"\\u0000"}', "subject"),
+        ("{" + GOOD + ',"subject":"\\ud800"}', ""),
+        ("{" + GOOD + ',"subject":"\\ufffe"}', "subject"),
+        ("{" + GOOD + ',"datacontenttype":"nonsense"}', "datacontenttype"),
+        ('{"specversion":1.0,"id":"1","source":"/s","type":"t"}', "specversion"),
+        ('{"specversion":"1.0","id":1,"source":"/s","type":"t"}', "id"),
+        ('{"specversion":"1.0","id":null,"source":"/s","type":"t"}', "id"),
+        ('{"specversion":"1.0","id":"","source":"/s","type":"t"}', "id"),
+        ('{"specversion":"1.0","id":"1","source":"","type":"t"}', "source"),
+        ('{"specversion":"1.0","id":"1","source":"/s"}', "type"),
+        ('{"specversion":"0.4","id":"1","source":"/s","type":"t"}', "specversion"),
+        (
+            '{"specversion":"0.3","id":"1","source":"/s","type":"t","datacontentencoding":"rot13","data":"x"}',
+            "datacontentencoding",
+        ),
+        (
+            '{"specversion":"0.3","id":"1","source":"/s","type":"t","datacontentencoding":"base64","data":"%%"}',
+            "",
+        ),
+    ],
+)
 def test_malformed_structured(shared, place, body, word):
     refused(shared.send_json(f"/{place}/default", body.encode()), 400, word)
 
 
-@pytest.mark.parametrize("body", [
-    b"\xff\xfe{\x00}\x00",
-    b'{"specversion":"1.0","id":"\xff","source":"/s","type":"t"}',
-    b'{"specversion":"1.0","id":"\xc0\x80","source":"/s","type":"t"}',
-    b'{"specversion":"1.0","id":"\xed\xa0\x80","source":"/s","type":"t"}',
-    b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":"\xff"}',
-    b"\0" * 100,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe{\x00}\x00",
+        b'{"specversion":"1.0","id":"\xff","source":"/s","type":"t"}',
+        b'{"specversion":"1.0","id":"\xc0\x80","source":"/s","type":"t"}',
+        b'{"specversion":"1.0","id":"\xed\xa0\x80","source":"/s","type":"t"}',
+        b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":"\xff"}',
+        b"\0" * 100,
+    ],
+)
 def test_structured_invalid_utf8(shared, place, body):
     refused(shared.send_json(f"/{place}/default", body), 400)
 
@@ -400,16 +438,19 @@ def test_unknown_structured_format(shared, place):
 # ---- what is refused: batch ----
 
 
-@pytest.mark.parametrize("body, word", [
-    ("", "json"),
-    ("{" + GOOD + "}", "array"),
-    ("[{" + GOOD + "},]", "json"),
-    ("[{" + GOOD + "}", "json"),
-    ("[1]", ""),
-    ("[[]]", ""),
-    ("[{" + GOOD + "},{}]", "specversion"),
-    ("[{" + GOOD + '},{"specversion":"1.0","id":"","source":"/s","type":"t"}]', "id"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body, word",
+    [
+        ("", "json"),
+        ("{" + GOOD + "}", "array"),
+        ("[{" + GOOD + "},]", "json"),
+        ("[{" + GOOD + "}", "json"),
+        ("[1]", ""),
+        ("[[]]", ""),
+        ("[{" + GOOD + "},{}]", "specversion"),
+        ("[{" + GOOD + '},{"specversion":"1.0","id":"","source":"/s","type":"t"}]', "id"),
+    ],
+)
 def test_malformed_batch(shared, listening, body, word):
     path, sink = listening
     refused(shared.send_json(path, body.encode(), BATCH), 400, word)
@@ -437,9 +478,15 @@ def test_structured_data_over_the_limit(shared, place):
 
 
 def test_announced_size_is_refused_before_the_body(shared, place):
-    headers = [("Host", "localhost"), ("Content-Length", str(64 * 1024 * 1024)), *binary_event().items()]
+    headers = [
+        ("Host", "localhost"),
+        ("Content-Length", str(64 * 1024 * 1024)),
+        *binary_event().items(),
+    ]
     headers.append(("Expect", "100-continue"))
-    answer = raw_exchange(shared.address, raw_request("POST", f"/{place}/default", headers), timeout=5)
+    answer = raw_exchange(
+        shared.address, raw_request("POST", f"/{place}/default", headers), timeout=5
+    )
     assert answer is not None and answer.status == 413
 
 

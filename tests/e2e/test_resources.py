@@ -77,7 +77,9 @@ def test_get_unknown(shared, place):
 
 
 def test_unknown_resource_type(shared, place):
-    assert shared.http.get(f"/apis/eventing.knative.dev/v1/namespaces/{place}/widgets").status == 404
+    assert (
+        shared.http.get(f"/apis/eventing.knative.dev/v1/namespaces/{place}/widgets").status == 404
+    )
     assert shared.http.get(f"/apis/nothing.dev/v1/namespaces/{place}/brokers").status == 404
 
 
@@ -89,7 +91,9 @@ def test_list(shared, place):
     assert listed["metadata"]["resourceVersion"].isdecimal()
     assert [item["metadata"]["name"] for item in listed["items"]] == ["a", "b", "c"]
     everywhere = shared.http.get(shared.collection("Trigger", None)).json()["items"]
-    assert {"a", "b", "c"} <= {i["metadata"]["name"] for i in everywhere if i["metadata"]["namespace"] == place}
+    assert {"a", "b", "c"} <= {
+        i["metadata"]["name"] for i in everywhere if i["metadata"]["namespace"] == place
+    }
 
 
 def test_list_of_nothing(shared, place):
@@ -166,7 +170,9 @@ def test_delete_of_a_namespace_deletes_what_is_in_it(server, sink):
     assert server.delete("Namespace", "n").status == 200
     waiting.until(lambda: server.http.get(server.path_of("Broker", "default", "n")).status == 404)
     server.apply(namespace("n"), broker("default", "n"))
-    server.send("/n/default", {"ce-id": "1", "ce-type": "t", "ce-source": "s", "ce-specversion": "1.0"})
+    server.send(
+        "/n/default", {"ce-id": "1", "ce-type": "t", "ce-source": "s", "ce-specversion": "1.0"}
+    )
     assert sink.silent(seconds=0.3), "an old trigger does not come back with the name"
 
 
@@ -192,7 +198,9 @@ def test_create_in_an_unknown_namespace(shared):
 
 
 def test_namespace_of_path_and_body_differ(shared, place):
-    answer = shared.http.post(shared.collection("Broker", place), json.dumps(broker("b", "other")), JSON)
+    answer = shared.http.post(
+        shared.collection("Broker", place), json.dumps(broker("b", "other")), JSON
+    )
     assert answer.status in (400, 422)
 
 
@@ -202,7 +210,30 @@ def test_injection_label_makes_a_default_broker(server):
     server.wait_ready_condition("Broker", "default", "n")
 
 
-@pytest.mark.parametrize("name", ["api", "apis", "openapi", "version", "functions", "webhook", "task", "admin", "mon", "build", "health", "metrics", "livez", "readyz", "healthz", "-", "console", "docs", ".well-known"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api",
+        "apis",
+        "openapi",
+        "version",
+        "functions",
+        "webhook",
+        "task",
+        "admin",
+        "mon",
+        "build",
+        "health",
+        "metrics",
+        "livez",
+        "readyz",
+        "healthz",
+        "-",
+        "console",
+        "docs",
+        ".well-known",
+    ],
+)
 def test_reserved_namespace_names(shared, name):
     answer = shared.create(namespace(name))
     assert answer.status in (400, 422), answer
@@ -267,7 +298,10 @@ def test_resources_survive_a_restart(server):
     server.apply(function("f", "n", "module.exports = () => 1;"))
     for kind, name in (("Broker", "default"), ("Trigger", "t"), ("Function", "f")):
         server.wait_ready_condition(kind, name, "n")
-    before = {kind: server.get(kind, name, "n") for kind, name in (("Broker", "default"), ("Trigger", "t"), ("Function", "f"))}
+    before = {
+        kind: server.get(kind, name, "n")
+        for kind, name in (("Broker", "default"), ("Trigger", "t"), ("Function", "f"))
+    }
     server.stop()
     server.restart()
     for kind, old in before.items():
@@ -301,12 +335,23 @@ BAD = [
     (lambda n: trigger("t", n, "http://x/", delivery={"retry": -1}), "spec.delivery.retry"),
     (lambda n: trigger("t", n, "http://x/", delivery={"retry": "3"}), "spec.delivery.retry"),
     (lambda n: trigger("t", n, "http://x/", delivery={"retry": 1.5}), "spec.delivery.retry"),
-    (lambda n: trigger("t", n, "http://x/", delivery={"backoffPolicy": "random"}), "spec.delivery.backoffPolicy"),
-    (lambda n: trigger("t", n, "http://x/", delivery={"backoffDelay": "5 s"}), "spec.delivery.backoffDelay"),
+    (
+        lambda n: trigger("t", n, "http://x/", delivery={"backoffPolicy": "random"}),
+        "spec.delivery.backoffPolicy",
+    ),
+    (
+        lambda n: trigger("t", n, "http://x/", delivery={"backoffDelay": "5 s"}),
+        "spec.delivery.backoffDelay",
+    ),
     (lambda n: trigger("t", n, "http://x/", delivery={"timeout": "PT0S"}), "spec.delivery.timeout"),
     (lambda n: trigger("t", n, "http://x/", attributes={"Type": "x"}), "spec.filter.attributes"),
     (lambda n: trigger("t", n, "http://x/", attributes={"type": 5}), "spec.filter.attributes"),
-    (lambda n: trigger("t", n, "http://x/", filters=[{"exact": {"type": "a"}, "prefix": {"type": "b"}}]), "spec.filters[0]"),
+    (
+        lambda n: trigger(
+            "t", n, "http://x/", filters=[{"exact": {"type": "a"}, "prefix": {"type": "b"}}]
+        ),
+        "spec.filters[0]",
+    ),
     (lambda n: trigger("t", n, "http://x/", filters=[{"exact": {"type": ""}}]), "spec.filters[0]"),
     (lambda n: trigger("t", n, "http://x/", filters=[{"like": {"type": "a"}}]), "spec.filters[0]"),
     (lambda n: function("f", n), "spec.runtime"),
@@ -321,7 +366,7 @@ BAD = [
     (lambda n: function("f", n, "1", limits={"timeout": "0"}), "spec.limits.timeout"),
     (lambda n: function("f", n, "1", env=[{"name": "1 A"}]), "spec.env[0].name"),
     (lambda n: function("f", n, runtime="wasm", moduleBase64="!"), "spec.moduleBase64"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("index", range(len(BAD)))
@@ -336,14 +381,26 @@ def test_bad_document(shared, place, index):
     assert field in body["message"] or field in json.dumps(body.get("details", {})), body
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"{}", b'{"kind":"Broker"}', b'{"apiVersion":1,"kind":2}',
-    b'{"apiVersion":"eventing.knative.dev/v1","kind":"Broker","metadata":[]}',
-    b'{"apiVersion":"eventing.knative.dev/v1","kind":"Broker","metadata":{"name":"a","name":"b"}}',
-    b'{"apiVersion":"eventing.knative.dev/v1","kind":"Trigger","metadata":{"name":"a"}}',
-    b'{"apiVersion":"eventing.knative.dev/v9","kind":"Broker","metadata":{"name":"a"}}',
-    b"[" * 100000, b'{"a":' * 100000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff",
+        b"{}",
+        b'{"kind":"Broker"}',
+        b'{"apiVersion":1,"kind":2}',
+        b'{"apiVersion":"eventing.knative.dev/v1","kind":"Broker","metadata":[]}',
+        b'{"apiVersion":"eventing.knative.dev/v1","kind":"Broker","metadata":{"name":"a","name":"b"}}',
+        b'{"apiVersion":"eventing.knative.dev/v1","kind":"Trigger","metadata":{"name":"a"}}',
+        b'{"apiVersion":"eventing.knative.dev/v9","kind":"Broker","metadata":{"name":"a"}}',
+        b"[" * 100000,
+        b'{"a":' * 100000,
+    ],
+)
 def test_bad_json(shared, place, body):
     answer = shared.http.post(shared.collection("Broker", place), body, JSON)
     assert answer.status in (400, 422), answer
@@ -362,20 +419,59 @@ MANIFESTS = [
     ("colon", "apiVersion: v1\nkind: Namespace\nmetadata: name: x\n", 3, ""),
     ("unclosed", "apiVersion: v1\nkind: Namespace\nmetadata: {name: x\n", None, ""),
     ("unknown-kind", "apiVersion: v1\nkind: Widget\nmetadata: {name: x}\n", None, "kind"),
-    ("unknown-version", "apiVersion: v9\nkind: Namespace\nmetadata: {name: x}\n", None, "apiVersion"),
+    (
+        "unknown-version",
+        "apiVersion: v9\nkind: Namespace\nmetadata: {name: x}\n",
+        None,
+        "apiVersion",
+    ),
     ("no-kind", "apiVersion: v1\nmetadata: {name: x}\n", None, "kind"),
     ("no-name", "apiVersion: v1\nkind: Namespace\nmetadata: {}\n", 3, "metadata.name"),
     ("duplicate", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n  name: y\n", 5, "name"),
-    ("unknown-field", "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  retries: 3\n", 5, "spec.retries"),
-    ("type", "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  delivery:\n    retry: many\n", 6, "spec.delivery.retry"),
-    ("range", "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  delivery:\n    retry: -5\n", 6, "spec.delivery.retry"),
-    ("second", "apiVersion: v1\nkind: Namespace\nmetadata: {name: ok}\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: NO\n", 8, "metadata.name"),
+    (
+        "unknown-field",
+        "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  retries: 3\n",
+        5,
+        "spec.retries",
+    ),
+    (
+        "type",
+        "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  delivery:\n    retry: many\n",
+        6,
+        "spec.delivery.retry",
+    ),
+    (
+        "range",
+        "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: x}\nspec:\n  delivery:\n    retry: -5\n",
+        6,
+        "spec.delivery.retry",
+    ),
+    (
+        "second",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: ok}\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: NO\n",
+        8,
+        "metadata.name",
+    ),
     ("scalar", "just text\n", 1, ""),
     ("json", '{"apiVersion": "v1",\n "kind": "Namespace",\n "metadata": {"name": "x",}}\n', 3, ""),
-    ("missing-module", "apiVersion: sluice.dev/v1\nkind: Function\nmetadata: {name: f}\nspec:\n  runtime: wasm\n  module: nowhere.wasm\n  function: add\n", 6, "nowhere.wasm"),
-    ("anchors", "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)), None, ""),
+    (
+        "missing-module",
+        "apiVersion: sluice.dev/v1\nkind: Function\nmetadata: {name: f}\nspec:\n  runtime: wasm\n  module: nowhere.wasm\n  function: add\n",
+        6,
+        "nowhere.wasm",
+    ),
+    (
+        "anchors",
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n"
+            for n in range(9)
+        ),
+        None,
+        "",
+    ),
     ("deep", "[" * 200 + "]" * 200 + "\n", 1, ""),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("name, text, line, field", MANIFESTS, ids=[m[0] for m in MANIFESTS])

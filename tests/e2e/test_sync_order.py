@@ -98,7 +98,9 @@ def test_each_202_follows_the_sync_of_its_event(traced):
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     server.wait_ready_condition("Broker", "default", "n")
     acknowledged = []
-    threads = [threading.Thread(target=post_many, args=(server, n, 40, acknowledged)) for n in range(6)]
+    threads = [
+        threading.Thread(target=post_many, args=(server, n, 40, acknowledged)) for n in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -113,15 +115,25 @@ def test_each_202_follows_the_sync_of_its_event(traced):
 
 def check_order(id, calls):
     """receive of the request on a socket < write to the log < sync of that file < 202 on the socket."""
-    request = next(c for c in calls if c.name in RECEIVES and id in c.text and "ce-id" in c.text.lower())
+    request = next(
+        c for c in calls if c.name in RECEIVES and id in c.text and "ce-id" in c.text.lower()
+    )
     write = next(
-        (c for c in calls if c.name in WRITES and id in c.text and "HTTP/1.1" not in c.text and c.result > 0), None
+        (
+            c
+            for c in calls
+            if c.name in WRITES and id in c.text and "HTTP/1.1" not in c.text and c.result > 0
+        ),
+        None,
     )
     assert write, f"{id}: no write to a file holds it"
     answer = next(
         c
         for c in calls
-        if c.name in SENDS and c.descriptor == request.descriptor and c.began > request.ended and "HTTP/1.1 202" in c.text
+        if c.name in SENDS
+        and c.descriptor == request.descriptor
+        and c.began > request.ended
+        and "HTTP/1.1 202" in c.text
     )
     covering = [
         c
@@ -132,4 +144,6 @@ def check_order(id, calls):
         and c.result == 0
         and c.ended < answer.began
     ]
-    assert covering, f"{id}: written on line {write.ended}, answered on {answer.began}, no sync between"
+    assert (
+        covering
+    ), f"{id}: written on line {write.ended}, answered on {answer.began}, no sync between"

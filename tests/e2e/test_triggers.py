@@ -33,18 +33,38 @@ EVENTS = {
 
 FILTERS = [
     ("none", {}, {"plain", "other", "extended", "blank", "upper", "old"}),
-    ("attributes", {"filter": {"attributes": {"type": "a"}}}, {"plain", "extended", "blank", "old"}),
-    ("attributes-two", {"filter": {"attributes": {"type": "a", "source": "/s"}}}, {"plain", "extended", "old"}),
+    (
+        "attributes",
+        {"filter": {"attributes": {"type": "a"}}},
+        {"plain", "extended", "blank", "old"},
+    ),
+    (
+        "attributes-two",
+        {"filter": {"attributes": {"type": "a", "source": "/s"}}},
+        {"plain", "extended", "old"},
+    ),
     ("attributes-extension", {"filter": {"attributes": {"color": "red"}}}, {"extended"}),
     ("attributes-any-value", {"filter": {"attributes": {"color": ""}}}, {"extended", "blank"}),
-    ("attributes-empty", {"filter": {"attributes": {}}}, {"plain", "other", "extended", "blank", "upper", "old"}),
+    (
+        "attributes-empty",
+        {"filter": {"attributes": {}}},
+        {"plain", "other", "extended", "blank", "upper", "old"},
+    ),
     ("attributes-version", {"filter": {"attributes": {"specversion": "0.3"}}}, {"old"}),
     ("exact", {"filters": [{"exact": {"type": "a"}}]}, {"plain", "extended", "blank", "old"}),
     ("exact-two", {"filters": [{"exact": {"type": "a", "color": "blue"}}]}, {"blank"}),
-    ("exact-array", {"filters": [{"exact": {"type": "a"}}, {"exact": {"subject": "x"}}]}, {"blank"}),
+    (
+        "exact-array",
+        {"filters": [{"exact": {"type": "a"}}, {"exact": {"subject": "x"}}]},
+        {"blank"},
+    ),
     ("no-match", {"filters": [{"exact": {"type": "nothing"}}]}, set()),
-    ("filters-win", {"filter": {"attributes": {"type": "b"}}, "filters": [{"exact": {"type": "A"}}]}, {"upper"}),
-]  # fmt: skip
+    (
+        "filters-win",
+        {"filter": {"attributes": {"type": "b"}}, "filters": [{"exact": {"type": "A"}}]},
+        {"upper"},
+    ),
+]
 
 
 def test_filters(shared, place, sink):
@@ -75,7 +95,9 @@ def test_filter_on_values_that_need_encoding(shared, place, sink):
 
 def test_filter_on_typed_extension(shared, place, sink):
     """Compared by string form, whatever JSON type it came as."""
-    ready(shared, place, daemon.trigger("t", place, sink.url(), attributes={"n": "5", "flag": "true"}))
+    ready(
+        shared, place, daemon.trigger("t", place, sink.url(), attributes={"n": "5", "flag": "true"})
+    )
     shared.send_json(f"/{place}/default", json_event(id="a", n=5, flag=True))
     shared.send_json(f"/{place}/default", json_event(id="b", n="5", flag="true"))
     shared.send_json(f"/{place}/default", json_event(id="c", n=6, flag=True))
@@ -95,10 +117,11 @@ def test_triggers_see_only_their_broker(shared, place, sink):
     shared.apply(daemon.broker("second", place))
     shared.wait_ready_condition("Broker", "second", place)
     ready(
-        shared, place,
+        shared,
+        place,
         daemon.trigger("one", place, sink.url("/one")),
         daemon.trigger("two", place, sink.url("/two"), broker="second"),
-    )  # fmt: skip
+    )
     shared.send(f"/{place}/default", binary_event(id="first"))
     shared.send(f"/{place}/second", binary_event(id="second"))
     assert ids(sink.wait(1, "/one")) == {"first"}
@@ -147,10 +170,11 @@ def test_subscriber_another_broker(shared, place, sink):
     shared.wait_ready_condition("Broker", "next", place)
     ref = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "next"}}
     ready(
-        shared, place,
+        shared,
+        place,
         daemon.trigger("hop", place, ref, attributes={"type": "a"}),
         daemon.trigger("end", place, sink.url(), broker="next"),
-    )  # fmt: skip
+    )
     data = b'{"n":1.10}'
     shared.send(f"/{place}/default", binary_event(id="hop", type="a", ext="kept"), data)
     got = sink.wait(1)[0]
@@ -163,7 +187,9 @@ def test_a_ring_of_brokers_ends(server, sink):
     server.apply(daemon.namespace("n"), daemon.broker("a", "n"), daemon.broker("b", "n"))
     ref = {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker"}
     for here, there in (("a", "b"), ("b", "a")):
-        server.apply(daemon.trigger(f"to-{there}", "n", {"ref": {**ref, "name": there}}, broker=here))
+        server.apply(
+            daemon.trigger(f"to-{there}", "n", {"ref": {**ref, "name": there}}, broker=here)
+        )
         server.wait_ready_condition("Trigger", f"to-{there}", "n")
     assert server.send("/n/a", binary_event()).status == 202
     waiting.until(lambda: len(server.events()) >= 200, 20)
@@ -192,11 +218,16 @@ def test_many_triggers(server, sink):
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     for number in range(1000):
         attributes = {"type": f"type-{number}"}
-        server.apply(daemon.trigger(f"t{number}", "n", sink.url(f"/{number}"), attributes=attributes))
+        server.apply(
+            daemon.trigger(f"t{number}", "n", sink.url(f"/{number}"), attributes=attributes)
+        )
     server.wait_ready_condition("Trigger", "t999", "n")
     start = time.monotonic()
     for number in range(0, 1000, 50):
-        assert server.send("/n/default", binary_event(id=str(number), type=f"type-{number}")).status == 202
+        assert (
+            server.send("/n/default", binary_event(id=str(number), type=f"type-{number}")).status
+            == 202
+        )
     for number in range(0, 1000, 50):
         assert sink.wait(1, f"/{number}")[0].id == str(number)
     assert time.monotonic() - start < 5
@@ -222,10 +253,17 @@ def test_trigger_before_its_broker(shared, place, sink):
 def test_trigger_before_its_function(shared, place):
     shared.apply(daemon.trigger("early", place, "late"))
     found = shared.wait_condition(
-        "Trigger", "early", place, lambda t: daemon.condition(t).get("status") in ("False", "Unknown")
+        "Trigger",
+        "early",
+        place,
+        lambda t: daemon.condition(t).get("status") in ("False", "Unknown"),
     )
     assert "late" in str(found["status"]["conditions"])
-    shared.apply(daemon.function("late", place, "module.exports = (c, e) => { console.log('saw ' + e.id); };"))
+    shared.apply(
+        daemon.function(
+            "late", place, "module.exports = (c, e) => { console.log('saw ' + e.id); };"
+        )
+    )
     shared.wait_ready_condition("Trigger", "early", place)
     shared.send(f"/{place}/default", binary_event(id="x"))
     waiting.until(lambda: "saw x" in shared.cli("logs", "late", "-n", place).stdout)
@@ -263,14 +301,19 @@ def test_replies_go_to_all_triggers(shared, place, sink):
     counter = itertools.count()
 
     def answer(received):
-        return reply(f"reply-{next(counter)}", type="second") if received.event["type"] == "first" else None
+        return (
+            reply(f"reply-{next(counter)}", type="second")
+            if received.event["type"] == "first"
+            else None
+        )
 
     sink.on("/one", answer)
     ready(
-        shared, place,
+        shared,
+        place,
         daemon.trigger("one", place, sink.url("/one")),
         daemon.trigger("two", place, sink.url("/two"), attributes={"type": "second"}),
-    )  # fmt: skip
+    )
     shared.send(f"/{place}/default", binary_event(id="origin", type="first"))
     assert ids(sink.wait(1, "/two")) == {"reply-0"}
     assert ids(sink.wait(2, "/one")) == {"origin", "reply-0"}

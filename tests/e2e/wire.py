@@ -150,6 +150,7 @@ def raw_exchange(address, data, timeout=20):
 
 def raw_request(method, path, headers, body=b""):
     """A request as bytes: headers is a list of (name, value), in order, sent as they are."""
+
     def as_bytes(text):
         return text if isinstance(text, bytes) else text.encode("latin-1")
 

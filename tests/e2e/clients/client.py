@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python CloudEvents SDK as a client of the broker and as a subscriber.
-  client.py send URL    sends one event in each of the SDK's forms, prints {form, id, status}
-  client.py receive     listens; prints its port, then each event as the SDK reads it; answers events
-                        of type "question" with an event that the SDK writes"""
+client.py send URL    sends one event in each of the SDK's forms, prints {form, id, status}
+client.py receive     listens; prints its port, then each event as the SDK reads it; answers events
+                      of type "question" with an event that the SDK writes"""
 
 import http.server
 import json
@@ -24,10 +24,16 @@ DATA = {"text": "größe", "list": [1, 2.5, None], "nested": {"a": True}}
 
 def event(kind, id, data, **more):
     attributes = {
-        "id": id, "type": "question", "source": "/sdk/python", "subject": "sübject",
-        "specversion": "0.3" if kind is OldEvent else "1.0", "time": datetime.now(timezone.utc),
-        "datacontenttype": "application/json", "colour": "red", **more,
-    }  # fmt: skip
+        "id": id,
+        "type": "question",
+        "source": "/sdk/python",
+        "subject": "sübject",
+        "specversion": "0.3" if kind is OldEvent else "1.0",
+        "time": datetime.now(timezone.utc),
+        "datacontenttype": "application/json",
+        "colour": "red",
+        **more,
+    }
     return kind(attributes, data)
 
 
@@ -40,7 +46,12 @@ def post(url, form, id, message):
 
 def send(url):
     post(url, "binary", "py-binary", to_binary_event(event(CloudEvent, "py-binary", DATA)))
-    post(url, "structured", "py-structured", to_structured_event(event(CloudEvent, "py-structured", DATA)))
+    post(
+        url,
+        "structured",
+        "py-structured",
+        to_structured_event(event(CloudEvent, "py-structured", DATA)),
+    )
     post(url, "old", "py-old", to_binary_event(event(OldEvent, "py-old", DATA)))
     raw = event(CloudEvent, "py-bytes", b"\x00\xff\x01", datacontenttype="application/octet-stream")
     post(url, "bytes", "py-bytes", to_structured_event(raw))
@@ -68,7 +79,11 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         if got.get_type() != "question":
             self.answer(204, {}, b"")
             return
-        attributes = {"id": f"{got.get_id()}-answer", "type": "answer", "source": "/sdk/python/receiver"}
+        attributes = {
+            "id": f"{got.get_id()}-answer",
+            "type": "answer",
+            "source": "/sdk/python/receiver",
+        }
         attributes.update(specversion="1.0", datacontenttype="application/json")
         message = to_binary_event(CloudEvent(attributes, {"of": got.get_id()}))
         self.answer(200, message.headers, message.body)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WebAssembly functions: values in and out, limits, and module bytes that are hostile."""
+
+import time
+
+import pytest
+
+import daemon
+import waiting
+import wasm_modules
+from wire import binary_event
+
+
+def wasm(module, function="add", arguments="event => [event.data.a, event.data.b]", **spec):
+    return {
+        "runtime": "wasm",
+        "moduleBase64": wasm_modules.text_form(module),
+        "function": function,
+        "arguments": arguments,
+        **spec,
+    }
+
+
+def test_wasm_add(deploy):
+    response = "(result, event, meta) => `module: ${meta.module}, function: ${meta.function}, returned ${result}: ${meta.types[0]}`"
+    called = deploy(
+        **wasm(wasm_modules.from_text(wasm_modules.ADD), response=response, module="add.wasm")
+    )
+    answer = called.event(b'{"a":4,"b":14}')
+    assert answer.status == 200
+    assert b"add.wasm, function: add, returned 18: i32" in answer.body
+
+
+def test_wasm_expressions(deploy):
+    spec = wasm(
+        wasm_modules.from_text(wasm_modules.ADD),
+        arguments="[event.data.a, 1]",
+        response="({ sum: result })",
+    )
+    assert deploy(**spec).event(b'{"a":4}').json() == {"sum": 5}
+
+
+def test_wasm_types(deploy):
+    text = """(module (func (export "f") (param i32 i64 f32 f64) (result f64)
+        local.get 0 f64.convert_i32_s local.get 1 f64.convert_i64_s f64.add
+        local.get 2 f64.promote_f32 f64.add local.get 3 f64.add))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[1, 2n, 0.5, 0.25]", response="({ r: result })")
+    assert deploy(**spec).event().json() == {"r": 3.75}
+
+
+def test_wasm_big_integers(deploy):
+    text = '(module (func (export "f") (param i64) (result i64) local.get 0 i64.const 1 i64.add))'
+    spec = wasm(
+        wasm_modules.from_text(text), "f", "[9007199254740993n]", response="({ r: String(result) })"
+    )
+    assert deploy(**spec).event().json() == {"r": "9007199254740994"}
+
+
+WASM_MISBEHAVIOUR = {
+    "unreachable": "unreachable",
+    "divide": "i32.const 1 i32.const 0 i32.div_s drop",
+    "bounds": "i32.const -4 i32.load drop",
+    "loop": "(loop br 0)",
+    "recursion": "local.get 0 call 0 drop",
+    "grow": "(loop i32.const 100 memory.grow drop br 0)",
+    "signature": "i32.const 0 call_indirect (type 1)",
+    "fill": "i32.const 0 i32.const 7 i32.const 65536 memory.fill (loop br 0)",
+}
+
+
+@pytest.mark.parametrize("kind", WASM_MISBEHAVIOUR)
+def test_wasm_misbehaviour_ends_one_call(shared, deploy, kind):
+    text = f"""(module (type (func (param i32) (result i32))) (type (func (param i64)))
+        (memory 1) (table 1 funcref)
+        (func (export "f") (type 0) local.get 0 i32.eqz if i32.const 7 return end
+        {WASM_MISBEHAVIOUR[kind] if kind != "signature" else "i64.const 1 i32.const 0 call_indirect (type 1)"}
+        i32.const 0))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[event.data.n]", response="({ r: result })")
+    called = deploy(**spec, limits={"timeout": "PT0.3S", "memory": "32Mi"})
+    for _ in range(3):
+        answer = called.event(b'{"n":1}')
+        assert answer.status >= 500, answer
+        assert called.event(b'{"n":0}').json() == {"r": 7}
+    assert shared.http.get("/health/readiness").status == 200
+
+
+def test_wasm_memory_is_fresh_for_each_event(deploy):
+    text = """(module (memory 1) (global $g (mut i32) (i32.const 0))
+        (func (export "f") (result i32)
+        global.get $g i32.const 1 i32.add global.set $g
+        i32.const 60000 i32.const 60000 i32.load i32.const 1 i32.add i32.store
+        i32.const 60000 i32.load i32.const 10 i32.mul global.get $g i32.add memory.size i32.const 100 i32.mul i32.add
+        i32.const 1 memory.grow drop))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[]", response="({ r: result })")
+    called = deploy(**spec)
+    assert [called.event().json()["r"] for _ in range(5)] == [111] * 5
+
+
+def test_wasm_start_function_that_never_ends(deploy):
+    text = '(module (func $s (loop br 0)) (start $s) (func (export "add") (param i32 i32) (result i32) i32.const 0))'
+    spec = wasm(wasm_modules.from_text(text))
+    called = deploy(**spec, wait=False, limits={"timeout": "PT0.5S"})
+    waiting.until(lambda: called.event(b'{"a":1,"b":2}').status >= 500, 30)
+
+
+GOOD = wasm_modules.binary_add()
+SIMD = """(module (func (export "add") (param i32 i32) (result i32)
+    local.get 0 i32x4.splat local.get 1 i32x4.splat i32x4.add i32x4.extract_lane 0))"""
+
+
+def hostile_modules():
+    cut = [GOOD[:n] for n in (0, 1, 4, 7, 8, 9, 15, len(GOOD) - 1)]
+    yield from ((f"cut-{len(module)}", module, "") for module in cut)
+    yield "text", b"hello, this is no module", "webassembly"
+    yield "elf", b"\x7fELF" + b"\0" * 100, "webassembly"
+    yield "wat", wasm_modules.ADD.encode(), "webassembly"
+    yield "version", b"\0asm\2\0\0\0", "version"
+    yield "zeros", b"\0" * 1000, ""
+    yield "import", wasm_modules.binary_add(imports=[("env", "system")]), "env"
+    yield "simd", wasm_modules.from_text(SIMD), "simd"
+    yield "trailing", GOOD + b"\0\0\0", ""
+    yield "section-order", GOOD + GOOD[8:], ""
+    yield "huge-count", wasm_modules.MAGIC + wasm_modules.section(1, b"\xff\xff\xff\xff\x0f"), ""
+    yield "huge-section", wasm_modules.MAGIC + b"\1\xff\xff\xff\xff\x0f", ""
+    yield "overlong-number", wasm_modules.MAGIC + b"\1\x80\x80\x80\x80\x80\x80\x80\0", ""
+    yield "invalid-utf8-name", wasm_modules.binary_add(export=b"\xff\xfe"), ""
+    yield "bad-body", wasm_modules.binary_add(body=b"\0\x6a\x0b"), ""
+    yield "memory64", wasm_modules.MAGIC + wasm_modules.section(5, b"\1\4\1"), ""
+    yield "huge-memory", wasm_modules.from_text(
+        '(module (memory 65536) (func (export "add") (param i32 i32) (result i32) i32.const 0))'
+    ), "memory"
+    yield "no-export", wasm_modules.from_text('(module (func (export "other")))'), "add"
+
+
+@pytest.mark.parametrize(
+    "module, word", [pytest.param(m, w, id=i) for i, m, w in hostile_modules()]
+)
+def test_hostile_modules_are_refused(shared, deploy, place, module, word):
+    spec = wasm(module)
+    answer = shared.create(daemon.function("f", place, **spec))
+    if answer.status == 201:
+        text = deploy(**spec, wait=False).wait_failure()
+    else:
+        assert answer.status in (400, 422), answer
+        text = answer.body.decode()
+    assert word.lower() in text.lower(), text
+    assert len(text) < 8192, "the message is for people"
+
+
+NASTY = [
+    "*/ #error injected /*",
+    '*/ __attribute__((constructor)) static void p(void) { extern int system(const char*); system("touch @"); } /*',
+    'a"); system("touch @"); ("',
+    "line\nbreak",
+    "line\r\n#include </etc/passwd>\n",
+    "nul\0byte",
+    "??/\n",
+    "\\\n",
+    "//",
+    "%s%n%n%n",
+    "$(touch @)",
+    "`touch @`",
+    "'; touch @; '",
+    "../../../../tmp/x",
+    "a" * 5000,
+    "€\u202e",
+    "main",
+    "w2c_f",
+    "",
+]
+
+
+@pytest.mark.parametrize("index", range(len(NASTY)))
+def test_names_that_try_to_become_code(shared, deploy, tmp_path, index):
+    """As the export that is called, as an import, as a custom section, as a debug name."""
+    mark = tmp_path / "mark"
+    name = NASTY[index].replace("@", str(mark))
+    custom = wasm_modules.section(0, wasm_modules.name(name) + name.encode())
+    debug = wasm_modules.section(
+        0,
+        wasm_modules.name("name")
+        + b"\1"
+        + wasm_modules.number(len(wasm_modules.vector([b"\0" + wasm_modules.name(name)])))
+        + wasm_modules.vector([b"\0" + wasm_modules.name(name)]),
+    )
+    module = wasm_modules.binary_add(export=name, extra=custom + debug)
+    called = deploy(**wasm(module, name, response="({ r: result })"), wait=False)
+    found = shared.wait_condition(
+        "Function",
+        "f",
+        called.place,
+        lambda f: daemon.condition(f).get("status") in ("True", "False"),
+        60,
+    )
+    if daemon.condition(found)["status"] == "True":
+        assert called.event(b'{"a":1,"b":2}').json() == {"r": 3}
+    assert not mark.exists(), "a name was run"
+    refused = deploy(name="g", **wasm(wasm_modules.binary_add(imports=[(name, name)])), wait=False)
+    refused.wait_failure()
+    assert not mark.exists(), "a name was run"
+
+
+def test_compiled_modules_are_cached(server, tmp_path):
+    """By content: the second function with the same module, and a restart, compile nothing."""
+    server.apply(daemon.namespace("n"))
+    module = wasm_modules.from_text(wasm_modules.ADD)
+    server.apply(daemon.function("a", "n", **wasm(module, response="({ r: result })")))
+    server.wait_ready_condition("Function", "a", "n")
+    start = time.monotonic()
+    server.apply(daemon.function("b", "n", **wasm(module, response="({ r: result })")))
+    server.wait_ready_condition("Function", "b", "n")
+    assert time.monotonic() - start < 1
+    server.stop()
+    server.restart()
+    start = time.monotonic()
+    for name in "ab":
+        server.wait_ready_condition("Function", name, "n")
+        assert server.send(f"/functions/n/{name}/", binary_event(), b'{"a":1,"b":2}').json() == {
+            "r": 3
+        }
+    assert time.monotonic() - start < 2
