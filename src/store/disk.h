@@ -16,7 +16,7 @@ struct writer {
     uint64_t dirty;  /* a refused write may have left bytes up to here; 0: none */
     uint64_t next;   /* position of the next record */
     uint64_t time_ns;
-    uint32_t chain;
+    uint32_t chain;      /* crc of the last batch of all */
     bool header_pending; /* the active segment's header is not on disk yet */
     struct segment_header header;
     struct buf batch;
@@ -26,6 +26,8 @@ struct writer {
 /* Files made ready ahead of the log. They are numbered on from the active segment; the last of them
  * is the reserve, which only internal groups may begin. */
 #define SPARES_WANTED 2u
+#define SPARES_FIRST                                                                               \
+    (UINT64_C(4) << 20) /* the first file of a new log is small: it is waited for */
 struct spares {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -95,14 +97,14 @@ int recover(struct disk *d, store_replay_fn *replay, void *replay_ctx, struct er
 /* writer.c: log_commit_fn. */
 struct log_group *writer_commit(void *ctx, struct log_group *first);
 /* Begins the first segment of a new log. Opening thread. */
-int writer_begin(struct disk *d);
+int writer_begin(struct disk *d, uint64_t bytes);
 void writer_done(struct disk *d);
 
 /* spare.c */
 int spares_start(struct disk *d);
 void spares_stop(struct disk *d);
-/* Makes one on the calling thread, before the background thread runs. */
-int spares_make_first(struct disk *d);
+/* Makes the first one of a new log on the calling thread, before the background thread runs. */
+int spares_make_first(struct disk *d, uint64_t *ret_bytes);
 /* The number of a file that is ready to be the next segment, or a negative errno when there is none
  * and none can be made. Waits while one is being made. Ordinary takers leave the reserve. It is
  * taken by spares_taken(). Log thread. */

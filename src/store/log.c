@@ -42,6 +42,11 @@ void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, 
     node->error = 0;
     g->bytes = (struct buf)BUF_INIT;
     store_group_init(g);
+    log_push_node(l, node);
+}
+
+void log_push_node(struct log *l, struct log_group *node)
+{
     struct log_group *head = atomic_load_explicit(&l->head, memory_order_relaxed);
     do
         node->next = head;

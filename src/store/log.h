@@ -57,6 +57,8 @@ int log_start(struct log *l, log_commit_fn *commit, void *ctx);
 void log_stop(struct log *l);
 /* Takes the group over; any thread. */
 void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, void *ctx);
+/* The same for a node that the twin made itself, with malloc. */
+void log_push_node(struct log *l, struct log_group *node);
 /* Log thread: all up to position is on disk. */
 void log_publish(struct log *l, uint64_t synced);
 

@@ -123,27 +123,70 @@ static int add_locked(struct memory *m, const struct log_group *g)
     return 0;
 }
 
+/* The rows go into the overlay at once; a newer row of the log stays. */
+static int take_rows(struct memory *m, uint64_t upto, const struct store_group *rows)
+{
+    size_t at = 0;
+    struct store_entry e;
+    if (rows == NULL || rows->bytes.len == 0)
+        return 0;
+    const char *records = rows->bytes.ptr + LOG_GROUP_ROOM;
+    while (record_next(records, rows->bytes.len - LOG_GROUP_ROOM, &at, &e) == 1) {
+        e.position = upto;
+        int r = rows_merge(&m->rows, &e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A checkpoint goes through the queue, as a node without records. */
+struct request {
+    struct log_group node;
+    uint64_t upto;
+    struct store_group rows;
+};
+
+static void commit_checkpoint(struct memory *m, struct request *q)
+{
+    pthread_mutex_lock(&m->lock);
+    int r = q->upto < m->checkpoint ? -EINVAL : take_rows(m, q->upto, &q->rows);
+    if (r == 0)
+        m->checkpoint = q->upto;
+    pthread_mutex_unlock(&m->lock);
+    store_group_done(&q->rows);
+    q->node.error = r;
+    q->node.position = q->upto;
+}
+
+static int commit_group(struct memory *m, struct log_group *g)
+{
+    int r = rows_prepare(g);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&m->lock);
+    r = add_locked(m, g);
+    pthread_mutex_unlock(&m->lock);
+    if (r < 0) {
+        rows_discard(g);
+        return r;
+    }
+    g->position = m->next;
+    m->next += g->records;
+    rows_apply(&m->rows, g);
+    return 0;
+}
+
 static struct log_group *memory_commit(void *ctx, struct log_group *first)
 {
     struct memory *m = ctx;
-    bool any = false;
     for (struct log_group *g = first; g != NULL; g = g->next) {
-        g->error = rows_prepare(g);
-        if (g->error < 0)
-            continue;
-        pthread_mutex_lock(&m->lock);
-        g->error = add_locked(m, g);
-        pthread_mutex_unlock(&m->lock);
-        if (g->error < 0) {
-            rows_discard(g);
-            continue;
-        }
-        g->position = m->next;
-        m->next += g->records;
-        rows_apply(&m->rows, g);
-        any = true;
+        if (g->records == 0)
+            commit_checkpoint(m, (struct request *)g);
+        else
+            g->error = commit_group(m, g);
     }
-    if (any)
+    if (m->next - 1 > store_synced(&m->base))
         log_publish(&m->base.log, m->next - 1);
     return NULL;
 }
@@ -268,40 +311,40 @@ static struct rows *memory_rows(struct store *s)
 
 /* ---- checkpoint and retention ---- */
 
-/* The rows go into the overlay at once; a newer row of the log stays. */
-static int take_rows(struct memory *m, uint64_t upto, const struct store_group *rows)
+static struct request *request_new(uint64_t upto, struct store_group *rows,
+                                   store_append_done_fn *done, void *ctx)
 {
-    size_t at = 0;
-    struct store_entry e;
-    if (rows == NULL || rows->bytes.len == 0)
-        return 0;
-    const char *records = rows->bytes.ptr + LOG_GROUP_ROOM;
-    while (record_next(records, rows->bytes.len - LOG_GROUP_ROOM, &at, &e) == 1) {
-        e.position = upto;
-        int r = rows_merge(&m->rows, &e);
-        if (r < 0)
-            return r;
+    struct request *q = calloc(1, sizeof(*q));
+    if (q == NULL)
+        return NULL;
+    q->node.done = done;
+    q->node.ctx = ctx;
+    q->upto = upto;
+    store_group_init(&q->rows);
+    if (rows != NULL) {
+        q->rows = *rows;
+        store_group_init(rows);
     }
-    return 0;
+    return q;
 }
 
 static void memory_checkpoint(struct store *s, uint64_t upto, struct store_group *rows,
                               store_append_done_fn *done, void *ctx)
 {
-    struct memory *m = memory_of(s);
     int r = rows != NULL ? rows->status : 0;
-    pthread_mutex_lock(&m->lock);
-    if (r == 0 && (upto > store_synced(s) || upto < m->checkpoint))
+    if (r == 0 && upto > store_synced(s))
         r = -EINVAL;
-    if (r == 0)
-        r = take_rows(m, upto, rows);
-    if (r == 0)
-        m->checkpoint = upto;
-    pthread_mutex_unlock(&m->lock);
+    if (r == 0 && atomic_load(&s->log.stopping))
+        r = -ESHUTDOWN;
+    struct request *q = r == 0 ? request_new(upto, rows, done, ctx) : NULL;
+    if (q != NULL) {
+        log_push_node(&s->log, &q->node);
+        return;
+    }
     if (rows != NULL)
         store_group_done(rows);
     if (done != NULL)
-        done(ctx, r, r == 0 ? upto : 0);
+        done(ctx, r < 0 ? r : -ENOMEM, 0);
 }
 
 /* Retention waits for checkpoints, so they are due when a good part of the room is used. */

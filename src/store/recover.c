@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TAIL_BLOCK (64u << 10)
+
 struct found {
     uint64_t number;
     bool valid;
@@ -36,6 +38,7 @@ struct recovery {
     uint64_t offset, time_ns, epoch;
     uint32_t chain;
     uint64_t last_offset; /* of the last batch, or 0: where rewriting begins */
+    bool dry;             /* only look */
 };
 
 static int corrupt(struct recovery *r, uint64_t number, uint64_t offset, const char *what)
@@ -137,81 +140,6 @@ static int find_segments(struct recovery *r)
     return 0;
 }
 
-/* What follows the last segment is spares: as many as stand in a row and have the right size are
- * used again, others removed. */
-static int keep_spares(struct recovery *r, size_t from)
-{
-    struct spares *p = &r->d->spares;
-    p->next = from > 0 ? r->list[from - 1].number + 1 : 1;
-    for (size_t i = from; i < r->len; i++) {
-        const struct found *f = &r->list[i];
-        if (f->number == p->next + p->count && f->header.bytes == r->d->segment_bytes &&
-            p->count < SPARES_WANTED) {
-            p->count++;
-            continue;
-        }
-        int n = remove_file(r, f->number);
-        if (n < 0)
-            return n;
-    }
-    return 0;
-}
-
-static int check_neighbours(struct recovery *r, const struct found *a, const struct found *b)
-{
-    if (b->header.first < a->header.first || b->header.epoch < a->header.epoch)
-        return corrupt(r, b->number, 0, "the header does not follow from the segment before");
-    return 0;
-}
-
-/* Sets *ret_from and *ret_to to the segments that belong to the log. Files that a retention before
- * a crash left behind a gap go. */
-static int choose_segments(struct recovery *r, size_t *ret_from, size_t *ret_to)
-{
-    size_t to = r->len;
-    while (to > 0 && !r->list[to - 1].valid)
-        to--;
-    size_t from = to > 0 ? to - 1 : 0;
-    while (from > 0 && r->list[from - 1].valid &&
-           r->list[from - 1].number + 1 == r->list[from].number) {
-        int n = check_neighbours(r, &r->list[from - 1], &r->list[from]);
-        if (n < 0)
-            return n;
-        from--;
-    }
-    if (to == 0 && (r->state.checkpoint > 0 || r->state.synced > 0))
-        return error_set(r->err, -EBADMSG,
-                         "%s holds no log, but the tables are of position %" PRIu64
-                         "; restore the log from a backup",
-                         r->d->folder, r->state.checkpoint);
-    if (to > 0 && r->list[from].header.first > r->state.checkpoint + 1) {
-        uint64_t missing = r->list[from].number - 1;
-        return corrupt(r, missing, 0, "this segment is missing or has no header");
-    }
-    for (size_t i = 0; i < from; i++) {
-        int n = remove_file(r, r->list[i].number);
-        if (n < 0)
-            return n;
-    }
-    *ret_from = from;
-    *ret_to = to;
-    return 0;
-}
-
-static int add_segments(struct recovery *r, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        const struct segment_header *h = &r->list[i].header;
-        struct segment *g = segment_new(h, h->crc, -1);
-        if (g == NULL || segments_append(&r->d->segments, g) < 0) {
-            free(g);
-            return error_set(r->err, -ENOMEM, "out of memory");
-        }
-    }
-    r->d->spares.live = to - from;
-    return 0;
-}
-
 /* ---- walking the log ---- */
 
 static int replay_record(struct recovery *r, struct store_entry *e)
@@ -245,11 +173,23 @@ static int replay_batch(struct recovery *r, const struct segment *g, const struc
     return 0;
 }
 
-/* Is the batch the one that comes next? */
-static bool follows(const struct recovery *r, const struct batch_header *h)
+/* Is the batch the one that comes next? The first one of a segment is chained to its header. */
+static bool follows(const struct recovery *r, const struct segment *g, const struct batch_header *h)
 {
-    return h->first == r->next && h->chain == r->chain && h->epoch >= r->epoch &&
+    uint32_t chain = r->offset == SEGMENT_HEADER_BYTES ? g->chain : r->chain;
+    return h->first == r->next && h->chain == chain && h->epoch >= r->epoch &&
            h->time_ns >= r->time_ns;
+}
+
+static void begin_walk(struct recovery *r, const struct segment_header *h)
+{
+    r->next = h->first;
+    r->chain = h->chain;
+    r->epoch = h->epoch;
+    r->time_ns = h->time_ns;
+    r->offset = SEGMENT_HEADER_BYTES;
+    r->last_offset = 0;
+    window_reset(&r->window);
 }
 
 /* Walks the batches of one segment as far as they are whole and follow from each other. */
@@ -262,9 +202,9 @@ static int walk_batches(struct recovery *r, struct segment *g, uint64_t until)
            (n = window_batch(&r->window, g, r->offset, g->bytes, &h, &payload)) != 0) {
         if (n < 0)
             return failed(r, n, g->number, "read it");
-        if (!follows(r, &h))
+        if (!follows(r, g, &h))
             break;
-        n = replay_batch(r, g, &h, payload);
+        n = r->dry ? 0 : replay_batch(r, g, &h, payload);
         if (n < 0)
             return n;
         segments_note(&r->d->segments, g, &h, r->offset);
@@ -278,18 +218,128 @@ static int walk_batches(struct recovery *r, struct segment *g, uint64_t until)
     return 0;
 }
 
+/* ---- which segments are the log ---- */
+
+static int corrupt_missing(struct recovery *r, uint64_t number)
+{
+    return corrupt(r, number, 0, "this segment is missing, or its header cannot be read");
+}
+
+/* Numbers skip where a segment was given up after a failed sync of its first batch, or where a
+ * crash lost the end of a retention. Then the chain decides: sets *ret to whether b goes on where a
+ * ends. */
+static int goes_on(struct recovery *r, const struct found *a, const struct found *b, bool *ret)
+{
+    struct segment *g = segment_new(&a->header, a->header.crc, open_file(r, a->number));
+    if (g == NULL)
+        return error_set(r->err, -ENOMEM, "out of memory");
+    int n = g->fd < 0 ? failed(r, g->fd, a->number, "open it") : 0;
+    if (n == 0) {
+        begin_walk(r, &a->header);
+        r->dry = true;
+        n = walk_batches(r, g, b->header.first);
+        r->dry = false;
+        *ret = r->next == b->header.first && r->chain == b->header.chain;
+    }
+    segment_free(&r->d->segments, g);
+    return n;
+}
+
+/* Sets *ret_from to the oldest segment that belongs to the log which ends before `to`. */
+static int find_oldest(struct recovery *r, size_t to, size_t *ret_from)
+{
+    size_t from = to - 1;
+    for (size_t i = from; i-- > 0;) {
+        const struct found *a = &r->list[i], *b = &r->list[from];
+        if (!a->valid)
+            continue;
+        bool joined = a->number + 1 == b->number;
+        int n = joined ? 0 : goes_on(r, a, b, &joined);
+        if (n < 0)
+            return n;
+        if (!joined && b->header.first > r->state.checkpoint + 1)
+            return corrupt_missing(r, b->number - 1);
+        if (!joined)
+            break;
+        if (b->header.first < a->header.first || b->header.epoch < a->header.epoch)
+            return corrupt(r, b->number, 0, "the header does not follow from the segment before");
+        from = i;
+    }
+    if (from > 0 && !r->list[from - 1].valid)
+        return corrupt_missing(r, r->list[from - 1].number);
+    if (r->list[from].header.first > r->state.checkpoint + 1)
+        return corrupt_missing(r, r->list[from].number - 1);
+    *ret_from = from;
+    return 0;
+}
+
+/* Leaves in the list the segments of the log, oldest first, and what follows them: *ret_log is how
+ * many are the log's. Files that do not belong to it go. */
+static int choose_segments(struct recovery *r, size_t *ret_log)
+{
+    size_t to = r->len, from = 0, kept = 0;
+    while (to > 0 && !r->list[to - 1].valid)
+        to--;
+    if (to == 0 && (r->state.checkpoint > 0 || r->state.synced > 0))
+        return error_set(r->err, -EBADMSG,
+                         "%s holds no log, but the tables are of position %" PRIu64
+                         "; restore the log from a backup",
+                         r->d->folder, r->state.checkpoint);
+    int n = to > 0 ? find_oldest(r, to, &from) : 0;
+    for (size_t i = 0; i < to && n == 0; i++) {
+        if (i >= from && r->list[i].valid)
+            r->list[kept++] = r->list[i];
+        else
+            n = remove_file(r, r->list[i].number);
+    }
+    *ret_log = kept;
+    for (size_t i = to; i < r->len; i++)
+        r->list[kept++] = r->list[i];
+    r->len = kept;
+    return n;
+}
+
+/* What follows the last segment is spares: as many as stand in a row and have the right size are
+ * used again, others removed. */
+static int keep_spares(struct recovery *r, size_t from)
+{
+    struct spares *p = &r->d->spares;
+    p->next = from > 0 ? r->list[from - 1].number + 1 : 1;
+    for (size_t i = from; i < r->len; i++) {
+        const struct found *f = &r->list[i];
+        if (f->number == p->next + p->count && f->header.bytes == r->d->segment_bytes &&
+            p->count < SPARES_WANTED) {
+            p->count++;
+            continue;
+        }
+        int n = remove_file(r, f->number);
+        if (n < 0)
+            return n;
+    }
+    return 0;
+}
+
+static int add_segments(struct recovery *r, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const struct segment_header *h = &r->list[i].header;
+        struct segment *g = segment_new(h, h->crc, -1);
+        if (g == NULL || segments_append(&r->d->segments, g) < 0) {
+            free(g);
+            return error_set(r->err, -ENOMEM, "out of memory");
+        }
+    }
+    r->d->spares.live = len;
+    return 0;
+}
+
 /* until: first position of the next segment, 0 when this is the last. */
 static int walk_segment(struct recovery *r, struct segment *g, const struct segment_header *h,
                         uint64_t until, bool first)
 {
-    if (!first && (h->first != r->next || h->chain != r->chain))
+    if (!first && (h->first != r->next || h->chain != r->chain || h->epoch < r->epoch))
         return corrupt(r, g->number, 0, "the header does not follow from the segment before");
-    r->next = h->first;
-    r->chain = h->crc;
-    r->epoch = h->epoch;
-    r->time_ns = first ? 0 : r->time_ns;
-    r->offset = SEGMENT_HEADER_BYTES;
-    r->last_offset = 0;
+    begin_walk(r, h);
     int n = walk_batches(r, g, until);
     if (n < 0)
         return n;
@@ -300,21 +350,19 @@ static int walk_segment(struct recovery *r, struct segment *g, const struct segm
 }
 
 /* Walks from the segment that holds the first position to replay. */
-static int walk_log(struct recovery *r, size_t from, size_t to)
+static int walk_log(struct recovery *r, size_t len)
 {
-    size_t start = from;
-    while (start + 1 < to && r->list[start + 1].header.first <= r->state.checkpoint + 1)
+    size_t start = 0;
+    while (start + 1 < len && r->list[start + 1].header.first <= r->state.checkpoint + 1)
         start++;
-    for (size_t i = start; i < to; i++) {
-        struct segment *g;
+    for (size_t i = start; i < len; i++) {
+        struct segment *g = r->d->segments.list[i];
         const struct segment_header *h = &r->list[i].header;
-        int n = segments_acquire(&r->d->segments, h->first, &g);
+        int n = segments_hold(&r->d->segments, g);
         if (n < 0)
             return failed(r, n, h->number, "open it");
-        must(g->number == h->number);
-        window_reset(&r->window);
-        n = walk_segment(r, g, h, i + 1 < to ? r->list[i + 1].header.first : 0, i == start);
-        if (n < 0 || i + 1 < to)
+        n = walk_segment(r, g, h, i + 1 < len ? r->list[i + 1].header.first : 0, i == start);
+        if (n < 0 || i + 1 < len)
             segments_release(&r->d->segments, g);
         else
             r->d->writer.active = g;
@@ -326,31 +374,59 @@ static int walk_log(struct recovery *r, size_t from, size_t to)
 
 /* ---- the end of the log ---- */
 
-/* A header after the end that knows of synced positions which could not be read: then the end is no
- * torn tail. Also finds where the last byte that is not zero is. */
+/* A header at `at` that knows of synced positions which could not be read says that the end is no
+ * torn tail. */
+static int check_lost(struct recovery *r, struct window *w, uint64_t at)
+{
+    struct segment *g = r->d->writer.active;
+    struct batch_header h;
+    int n = window_header(w, g, at, g->bytes, &h);
+    if (n < 0)
+        return failed(r, n, g->number, "read it");
+    if (n == 1 && h.synced >= r->next)
+        return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
+    return 0;
+}
+
+/* Looks through one block of the tail, all of which lies after the end of the log. */
+static int scan_block(struct recovery *r, struct window *headers, uint64_t at, const char *bytes,
+                      size_t len, uint64_t *ret_last)
+{
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, sizeof(word));
+        if (word == 0)
+            continue;
+        *ret_last = at + i + 8;
+        int n = (uint32_t)word == BATCH_MAGIC ? check_lost(r, headers, at + i) : 0;
+        if (n < 0)
+            return n;
+    }
+    return 0;
+}
+
+/* Sets *ret_last to the end of the last bytes that are not zero. */
 static int scan_tail(struct recovery *r, uint64_t *ret_last)
 {
     struct segment *g = r->d->writer.active;
-    uint64_t last = r->offset;
-    for (uint64_t at = r->offset; at + 8 <= g->bytes; at += 8) {
+    struct window headers;
+    int64_t size = r->d->io->size(r->d->io->ctx, g->fd);
+    if (size < 0)
+        return failed(r, (int)size, g->number, "read it");
+    uint64_t end = g->bytes < (uint64_t)size ? g->bytes : (uint64_t)size;
+    int n = 0;
+    window_init(&headers, r->d->io);
+    *ret_last = r->offset;
+    for (uint64_t at = r->offset; at < end && n == 0;) {
+        size_t len = end - at < TAIL_BLOCK ? (size_t)(end - at) : TAIL_BLOCK;
         const char *bytes;
-        uint64_t word;
-        int n = window_read(&r->window, g->fd, at, 8, g->bytes, &bytes);
-        if (n == -ENODATA)
-            break;
-        if (n < 0)
-            return failed(r, n, g->number, "read it");
-        memcpy(&word, bytes, sizeof(word));
-        if (word == 0)
-            continue;
-        last = at + 8;
-        struct batch_header h;
-        if ((uint32_t)word == BATCH_MAGIC && window_header(&r->window, g, at, g->bytes, &h) == 1 &&
-            h.synced >= r->next)
-            return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
+        n = window_read(&r->window, g->fd, at, len, end, &bytes);
+        n = n < 0 ? failed(r, n, g->number, "read it")
+                  : scan_block(r, &headers, at, bytes, len, ret_last);
+        at += len;
     }
-    *ret_last = last;
-    return 0;
+    window_done(&headers);
+    return n;
 }
 
 static int write_at(struct recovery *r, const char *bytes, size_t len, uint64_t offset)
@@ -374,7 +450,7 @@ static int rewrite_last(struct recovery *r)
     struct segment *g = r->d->writer.active;
     for (uint64_t at = r->last_offset; at < r->offset;) {
         const char *bytes;
-        size_t len = r->offset - at < 65536 ? (size_t)(r->offset - at) : 65536;
+        size_t len = r->offset - at < TAIL_BLOCK ? (size_t)(r->offset - at) : TAIL_BLOCK;
         int n = window_read(&r->window, g->fd, at, len, r->offset, &bytes);
         if (n < 0)
             return failed(r, n, g->number, "read it");
@@ -445,35 +521,35 @@ static int begin_epoch(struct recovery *r)
 static int begin_log(struct recovery *r)
 {
     struct disk *d = r->d;
+    uint64_t bytes = d->segment_bytes;
+    int n = d->spares.count == 0 ? spares_make_first(d, &bytes) : 0;
     d->writer.next = 1;
-    if (d->spares.count == 0) {
-        int n = spares_make_first(d);
-        if (n < 0)
-            return failed(r, n, d->spares.next, "make it");
-    }
-    int n = writer_begin(d);
+    if (n == 0)
+        n = writer_begin(d, bytes);
     return n < 0 ? failed(r, n, d->spares.next, "begin the log with it") : 0;
 }
 
 static int recover_log(struct recovery *r)
 {
-    size_t from = 0, to = 0;
+    size_t len = 0;
     int n = find_segments(r);
     if (n == 0)
-        n = choose_segments(r, &from, &to);
+        n = choose_segments(r, &len);
     if (n == 0)
-        n = add_segments(r, from, to);
+        n = add_segments(r, len);
     if (n == 0)
-        n = keep_spares(r, to);
+        n = keep_spares(r, len);
     if (n == 0)
-        n = walk_log(r, from, to);
-    if (n == 0 && to > 0)
+        n = walk_log(r, len);
+    if (n == 0 && len > 0)
         n = clean_end(r);
-    if (n == 0 && to > 0)
+    if (n == 0 && len > 0)
         hand_to_writer(r);
+    if (n == 0 && len == 0)
+        r->next = 1;
     if (n == 0)
         n = begin_epoch(r);
-    if (n == 0 && to == 0)
+    if (n == 0 && len == 0)
         n = begin_log(r);
     return n;
 }

@@ -7,11 +7,10 @@
 
 static bool over_size(struct disk *d)
 {
-    struct spares *p = &d->spares;
-    pthread_mutex_lock(&p->lock);
-    bool over = d->size_max != 0 && (p->live + p->count + 1) * d->segment_bytes > d->size_max;
-    pthread_mutex_unlock(&p->lock);
-    return over;
+    pthread_mutex_lock(&d->spares.lock);
+    uint64_t files = d->spares.live + SPARES_WANTED;
+    pthread_mutex_unlock(&d->spares.lock);
+    return d->size_max != 0 && files * d->segment_bytes > d->size_max;
 }
 
 /* Takes the oldest segment out of the list when it may go. Its readers keep it until they move on.
@@ -25,7 +24,7 @@ static bool take_oldest(struct disk *d, uint64_t needed, uint64_t keep_since_ns,
     pthread_mutex_lock(&s->lock);
     if (s->len >= 2 && s->list[1]->first <= needed &&
         s->list[1]->first <= atomic_load(&d->checkpoint.position) + 1 &&
-        (over || s->list[1]->time_ns < keep_since_ns || keep_since_ns == 0)) {
+        (over || atomic_load(&s->list[1]->time_ns) < keep_since_ns || keep_since_ns == 0)) {
         struct segment *g = s->list[0];
         taken = true;
         *ret_number = g->number;

@@ -56,7 +56,7 @@ struct segment *segment_new(const struct segment_header *h, uint32_t chain, int 
     g->number = h->number;
     g->bytes = h->bytes;
     g->first = h->first;
-    g->time_ns = h->time_ns;
+    atomic_init(&g->time_ns, h->time_ns);
     g->salt = h->salt;
     g->chain = chain;
     g->fd = fd;
@@ -145,10 +145,19 @@ int segments_acquire_time(struct segments *s, uint64_t time_ns, struct segment *
     int r = -ENOENT;
     pthread_mutex_lock(&s->lock);
     size_t i = s->len;
-    while (i > 1 && s->list[i - 1]->time_ns >= time_ns)
+    while (i > 1 && atomic_load(&s->list[i - 1]->time_ns) >= time_ns)
         i--;
     if (s->len > 0)
         r = acquire_locked(s, s->list[i - 1], ret);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+int segments_hold(struct segments *s, struct segment *g)
+{
+    struct segment *held;
+    pthread_mutex_lock(&s->lock);
+    int r = acquire_locked(s, g, &held);
     pthread_mutex_unlock(&s->lock);
     return r;
 }

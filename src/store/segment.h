@@ -21,11 +21,11 @@ struct segment_mark {
 
 struct segment {
     uint64_t number;
-    uint64_t bytes; /* of the file */
-    uint64_t first; /* position of the first record */
-    uint64_t time_ns;
+    uint64_t bytes;               /* of the file */
+    uint64_t first;               /* position of the first record */
+    atomic_uint_fast64_t time_ns; /* of the first batch */
     uint64_t salt;
-    uint32_t chain;                 /* what the first batch is chained to */
+    uint32_t chain;                 /* crc of the header, which the first batch is chained to */
     atomic_uint_fast64_t end;       /* offset after the last synced batch, as far as is known */
     atomic_uint_fast64_t following; /* first position of the next segment; 0: this is the last */
     atomic_bool retired;            /* readers must look for their position again */
@@ -64,6 +64,8 @@ int segments_append(struct segments *s, struct segment *g);
 int segments_acquire(struct segments *s, uint64_t position, struct segment **ret);
 /* The last segment whose first batch is older than time_ns, else the oldest. */
 int segments_acquire_time(struct segments *s, uint64_t time_ns, struct segment **ret);
+/* The same for one that is known to be in the list. */
+int segments_hold(struct segments *s, struct segment *g);
 void segments_release(struct segments *s, struct segment *g);
 
 /* Remembers where a batch begins, when it is far enough from the mark before. */

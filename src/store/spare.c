@@ -13,12 +13,12 @@
 
 #define RETRY_NS (200 * CLOCK_MILLISECOND)
 
-static int fill_file(struct disk *d, const char *path)
+static int fill_file(struct disk *d, const char *path, uint64_t bytes)
 {
     int fd = d->io->open(d->io->ctx, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fd;
-    int r = d->io->allocate(d->io->ctx, fd, d->segment_bytes);
+    int r = d->io->allocate(d->io->ctx, fd, bytes);
     if (r == 0)
         r = d->io->sync_data(d->io->ctx, fd);
     d->io->close(d->io->ctx, fd);
@@ -41,7 +41,7 @@ static int rename_file(struct disk *d, uint64_t number, const char *path)
 }
 
 /* Makes the file of that number. recycle: number of the file to rename, 0: none. */
-static int make(struct disk *d, uint64_t number, uint64_t recycle)
+static int make(struct disk *d, uint64_t number, uint64_t bytes, uint64_t recycle)
 {
     char *path = segments_path(&d->segments, number);
     if (path == NULL)
@@ -50,7 +50,7 @@ static int make(struct disk *d, uint64_t number, uint64_t recycle)
     if (recycle != 0)
         r = rename_file(d, recycle, path);
     if (r < 0)
-        r = fill_file(d, path);
+        r = fill_file(d, path, bytes);
     /* Left by an attempt that failed late. */
     if (r == -EEXIST)
         d->io->unlink(d->io->ctx, path);
@@ -89,7 +89,7 @@ static void make_locked(struct disk *d)
         uint64_t number = p->next + p->count, recycle = p->recycle;
         p->recycle = 0;
         pthread_mutex_unlock(&p->lock);
-        r = make(d, number, recycle);
+        r = make(d, number, d->segment_bytes, recycle);
         pthread_mutex_lock(&p->lock);
         /* The log thread may have taken one meanwhile; numbers stay the same. */
         if (r == 0)
@@ -121,12 +121,15 @@ static void *run(void *arg)
     return NULL;
 }
 
-int spares_make_first(struct disk *d)
+int spares_make_first(struct disk *d, uint64_t *ret_bytes)
 {
-    int r = make(d, d->spares.next, 0);
-    if (r == 0)
-        d->spares.count = 1;
-    return r;
+    uint64_t bytes = d->segment_bytes < SPARES_FIRST ? d->segment_bytes : SPARES_FIRST;
+    int r = make(d, d->spares.next, bytes, 0);
+    if (r < 0)
+        return r;
+    d->spares.count = 1;
+    *ret_bytes = bytes;
+    return 0;
 }
 
 int spares_start(struct disk *d)

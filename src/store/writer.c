@@ -51,16 +51,12 @@ static void begin_segment(struct disk *d, struct segment *g, const struct segmen
         segments_release(&d->segments, old);
 }
 
-/* Goes on in the next spare. */
-static int roll(struct disk *d, bool internal)
+/* Goes on in a file that is ready. */
+static int begin_file(struct disk *d, uint64_t number, uint64_t bytes)
 {
     struct writer *w = &d->writer;
-    uint64_t number;
-    int r = spares_take(d, internal, &number);
-    if (r < 0)
-        return r;
     struct segment_header h = {.number = number,
-                               .bytes = d->segment_bytes,
+                               .bytes = bytes,
                                .epoch = d->epoch,
                                .first = w->next,
                                .synced = w->next - 1,
@@ -77,7 +73,7 @@ static int roll(struct disk *d, bool internal)
     }
     g->users = 1; /* the writer's */
     atomic_store(&g->end, SEGMENT_HEADER_BYTES);
-    r = segments_append(&d->segments, g);
+    int r = segments_append(&d->segments, g);
     if (r < 0) {
         segment_free(&d->segments, g);
         return r;
@@ -87,9 +83,16 @@ static int roll(struct disk *d, bool internal)
     return 0;
 }
 
-int writer_begin(struct disk *d)
+static int roll(struct disk *d, bool internal)
 {
-    return roll(d, true);
+    uint64_t number;
+    int r = spares_take(d, internal, &number);
+    return r < 0 ? r : begin_file(d, number, d->segment_bytes);
+}
+
+int writer_begin(struct disk *d, uint64_t bytes)
+{
+    return begin_file(d, d->spares.next, bytes);
 }
 
 /* ---- writing one batch ---- */
@@ -119,13 +122,13 @@ static int write_zeros(struct disk *d, uint64_t from, uint64_t to)
     return r;
 }
 
-static int write_header(struct disk *d, uint64_t time_ns, uint32_t *ret_chain)
+static int write_header(struct disk *d, uint64_t time_ns)
 {
     struct writer *w = &d->writer;
     char bytes[sizeof(struct segment_header)];
     w->header.time_ns = time_ns;
-    w->active->time_ns = time_ns;
-    *ret_chain = w->active->chain = segment_header_seal(&w->header, bytes);
+    atomic_store(&w->active->time_ns, time_ns);
+    w->active->chain = segment_header_seal(&w->header, bytes);
     return write_all(d, bytes, sizeof(bytes), 0);
 }
 
@@ -142,27 +145,34 @@ static int sync_active(struct disk *d)
     return r;
 }
 
-/* Writes and syncs the batch in the buffer. *ret_chain: what the next one is chained to. */
-static int put_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
+static int write_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
 {
     struct writer *w = &d->writer;
-    h->segment = w->active->number;
-    h->chain = w->chain;
-    if (w->header_pending) {
-        int r = write_header(d, h->time_ns, &h->chain);
-        if (r < 0)
-            return r;
-    }
-    *ret_chain = batch_seal(h, w->active->salt, w->batch.ptr);
     uint64_t end = w->offset + w->batch.len;
-    int r = write_all(d, w->batch.ptr, w->batch.len, w->offset);
+    int r = w->header_pending ? write_header(d, h->time_ns) : 0;
+    if (r < 0)
+        return r;
+    h->segment = w->active->number;
+    h->chain = w->offset == SEGMENT_HEADER_BYTES ? w->active->chain : w->chain;
+    *ret_chain = batch_seal(h, w->active->salt, w->batch.ptr);
+    r = write_all(d, w->batch.ptr, w->batch.len, w->offset);
     if (r == 0 && w->dirty > end)
         r = write_zeros(d, end, w->dirty);
-    if (r == -ENOSPC || r == -EDQUOT) {
-        w->dirty = end > w->dirty ? end : w->dirty;
+    if (r < 0 && end > w->dirty)
+        w->dirty = end;
+    return r;
+}
+
+/* Writes and syncs the batch in the buffer. *ret_chain: what the next one is chained to. -ENOSPC:
+ * nothing happened. Other errors: the file is not to be used again. */
+static int put_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
+{
+    int r = write_batch(d, h, ret_chain);
+    if (r == -ENOSPC || r == -EDQUOT)
         return -ENOSPC;
-    }
-    return r < 0 ? r : sync_active(d);
+    if (r == 0)
+        r = sync_active(d);
+    return r < 0 ? -EIO : 0;
 }
 
 /* Nothing of the batch may be read again. Without a sync this can only be tried: after a power cut
