@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/broker_internal.h"
+#include "unit.h"
+
+#include <errno.h>
+
+static void retry_rows_round_trip(void **state)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_retry_key(0x1122334455667788, 9, 77, &key);
+    row_retry_value(&(struct retry_row){.attempts = 3,
+                                        .code = 503,
+                                        .stage = STAGE_DEAD_LETTER,
+                                        .delay_ns = 5,
+                                        .time_ns = 6,
+                                        .error = slice_text("busy")},
+                    &value);
+    struct retry_row row;
+    assert_int_equal(row_retry_read(buf_slice(&key), buf_slice(&value), &row), 0);
+    assert_int_equal(row.due_ns, 0x1122334455667788);
+    assert_int_equal(row.trigger, 9);
+    assert_int_equal(row.position, 77);
+    assert_int_equal(row.attempts, 3);
+    assert_int_equal(row.code, 503);
+    assert_int_equal(row.stage, STAGE_DEAD_LETTER);
+    assert_int_equal(row.delay_ns, 5);
+    assert_int_equal(row.time_ns, 6);
+    assert_true(slice_is(row.error, "busy"));
+}
+
+static void retry_keys_sort_by_due_time(void **state)
+{
+    autobuf a = BUF_INIT;
+    autobuf b = BUF_INIT;
+    row_retry_key(255, 9, 9, &a);
+    row_retry_key(256, 1, 1, &b);
+    assert_true(slice_compare(buf_slice(&a), buf_slice(&b)) < 0);
+}
+
+static void dead_rows_round_trip(void **state)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_object_key(5, 6, &key);
+    row_dead_value(&(struct dead_row){.attempts = 11,
+                                      .code = 500,
+                                      .time_ns = 1,
+                                      .event_time_ns = 2,
+                                      .error = slice_text("answered 500"),
+                                      .body = slice_text("why")},
+                   &value);
+    struct dead_row row;
+    assert_int_equal(row_dead_read(buf_slice(&key), buf_slice(&value), &row), 0);
+    assert_int_equal(row.trigger, 5);
+    assert_int_equal(row.position, 6);
+    assert_int_equal(row.attempts, 11);
+    assert_true(slice_is(row.error, "answered 500"));
+    assert_true(slice_is(row.body, "why"));
+}
+
+static void short_rows_are_refused(void **state)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    struct retry_row retry;
+    struct dead_row dead;
+    row_object_key(5, 6, &key);
+    assert_int_equal(row_retry_read(buf_slice(&key), slice_text("x"), &retry), -EBADMSG);
+    row_dead_value(&(struct dead_row){.error = slice_text("long enough")}, &value);
+    for (size_t len = 0; len < value.len; len++)
+        assert_int_equal(row_dead_read(buf_slice(&key), slice_of(value.ptr, len), &dead), -EBADMSG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(retry_rows_round_trip), cmocka_unit_test(retry_keys_sort_by_due_time),
+        cmocka_unit_test(dead_rows_round_trip), cmocka_unit_test(short_rows_are_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
