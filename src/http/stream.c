@@ -95,6 +95,14 @@ struct http_stream *http_stream_begin(struct http_request *r, unsigned status,
     return s;
 }
 
+size_t http_stream_pending(struct http_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t waiting = s->pending.len - s->taken;
+    pthread_mutex_unlock(&s->lock);
+    return waiting;
+}
+
 int http_stream_write(struct http_stream *s, struct slice bytes)
 {
     int status = 0;
