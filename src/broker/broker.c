@@ -342,6 +342,21 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
     return 0;
 }
 
+static void release_log(struct trigger *t)
+{
+    store_reader_free(STEAL(t->catch_up));
+}
+
+void broker_core_release_log(struct broker_core *b)
+{
+    if (b == NULL)
+        return;
+    b->running = false;
+    store_reader_free(STEAL(b->scan));
+    each_trigger(b, release_log);
+    tail_free_all(b);
+}
+
 void broker_core_free(struct broker_core *b)
 {
     if (b == NULL)
@@ -352,7 +367,6 @@ void broker_core_free(struct broker_core *b)
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
-    store_reader_free(b->scan);
     directory_free(b->directory);
     free(b->by_number);
     free(b->number_kind);

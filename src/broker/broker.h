@@ -23,6 +23,9 @@ struct broker_core_options {
 
 int broker_core_new(const struct broker_core_options *options, struct broker_core **ret,
                     struct error *err);
+/* Lets go of the log: before store_close(). */
+void broker_core_release_log(struct broker_core *b);
+/* After store_close(), which still tells of synced groups. */
 void broker_core_free(struct broker_core *b);
 void broker_core_set_sink(struct broker_core *b, const struct sink_ops *functions, void *ctx);
 void broker_core_set_address(struct broker_core *b, const char *base_url);

@@ -278,5 +278,7 @@ void cursor_take_replay(struct broker_core *b, struct broker_replay *replay);
 http_handler_fn tail_serve, dead_serve;
 void tail_pump_all(struct broker_core *b);
 void tail_end_all(struct broker_core *b);
+/* When no HTTP thread runs any more. */
+void tail_free_all(struct broker_core *b);
 
 #endif

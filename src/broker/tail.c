@@ -123,6 +123,12 @@ void tail_end_all(struct broker_core *b)
     }
 }
 
+void tail_free_all(struct broker_core *b)
+{
+    while (!list_empty(&b->tails))
+        tail_free(list_entry(b->tails.next, struct tail, link));
+}
+
 static void opened_on_loop(struct loop_message *m)
 {
     struct tail *t = container_of(m, struct tail, opened);

@@ -240,6 +240,7 @@ static void take_apart(struct server *s)
     if (s->http != NULL)
         http_server_stop(s->http);
     api_free(s->api);
+    broker_core_release_log(s->broker);
     store_close(s->store);
     broker_core_free(s->broker);
     registry_free(s->registry);
