@@ -151,8 +151,10 @@ static void commit_checkpoint(struct memory *m, struct request *q)
 {
     pthread_mutex_lock(&m->lock);
     int r = q->upto < m->checkpoint ? -EINVAL : take_rows(m, q->upto, &q->rows);
-    if (r == 0)
+    if (r == 0) {
+        rows_sweep(&m->rows, q->upto);
         m->checkpoint = q->upto;
+    }
     pthread_mutex_unlock(&m->lock);
     store_group_done(&q->rows);
     q->node.error = r;

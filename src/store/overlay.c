@@ -125,6 +125,19 @@ void overlay_insert(struct overlay *o, struct overlay_row *row)
     o->bytes += row_bytes(row);
 }
 
+void overlay_sweep(struct overlay *o, uint64_t position)
+{
+    struct overlay_row **links[HEIGHT_MAX];
+    struct overlay_row *next;
+    for (struct overlay_row *r = o->head[0]; r != NULL; r = next) {
+        next = r->next[0];
+        if (!r->deleted || r->position > position)
+            continue;
+        find_links(o, overlay_key(r), links);
+        unlink_row(o, r, links);
+    }
+}
+
 const struct overlay_row *overlay_seek(const struct overlay *o, struct slice key, bool after)
 {
     struct overlay_row *const *level = o->head;

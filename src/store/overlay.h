@@ -48,6 +48,8 @@ static inline const struct overlay_row *overlay_next(const struct overlay_row *r
 {
     return r->next[0];
 }
+/* Forgets deletions up to that position: for an overlay that has nothing under it. */
+void overlay_sweep(struct overlay *o, uint64_t position);
 uint64_t overlay_rows(const struct overlay *o);
 uint64_t overlay_bytes(const struct overlay *o);
 

@@ -138,6 +138,13 @@ int rows_merge(struct rows *r, const struct store_entry *e)
     return 0;
 }
 
+void rows_sweep(struct rows *r, uint64_t position)
+{
+    pthread_rwlock_wrlock(&r->lock);
+    overlay_sweep(r->active, position);
+    pthread_rwlock_unlock(&r->lock);
+}
+
 int rows_freeze(struct rows *r)
 {
     struct overlay *fresh = overlay_new();

@@ -35,6 +35,9 @@ int rows_replay(struct rows *r, const struct store_entry *e);
 /* The same, unless there is a newer row. */
 int rows_merge(struct rows *r, const struct store_entry *e);
 
+/* Memory twin: forgets deletions up to that position. */
+void rows_sweep(struct rows *r, uint64_t position);
+
 int rows_get(struct rows *r, enum store_table t, struct slice key, struct buf *out,
              uint64_t *ret_position);
 struct store_scan *rows_scan_new(struct rows *r, enum store_table t, struct slice from,
