@@ -310,13 +310,21 @@ static int build(struct builder *b)
 
 /* ---- confinement and report ---- */
 
+/* The broker does not want the result any more, or is gone. The working folder is swept later. */
+static void on_terminate(int signal_number)
+{
+    command_abort();
+    _exit(1);
+}
+
 static int prepare(struct builder *b)
 {
     static const char *const translators[] = {"wasm2c", NULL};
     static const char *const compilers[] = {"cc", "gcc", "clang", NULL};
     (void)command_find(translators, &b->wasm2c);
     (void)command_find(compilers, &b->compiler);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGTERM, on_terminate);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     const struct confine_rules rules = {
         .readable = system_paths,
         .writable = b->cache,

@@ -97,6 +97,14 @@ static _Noreturn void child_run(const struct command *c, int output)
 
 /* ---- the parent ---- */
 
+static volatile sig_atomic_t running; /* process group, 0: none */
+
+void command_abort(void)
+{
+    if (running > 0)
+        kill(-running, SIGKILL);
+}
+
 struct outcome {
     bool late;
     int status;
@@ -202,6 +210,7 @@ int command_run(const struct command *c, struct error *err)
     if (pid < 0)
         return error_set(err, -failed, "%s: no process: %s", c->name, strerror(failed));
     (void)setpgid(pid, pid); /* whoever comes first */
+    running = pid;
     struct outcome o = {0};
     follow_output(&o, reading, clock_monotonic() + c->limits.wall_seconds * CLOCK_SECOND);
     if (o.late)
@@ -209,5 +218,6 @@ int command_run(const struct command *c, struct error *err)
     while (waitpid(pid, &o.status, 0) < 0 && errno == EINTR)
         ;
     kill(-pid, SIGKILL); /* what it may have left behind */
+    running = 0;
     return judge(c, &o, err);
 }

@@ -29,5 +29,7 @@ int command_find(const char *const *names, char **ret_path);
  * time limit, -ENOMEM for memory, -ENOEXEC for any other end, the last lines of its standard error
  * in the message. Call from a single-threaded program only: it forks. */
 int command_run(const struct command *c, struct error *err);
+/* Kills the command that runs, if any, with all its processes. For signal handlers. */
+void command_abort(void);
 
 #endif

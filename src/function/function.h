@@ -20,8 +20,9 @@ struct function_host_options {
     struct http_client *client;
     const char
         *data_dir; /* DIR: sockets in DIR/run, compiled modules in DIR/cache, logs in DIR/logs */
-    const char *worker_path; /* the sluice-worker program */
-    bool persistent;         /* false: --store memory, still uses data_dir for sockets and cache */
+    const char *worker_path;  /* the sluice-worker program */
+    const char *builder_path; /* the sluice-builder program; NULL: beside the worker */
+    bool persistent;          /* false: --store memory, still uses data_dir for sockets and cache */
     /* Called when a function's sink state changed. */
     void (*changed)(void *ctx, const char *namespace_name, const char *name);
     void *changed_ctx;
@@ -30,7 +31,10 @@ struct function_host_options {
 /* Spawns the zygote and registers itself as observer of Function resources. */
 int function_host_new(const struct function_host_options *options, struct function_host **ret,
                       struct error *err);
-/* Ends workers and zygote. */
+/* http://HOST:PORT, for status.url; copied. */
+void function_host_set_address(struct function_host *h, const char *base_url);
+/* Ends workers and zygote; calls under way end with -ECANCELED. Before the client, the registry and
+ * the loop are freed. */
 void function_host_free(struct function_host *h);
 /* ctx for these is the function_host. */
 extern const struct sink_ops function_sink_ops;

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One function: which of its versions serves, what became of the last deploy, and what its status
+ * says about that. A new version serves before the old one goes; one that fails leaves the old one
+ * alone. */
+#include "function/function_internal.h"
+
+#include "base/log.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- status ---- */
+
+struct condition {
+    const char *status, *reason;
+    struct error text;
+};
+
+static struct condition built_condition(const struct function *f)
+{
+    struct condition c = {"True", "Built", ERROR_INIT};
+    if (f->next != NULL && f->next->state == VERSION_BUILDING) {
+        c = (struct condition){"Unknown", "Building", ERROR_INIT};
+        error_set(&c.text, 0, "the module of generation %lld is being compiled",
+                  (long long)f->next->generation);
+    } else if (f->failure_reason != NULL && strcmp(f->failure_reason, "LoadFailed") != 0 &&
+               strcmp(f->failure_reason, "WorkerCrashed") != 0) {
+        c = (struct condition){"False", f->failure_reason, f->failure};
+    }
+    return c;
+}
+
+static struct condition ready_condition(const struct function *f)
+{
+    struct condition c = {"True", "Serving", ERROR_INIT};
+    if (f->current != NULL && !version_ready(f->current)) {
+        c = (struct condition){"False", "WorkerCrashed", ERROR_INIT};
+        error_set(&c.text, 0, "its worker ended unexpectedly and is started again; see its log");
+    } else if (f->current != NULL && f->failure_reason != NULL) {
+        c.reason = "DeployFailed";
+        error_set(&c.text, 0, "generation %lld failed (%s), generation %lld goes on serving: %s",
+                  (long long)f->failed_generation, f->failure_reason,
+                  (long long)f->current->generation, f->failure.message);
+    } else if (f->current == NULL && f->failure_reason != NULL) {
+        c = (struct condition){"False", f->failure_reason, f->failure};
+    } else if (f->current == NULL) {
+        bool building = f->next != NULL && f->next->state == VERSION_BUILDING;
+        c = (struct condition){"False", building ? "Building" : "Starting", ERROR_INIT};
+        error_set(&c.text, 0, building ? "its module is being compiled" : "its worker is starting");
+    }
+    return c;
+}
+
+static json_t *condition_object(const char *type, const struct condition *c)
+{
+    char message[sizeof(c->text.message) + sizeof(c->text.field) + 2];
+    bool named = c->text.field[0] != '\0';
+    snprintf(message, sizeof(message), "%s%s%s", c->text.field, named ? ": " : "", c->text.message);
+    return registry_condition(type, c->status, c->reason, message);
+}
+
+static json_t *function_url(const struct function *f)
+{
+    const char *base = f->host->base_url;
+    if (base == NULL)
+        return json_sprintf("http://%s.%s.svc.cluster.local", f->name, f->namespace_name);
+    return json_sprintf("%s/functions/%s/%s", base, f->namespace_name, f->name);
+}
+
+static bool is_wasm(const struct function *f)
+{
+    const char *runtime = resource_text_at(f->resource->object, "spec.runtime");
+    return runtime != NULL && strcmp(runtime, "wasm") == 0;
+}
+
+void function_publish(struct function *f)
+{
+    if (f->resource == NULL)
+        return;
+    json_t *conditions = json_array();
+    if (is_wasm(f)) {
+        struct condition built = built_condition(f);
+        json_array_append_new(conditions, condition_object("Built", &built));
+    }
+    struct condition ready = ready_condition(f);
+    json_array_append_new(conditions, condition_object("Ready", &ready));
+    json_t *status = json_object();
+    json_object_set_new(status, "conditions", conditions);
+    json_object_set_new(status, "url", function_url(f));
+    json_t *address = json_object();
+    json_object_set_new(address, "url", function_url(f));
+    json_object_set_new(status, "address", address);
+    if (f->current != NULL)
+        json_object_set_new(status, "servingGeneration", json_integer(f->current->generation));
+    registry_set_status(f->host->registry, f->resource, status);
+}
+
+enum sink_state function_sink_state(const struct function *f, struct error *err)
+{
+    if (f->resource == NULL)
+        return SINK_ABSENT;
+    if (f->current != NULL && version_ready(f->current))
+        return SINK_READY;
+    struct condition ready = ready_condition(f);
+    error_set(err, -EAGAIN, "function %s/%s is not ready (%s): %s", f->namespace_name, f->name,
+              ready.reason, ready.text.message);
+    return SINK_WAITING;
+}
+
+/* The last thing that its callers do: the broker may call the function from within. */
+void function_update(struct function *f)
+{
+    function_publish(f);
+    enum sink_state state = function_sink_state(f, NULL);
+    if (state == f->announced)
+        return;
+    f->announced = state;
+    struct function_host *h = f->host;
+    if (h->changed != NULL)
+        h->changed(h->changed_ctx, f->namespace_name, f->name);
+}
+
+/* ---- deploys ---- */
+
+static void drop_next(struct function *f)
+{
+    if (f->next != NULL)
+        version_free(STEAL(f->next));
+}
+
+static void note_failure(struct function *f, int64_t generation, const char *reason,
+                         const struct error *err)
+{
+    snprintf(f->failure_reason_text, sizeof(f->failure_reason_text), "%s", reason);
+    f->failure_reason = f->failure_reason_text;
+    f->failure = *err;
+    f->failed_generation = generation;
+    log_warn("function %s/%s, generation %lld: %s: %s%s%s", f->namespace_name, f->name,
+             (long long)generation, reason, err->field, err->field[0] != '\0' ? ": " : "",
+             err->message);
+    function_update(f);
+}
+
+void function_deploy(struct function *f)
+{
+    const json_t *object = f->resource->object;
+    int64_t generation = resource_integer_at(object, "metadata.generation", 1);
+    struct function_spec spec;
+    struct error err = ERROR_INIT;
+    const char *reason = "BuildFailed";
+    drop_next(f);
+    f->failure_reason = NULL;
+    int r = function_spec_read(object, &spec, &reason, &err);
+    if (r == 0 && (r = version_new(f, generation, &spec, &f->next)) < 0) {
+        function_spec_done(&spec);
+        error_set(&err, r, "out of memory");
+    }
+    if (r < 0)
+        note_failure(f, generation, reason, &err);
+    else
+        version_begin(f->next);
+}
+
+void function_version_serving(struct function *f, struct version *v)
+{
+    must(v == f->next);
+    struct version *old = f->current;
+    f->current = v;
+    f->next = NULL;
+    if (old != NULL)
+        version_retire(old);
+    log_info("function %s/%s: generation %lld serves", f->namespace_name, f->name,
+             (long long)v->generation);
+    function_update(f);
+}
+
+void function_version_failed(struct function *f, struct version *v, const char *reason,
+                             const struct error *err)
+{
+    must(v == f->next);
+    int64_t generation = v->generation;
+    struct error copy = *err;
+    drop_next(f);
+    f->host->stats.build_failures = f->host->builds.failures;
+    note_failure(f, generation, reason, &copy);
+}
+
+static void function_end_when_idle(struct function *f)
+{
+    if (f->resource == NULL && f->current == NULL && list_empty(&f->retiring))
+        function_free(f, true);
+}
+
+void function_version_retired(struct function *f, struct version *v)
+{
+    version_free(v);
+    function_end_when_idle(f);
+}
+
+/* ---- life ---- */
+
+int function_new(struct function_host *h, struct resource *resource, struct function **ret)
+{
+    struct function *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return -ENOMEM;
+    f->host = h;
+    f->resource = resource;
+    list_init(&f->retiring);
+    list_init(&f->link);
+    f->announced = SINK_ABSENT;
+    f->namespace_name = strdup(resource->namespace_name);
+    f->name = strdup(resource->name);
+    if (f->namespace_name != NULL && f->name != NULL)
+        f->log = function_log_new(&h->logs, f->namespace_name, f->name);
+    if (f->log == NULL) {
+        function_free(f, false);
+        return -ENOMEM;
+    }
+    *ret = f;
+    return 0;
+}
+
+void function_remove(struct function *f)
+{
+    struct function_host *h = f->host;
+    f->resource = NULL;
+    f->announced = SINK_ABSENT;
+    drop_next(f);
+    struct version *current = STEAL(f->current);
+    function_host_retire(h, f);
+    if (h->changed != NULL)
+        h->changed(h->changed_ctx, f->namespace_name, f->name);
+    if (current != NULL)
+        version_retire(current); /* frees f with the last worker */
+    else
+        function_end_when_idle(f);
+}
+
+void function_free(struct function *f, bool remove_log)
+{
+    drop_next(f);
+    if (f->current != NULL)
+        version_free(STEAL(f->current));
+    while (!list_empty(&f->retiring))
+        version_free(list_entry(f->retiring.next, struct version, link));
+    if (f->log != NULL)
+        function_log_free(f->log, remove_log);
+    list_remove(&f->link);
+    free(f->namespace_name);
+    free(f->name);
+    free(f);
+}

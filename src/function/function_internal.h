@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The function host's own parts, loop thread only. Ownership: host → functions → versions →
+ * workers. A version is one generation of a function's spec; a function has at most one that serves
+ * (current) and one that is on its way (next); replaced ones live on until their calls have ended.
+ */
+#ifndef SLUICE_FUNCTION_FUNCTION_INTERNAL_H
+#define SLUICE_FUNCTION_FUNCTION_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "function/function.h"
+
+#include <jansson.h>
+#include <sys/types.h>
+
+/* ---- process.c: a program of ours, watched through a pidfd ---- */
+
+struct process {
+    struct loop *loop;
+    struct loop_watch watch;
+    pid_t pid; /* 0: none */
+    void (*exited)(struct process *p, int status);
+    void *ctx;
+};
+struct process_descriptor {
+    int from, to;
+};
+/* argv[0] is the path. Runs in a session of its own, so that a terminal's signals do not reach it.
+ * p->exited and p->ctx are set by the caller. 0 or negative errno. */
+int process_spawn(struct process *p, struct loop *loop, const char *const *argv,
+                  const struct process_descriptor *descriptors, size_t count);
+void process_kill(struct process *p, int signal_number);
+/* Asks it to end (SIGTERM), waits, and forgets it without a call of exited. For programs of ours
+ * that end at once when asked. */
+void process_stop(struct process *p);
+/* Kills it, waits for it, and forgets it without a call of exited. */
+void process_end(struct process *p);
+
+/* ---- zygote.c: the client of worker/protocol.h ---- */
+
+struct zygote;
+struct zygote_events {
+    void (*ready)(void *ctx);
+    /* value: the pid, or a negative errno. */
+    void (*started)(void *ctx, uint64_t worker, int value);
+    void (*exited)(void *ctx, uint64_t worker, int status);
+    /* It died, and all workers with it; it is started again by itself. */
+    void (*lost)(void *ctx);
+};
+int zygote_new(struct loop *loop, const char *worker_path, const struct zygote_events *events,
+               void *ctx, struct zygote **ret, struct error *err);
+void zygote_free(struct zygote *z);
+struct zygote_start {
+    uint64_t worker;
+    int bundle, listener, report, module; /* borrowed; module -1: none */
+};
+/* 0 or negative errno: -EAGAIN when it is not ready. */
+int zygote_start(struct zygote *z, const struct zygote_start *s);
+int zygote_kill(struct zygote *z, uint64_t worker, int signal_number);
+pid_t zygote_pid(const struct zygote *z);
+
+/* ---- spec.c: the Function object, read ---- */
+
+struct function_spec {
+    bool wasm;
+    uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes;
+    unsigned concurrency, scale_min, scale_max;
+    char *export_name; /* wasm: spec.function */
+    struct buf module; /* wasm: the bytes */
+    int bundle;        /* sealed memfd of protocol.h's JSON */
+};
+/* 0, or negative errno with err and ret_reason, the condition's reason, set. */
+int function_spec_read(const json_t *object, struct function_spec *ret, const char **ret_reason,
+                       struct error *err);
+void function_spec_done(struct function_spec *s);
+
+/* ---- build.c: runs sluice-builder, one at a time ---- */
+
+struct build_queue {
+    struct loop *loop;
+    char *builder_path, *cache;
+    struct list waiting;
+    struct build *running;
+    struct loop_timer kick;
+    uint64_t builds, failures;
+};
+struct build_result {
+    int status;         /* 0 or negative */
+    int module;         /* the shared object; the receiver owns it */
+    const char *reason; /* of a failure */
+    bool cached, landlock;
+    unsigned milliseconds;
+};
+typedef void build_done_fn(void *ctx, const struct build_result *result, const struct error *err);
+struct build;
+int build_queue_init(struct build_queue *q, struct loop *loop, const char *builder_path,
+                     const char *worker_path, const char *cache, struct error *err);
+void build_queue_done(struct build_queue *q);
+/* Borrows bytes and export_name until done or cancelled. NULL when memory runs out. */
+struct build *build_start(struct build_queue *q, struct slice bytes, const char *export_name,
+                          uint64_t memory_bytes, build_done_fn *done, void *ctx);
+void build_cancel(struct build *b); /* done is not called */
+
+/* ---- log.c: what a function printed ---- */
+
+struct function_log;
+struct function_log_folder {
+    char *path; /* DIR/logs; NULL: memory only */
+    struct loop *loop;
+};
+struct function_log *function_log_new(const struct function_log_folder *folder,
+                                      const char *namespace_name, const char *name);
+/* remove: the files too. Ends the streams of followers. */
+void function_log_free(struct function_log *l, bool remove);
+/* One entry; text may hold anything. time_ns: realtime. */
+void function_log_add(struct function_log *l, uint64_t time_ns, const char *level,
+                      struct slice event, struct slice text);
+/* The last lines (0: all that are kept). */
+int function_log_read(struct function_log *l, unsigned tail_lines, struct buf *out);
+void function_log_serve(struct function_log *l, struct http_request *request, unsigned tail_lines,
+                        bool follow);
+
+/* ---- worker.c: one worker process as the host sees it ---- */
+
+enum worker_state {
+    WORKER_STARTING, /* its socket takes connections already, they wait in its backlog */
+    WORKER_READY,
+    WORKER_STOPPING, /* gets no more calls */
+    WORKER_GONE,     /* waits for its calls to end */
+    WORKER_STATE_COUNT
+};
+
+struct worker {
+    struct list link;
+    struct version *version;
+    uint64_t number;
+    enum worker_state state;
+    pid_t pid;
+    int report;
+    struct loop_watch report_watch;
+    struct buf line;
+    bool line_too_long, failed, asked_to_stop;
+    struct error failure; /* what a "failed" report said */
+    struct loop_timer deadline;
+    unsigned calls;
+    uint64_t progress; /* when the last call began or ended */
+    uint64_t ready_at;
+    char socket_path[108];
+};
+int worker_start(struct version *v, struct worker **ret, struct error *err);
+static inline bool worker_usable(const struct worker *w)
+{
+    return w->state == WORKER_STARTING || w->state == WORKER_READY;
+}
+/* No more calls; ends when those that run have ended, or at the latest when their time is up. */
+void worker_stop(struct worker *w);
+void worker_kill(struct worker *w);
+void worker_call_begin(struct worker *w);
+void worker_call_end(struct worker *w);
+void worker_started(struct worker *w, int value);
+/* status: the wait status; -1: it went with its zygote. */
+void worker_exited(struct worker *w, int status);
+/* At the end of the host: nobody is waited for. */
+void worker_free(struct worker *w);
+
+/* ---- version.c: one generation, its build and its workers ---- */
+
+enum version_state {
+    VERSION_BUILDING,
+    VERSION_STARTING, /* the first worker is loading it */
+    VERSION_SERVING,
+    VERSION_RETIRING,
+    VERSION_STATE_COUNT
+};
+
+struct version {
+    struct list link; /* in function->retiring, or alone */
+    struct function *function;
+    int64_t generation;
+    enum version_state state;
+    struct function_spec spec;
+    struct build *build;
+    int module; /* descriptor of the shared object, or -1 */
+    struct list workers;
+    unsigned usable; /* workers that take calls */
+    unsigned calls, peak_calls;
+    unsigned crashes; /* in a row */
+    struct loop_timer restart, idle;
+};
+/* Takes spec over. */
+int version_new(struct function *f, int64_t generation, struct function_spec *spec,
+                struct version **ret);
+/* Builds and starts the first worker; tells the function how it went. */
+void version_begin(struct version *v);
+/* The worker for the next call, one more being started when all are busy; NULL: none can be had
+ * now. */
+struct worker *version_pick(struct version *v);
+void version_retire(struct version *v);
+/* Kills all at once. */
+void version_free(struct version *v);
+void version_worker_ready(struct worker *w);
+/* It ended in that state; frees it once its calls have ended. status: as of worker_exited. */
+void version_worker_gone(struct worker *w, enum worker_state was, int status);
+/* A worker may be had now or later without a new deploy. */
+bool version_ready(const struct version *v);
+/* The zygote is there (again): starts what waited for it. */
+void version_retry(struct version *v);
+/* Frees a worker that is gone, and with the last one a retiring version. */
+void version_release_worker(struct worker *w);
+
+/* ---- deploy.c: one function, its versions, its status ---- */
+
+struct function {
+    struct list link; /* in host->removed, or alone */
+    struct function_host *host;
+    struct resource *resource; /* NULL when it was deleted and its calls are ending */
+    char *namespace_name, *name;
+    struct version *current, *next;
+    struct list retiring;
+    struct function_log *log;
+    const char *failure_reason; /* of the last deploy; NULL: none */
+    char failure_reason_text[48];
+    struct error failure;
+    int64_t failed_generation;
+    enum sink_state announced;
+};
+int function_new(struct function_host *h, struct resource *resource, struct function **ret);
+/* A new generation of the spec. */
+void function_deploy(struct function *f);
+/* Its resource is gone: ends its workers; frees it when the last has ended. */
+void function_remove(struct function *f);
+/* At once. */
+void function_free(struct function *f, bool remove_log);
+void function_version_serving(struct function *f, struct version *v);
+void function_version_failed(struct function *f, struct version *v, const char *reason,
+                             const struct error *err);
+void function_version_retired(struct function *f, struct version *v);
+/* Writes the status anew. */
+void function_publish(struct function *f);
+/* Workers came or went: the sink's state may have changed. */
+void function_update(struct function *f);
+enum sink_state function_sink_state(const struct function *f, struct error *err);
+
+/* ---- host.c ---- */
+
+struct function_host {
+    struct loop *loop;
+    struct registry *registry;
+    struct http_client *client;
+    char *run_folder; /* as sockets' paths begin; short enough for them */
+    int run_fd;       /* behind a run_folder of /proc/self/fd/N, or -1 */
+    char *base_url;
+    struct function_log_folder logs;
+    struct zygote *zygote;
+    struct build_queue builds;
+    struct map functions; /* "namespace/name" */
+    struct map workers;   /* by number, 8 bytes */
+    struct list removed;  /* functions whose resource is gone and whose calls are ending */
+    struct list invocations;
+    uint64_t last_worker;
+    struct function_host_stats stats;
+    void (*changed)(void *ctx, const char *namespace_name, const char *name);
+    void *changed_ctx;
+    bool landlock_missing_told;
+};
+struct function *function_host_find(struct function_host *h, const char *namespace_name,
+                                    const char *name);
+/* Its name is free again. */
+void function_host_retire(struct function_host *h, struct function *f);
+
+/* ---- invoke.c ---- */
+
+/* Each call under way ends with -ECANCELED. */
+void invocation_end_all(struct function_host *h);
+/* Calls a worker of the function. -EAGAIN when none can be had now, with err; -ENOENT. */
+int function_invoke(struct function *f, const char *path, const struct http_call_options *options,
+                    struct http_call **ret_call, struct error *err);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "function/function_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define RESTART_FIRST  (100 * CLOCK_MILLISECOND)
+#define RESTART_MOST   (30 * CLOCK_SECOND)
+#define STABLE_AFTER   (10 * CLOCK_SECOND) /* a worker that lived longer is no crash in a row */
+#define DEPLOY_CRASHES 3                   /* that many, and the deploy has failed */
+
+static struct loop *loop_of(const struct version *v)
+{
+    return v->function->host->loop;
+}
+
+static unsigned least_workers(const struct version *v)
+{
+    return v->spec.scale_min > 1 ? v->spec.scale_min : 1;
+}
+
+/* ---- workers ---- */
+
+static void version_schedule(struct version *v, uint64_t delay)
+{
+    if (!heap_contains(&v->restart.node))
+        loop_timer_set(loop_of(v), &v->restart, loop_now(loop_of(v)) + delay);
+}
+
+static uint64_t backoff(unsigned crashes)
+{
+    uint64_t delay = RESTART_FIRST << (crashes < 9 ? crashes : 9);
+    return delay < RESTART_MOST ? delay : RESTART_MOST;
+}
+
+/* Starts workers until wanted are usable; tries again later when it cannot. */
+static struct worker *version_fill(struct version *v, unsigned wanted)
+{
+    struct worker *last = NULL;
+    while (v->usable < wanted) {
+        struct error err = ERROR_INIT;
+        int r = worker_start(v, &last, &err);
+        if (r == 0)
+            continue;
+        if (r != -EAGAIN)
+            log_warn("function %s/%s: %s", v->function->namespace_name, v->function->name,
+                     err.message);
+        version_schedule(v, RESTART_FIRST);
+        return NULL;
+    }
+    return last;
+}
+
+static void version_on_restart(struct loop_timer *t)
+{
+    struct version *v = t->ctx;
+    version_fill(v, least_workers(v));
+    function_update(v->function);
+}
+
+static void arm_idle(struct version *v)
+{
+    loop_timer_set(loop_of(v), &v->idle, loop_now(loop_of(v)) + v->spec.idle_ns);
+}
+
+/* As many workers as the busiest moment of the last idle time needed are kept. */
+static void version_on_idle(struct loop_timer *t)
+{
+    struct version *v = t->ctx;
+    unsigned needed = (v->peak_calls + v->spec.concurrency - 1) / v->spec.concurrency;
+    if (needed < v->spec.scale_min)
+        needed = v->spec.scale_min;
+    list_for_each_safe (node, following, &v->workers) {
+        struct worker *w = list_entry(node, struct worker, link);
+        if (v->usable > needed && w->state == WORKER_READY && w->calls == 0)
+            worker_stop(w);
+    }
+    v->peak_calls = v->calls;
+    if (v->usable > v->spec.scale_min)
+        arm_idle(v);
+}
+
+static struct worker *least_busy(const struct version *v)
+{
+    struct worker *best = NULL;
+    list_for_each (node, &v->workers) {
+        struct worker *w = list_entry(node, struct worker, link);
+        if (worker_usable(w) && (best == NULL || w->calls < best->calls))
+            best = w;
+    }
+    return best;
+}
+
+struct worker *version_pick(struct version *v)
+{
+    if (heap_contains(&v->restart.node) && v->usable == 0)
+        return NULL;
+    struct worker *w = least_busy(v);
+    if ((w == NULL || w->calls >= v->spec.concurrency) && v->usable < v->spec.scale_max) {
+        struct worker *started = version_fill(v, v->usable + 1);
+        w = started != NULL ? started : w;
+    }
+    if (w != NULL && !heap_contains(&v->idle.node))
+        arm_idle(v);
+    return w;
+}
+
+bool version_ready(const struct version *v)
+{
+    return v->state == VERSION_SERVING && (v->usable > 0 || !heap_contains(&v->restart.node));
+}
+
+void version_worker_ready(struct worker *w)
+{
+    struct version *v = w->version;
+    if (v->state != VERSION_STARTING)
+        return;
+    v->state = VERSION_SERVING;
+    v->crashes = 0;
+    arm_idle(v);
+    version_fill(v, least_workers(v));
+    function_version_serving(v->function, v);
+}
+
+static void describe_end(int status, struct error *err)
+{
+    if (WIFSIGNALED(status))
+        error_set(err, -EIO, "the worker was ended by signal %d (%s)", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    else
+        error_set(err, -EIO, "the worker ended with status %d", WEXITSTATUS(status));
+}
+
+static void fail_start(struct version *v, bool failed, const struct error *failure, int status)
+{
+    struct error err = *failure;
+    if (!failed)
+        describe_end(status, &err);
+    if (failed || ++v->crashes >= DEPLOY_CRASHES)
+        function_version_failed(v->function, v, failed ? "LoadFailed" : "WorkerCrashed", &err);
+    else
+        version_schedule(v, backoff(v->crashes));
+}
+
+static void note_crash(struct version *v, uint64_t ready_at, const struct error *failure,
+                       bool failed, int status)
+{
+    struct function *f = v->function;
+    struct error err = *failure;
+    if (!failed)
+        describe_end(status, &err);
+    if (ready_at != 0 && loop_now(loop_of(v)) - ready_at > STABLE_AFTER)
+        v->crashes = 0;
+    log_warn("function %s/%s: %s; started again", f->namespace_name, f->name, err.message);
+    function_log_add(f->log, clock_realtime(), "error", slice_of(NULL, 0), slice_text(err.message));
+    if (v->usable < least_workers(v))
+        version_schedule(v, backoff(v->crashes));
+    v->crashes++;
+    function_update(f);
+}
+
+void version_release_worker(struct worker *w)
+{
+    struct version *v = w->version;
+    worker_free(w);
+    if (v->state == VERSION_RETIRING && list_empty(&v->workers))
+        function_version_retired(v->function, v);
+}
+
+void version_worker_gone(struct worker *w, enum worker_state was, int status)
+{
+    struct version *v = w->version;
+    struct error failure = w->failure;
+    bool failed = w->failed;
+    uint64_t ready_at = w->ready_at;
+    enum version_state state = v->state;
+    if (w->calls == 0)
+        version_release_worker(w); /* a retiring version may be gone with it */
+    if (state == VERSION_RETIRING)
+        return;
+    if (was == WORKER_STOPPING) {
+        function_update(v->function);
+        return;
+    }
+    if (status == -1 && !failed) {
+        version_schedule(v, RESTART_FIRST);
+        function_update(v->function);
+    } else if (state == VERSION_STARTING) {
+        fail_start(v, failed, &failure, status);
+    } else {
+        note_crash(v, ready_at, &failure, failed, status);
+    }
+}
+
+/* ---- build and start ---- */
+
+static void version_launch(struct version *v)
+{
+    v->state = VERSION_STARTING;
+    version_fill(v, 1);
+    function_update(v->function);
+}
+
+static void version_on_build(void *ctx, const struct build_result *result, const struct error *err)
+{
+    struct version *v = ctx;
+    struct function_host *h = v->function->host;
+    v->build = NULL;
+    buf_done(&v->spec.module); /* not needed any more: the compiled one is held open */
+    if (result->status < 0) {
+        function_version_failed(v->function, v, result->reason, err);
+        return;
+    }
+    if (!result->landlock && !h->landlock_missing_told) {
+        h->landlock_missing_told = true;
+        log_warn("this kernel has no Landlock: compilers of modules can read files that their user "
+                 "can read");
+    }
+    v->module = result->module;
+    log_info("function %s/%s: module %s in %u ms", v->function->namespace_name, v->function->name,
+             result->cached ? "taken from the cache" : "built", result->milliseconds);
+    version_launch(v);
+}
+
+int version_new(struct function *f, int64_t generation, struct function_spec *spec,
+                struct version **ret)
+{
+    struct version *v = calloc(1, sizeof(*v));
+    if (v == NULL)
+        return -ENOMEM;
+    v->function = f;
+    v->generation = generation;
+    v->module = -1;
+    v->spec = *spec;
+    *spec = (struct function_spec){.bundle = -1};
+    list_init(&v->link);
+    list_init(&v->workers);
+    v->restart.due = version_on_restart;
+    v->restart.ctx = v;
+    v->idle.due = version_on_idle;
+    v->idle.ctx = v;
+    *ret = v;
+    return 0;
+}
+
+void version_begin(struct version *v)
+{
+    if (!v->spec.wasm) {
+        version_launch(v);
+        return;
+    }
+    v->state = VERSION_BUILDING;
+    v->build = build_start(&v->function->host->builds, buf_slice(&v->spec.module),
+                           v->spec.export_name, v->spec.memory_bytes, version_on_build, v);
+    if (v->build == NULL) {
+        struct error err = ERROR_INIT;
+        error_set(&err, -ENOMEM, "out of memory");
+        function_version_failed(v->function, v, "BuildFailed", &err);
+        return;
+    }
+    function_update(v->function);
+}
+
+void version_retry(struct version *v)
+{
+    if (heap_contains(&v->restart.node) && v->crashes == 0)
+        loop_timer_set(loop_of(v), &v->restart, loop_now(loop_of(v)));
+}
+
+void version_retire(struct version *v)
+{
+    v->state = VERSION_RETIRING;
+    loop_timer_cancel(loop_of(v), &v->restart);
+    loop_timer_cancel(loop_of(v), &v->idle);
+    list_append(&v->function->retiring, &v->link);
+    list_for_each_safe (node, following, &v->workers)
+        worker_stop(list_entry(node, struct worker, link));
+    if (list_empty(&v->workers))
+        function_version_retired(v->function, v);
+}
+
+void version_free(struct version *v)
+{
+    if (v->build != NULL)
+        build_cancel(v->build);
+    loop_timer_cancel(loop_of(v), &v->restart);
+    loop_timer_cancel(loop_of(v), &v->idle);
+    while (!list_empty(&v->workers)) {
+        struct worker *w = list_entry(v->workers.next, struct worker, link);
+        must(w->calls == 0);
+        if (w->state != WORKER_GONE)
+            worker_kill(w);
+        worker_free(w);
+    }
+    list_remove(&v->link);
+    if (v->module >= 0)
+        close(v->module);
+    function_spec_done(&v->spec);
+    free(v);
+}

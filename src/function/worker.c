@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "function/function_internal.h"
+
+#include "base/clock.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "worker/protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define START_LONGEST (20 * CLOCK_SECOND)
+#define STOP_GRACE    (5 * CLOCK_SECOND)
+/* The worker ends a call at its limit by itself; when it has not, it hangs. */
+#define HANG_MARGIN (5 * CLOCK_SECOND)
+#define BACKLOG     1024
+
+static struct function_host *host_of(const struct worker *w)
+{
+    return w->version->function->host;
+}
+
+static struct slice number_key(const struct worker *w)
+{
+    return slice_of(&w->number, sizeof(w->number));
+}
+
+/* ---- its socket ---- */
+
+static int open_listener(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int len = snprintf(w->socket_path, sizeof(w->socket_path), "%s/w%llu.sock", h->run_folder,
+                       (unsigned long long)w->number);
+    if (len < 0 || (size_t)len >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, w->socket_path, (size_t)len + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    (void)unlink(w->socket_path);
+    /* The folder is 0700: nobody else reaches the socket. */
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+/* A description of its own for each worker, since reading moves its offset. */
+static int reopen(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_RDONLY | O_CLOEXEC);
+    return own < 0 ? -errno : own;
+}
+
+/* ---- its reports ---- */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static void report_failed(struct worker *w, const json_t *report)
+{
+    const char *file = text_of(report, "file");
+    int line = (int)json_integer_value(json_object_get(report, "line"));
+    int column = (int)json_integer_value(json_object_get(report, "column"));
+    w->failed = true;
+    if (file[0] != '\0')
+        error_set(&w->failure, -EINVAL, "%s:%d:%d: %s", file, line, column,
+                  text_of(report, "message"));
+    else
+        error_set(&w->failure, -EINVAL, "%s", text_of(report, "message"));
+}
+
+static void report_log(struct worker *w, const json_t *report)
+{
+    json_t *text = json_object_get(report, "text");
+    json_t *event = json_object_get(report, "event");
+    uint64_t time = (uint64_t)json_integer_value(json_object_get(report, "time"));
+    function_log_add(w->version->function->log, time > 0 ? time : clock_realtime(),
+                     text_of(report, "level"),
+                     slice_of(json_string_value(event), json_string_length(event)),
+                     slice_of(json_string_value(text), json_string_length(text)));
+}
+
+static void report_limit(struct worker *w, const json_t *report)
+{
+    autobuf text = BUF_INIT;
+    json_t *event = json_object_get(report, "event");
+    buf_printf(&text, "call ended (%s): %s", text_of(report, "limit"), text_of(report, "message"));
+    function_log_add(w->version->function->log, clock_realtime(), "error",
+                     slice_of(json_string_value(event), json_string_length(event)),
+                     buf_slice(&text));
+}
+
+static void report_ready(struct worker *w)
+{
+    if (w->state != WORKER_STARTING)
+        return;
+    struct function_host *h = host_of(w);
+    w->state = WORKER_READY;
+    w->ready_at = w->progress = loop_now(h->loop);
+    loop_timer_cancel(h->loop, &w->deadline);
+    if (w->calls > 0)
+        loop_timer_set(h->loop, &w->deadline,
+                       w->progress + w->version->spec.timeout_ns + HANG_MARGIN);
+    version_worker_ready(w);
+}
+
+/* Comes from the process that runs the user's code: a line that makes no sense is passed over. */
+static void read_report(struct worker *w, struct slice line)
+{
+    json_error_t ignored;
+    json_t *report = json_loadb(line.ptr, line.len, JSON_ALLOW_NUL, &ignored);
+    const char *kind = text_of(report, "report");
+    if (strcmp(kind, "ready") == 0)
+        report_ready(w);
+    else if (strcmp(kind, "failed") == 0)
+        report_failed(w, report);
+    else if (strcmp(kind, "log") == 0)
+        report_log(w, report);
+    else if (strcmp(kind, "limit") == 0)
+        report_limit(w, report);
+    json_decref(report);
+}
+
+static void take_bytes(struct worker *w, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        const char *end = memchr(bytes, '\n', len);
+        size_t part = end != NULL ? (size_t)(end - bytes) : len;
+        if (w->line.len + part > WORKER_REPORT_MAX)
+            w->line_too_long = true;
+        else
+            buf_add(&w->line, bytes, part);
+        if (end == NULL)
+            return;
+        if (!w->line_too_long && buf_ok(&w->line) && w->line.len > 0)
+            read_report(w, buf_slice(&w->line));
+        buf_reset(&w->line);
+        w->line_too_long = false;
+        bytes += part + 1;
+        len -= part + 1;
+    }
+}
+
+static void worker_close_report(struct worker *w)
+{
+    if (w->report < 0)
+        return;
+    loop_unwatch(host_of(w)->loop, &w->report_watch);
+    close(STEAL_FD(w->report));
+}
+
+/* At most so many reads a turn: a function that prints without end must not keep the loop. */
+static void worker_read_reports(struct worker *w, int reads)
+{
+    for (int i = 0; i < reads && w->report >= 0; i++) {
+        char bytes[16384];
+        ssize_t n = read(w->report, bytes, sizeof(bytes));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0)
+            worker_close_report(w);
+        else
+            take_bytes(w, bytes, (size_t)n);
+    }
+}
+
+static void worker_on_report(struct loop_watch *watch, uint32_t events)
+{
+    worker_read_reports(watch->ctx, 4);
+}
+
+/* ---- its life ---- */
+
+static void worker_on_deadline(struct loop_timer *t)
+{
+    struct worker *w = t->ctx;
+    struct function_host *h = host_of(w);
+    uint64_t now = loop_now(h->loop), longest = w->version->spec.timeout_ns + HANG_MARGIN;
+    const char *what = "had to be killed after it was told to end";
+    if (w->state == WORKER_READY) {
+        if (w->calls == 0)
+            return;
+        if (now < w->progress + longest) {
+            loop_timer_set(h->loop, &w->deadline, w->progress + longest);
+            return;
+        }
+        what = "hangs: it ended no call within the time limit, and is killed";
+    } else if (w->state == WORKER_STARTING) {
+        what = "was not ready in time, and is killed";
+        if (!w->failed) {
+            w->failed = true;
+            error_set(&w->failure, -ETIMEDOUT, "it was not ready within %llu s",
+                      (unsigned long long)(START_LONGEST / CLOCK_SECOND));
+        }
+    }
+    log_warn("function %s/%s: worker %llu (pid %d) %s", w->version->function->namespace_name,
+             w->version->function->name, (unsigned long long)w->number, (int)w->pid, what);
+    worker_kill(w);
+}
+
+static int worker_send(struct worker *w, int report)
+{
+    struct version *v = w->version;
+    autoclose int listener = open_listener(w);
+    if (listener < 0)
+        return listener;
+    autoclose int bundle = reopen(v->spec.bundle);
+    if (bundle < 0)
+        return bundle;
+    const struct zygote_start start = {
+        .worker = w->number,
+        .bundle = bundle,
+        .listener = listener,
+        .report = report,
+        .module = v->module,
+    };
+    return zygote_start(host_of(w)->zygote, &start);
+}
+
+static int worker_launch(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    w->report = ends[0];
+    w->report_watch = (struct loop_watch){.ready = worker_on_report, .ctx = w};
+    int r = loop_watch(h->loop, &w->report_watch, w->report, EPOLLIN);
+    if (r < 0)
+        close(STEAL_FD(w->report));
+    if (r == 0)
+        r = map_put(&h->workers, number_key(w), w);
+    if (r == 0)
+        r = worker_send(w, ends[1]);
+    close(ends[1]);
+    return r;
+}
+
+int worker_start(struct version *v, struct worker **ret, struct error *err)
+{
+    struct function_host *h = v->function->host;
+    struct worker *w = calloc(1, sizeof(*w));
+    if (w == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    w->version = v;
+    w->number = ++h->last_worker;
+    w->report = -1;
+    w->deadline.due = worker_on_deadline;
+    w->deadline.ctx = w;
+    list_append(&v->workers, &w->link);
+    int r = worker_launch(w);
+    if (r < 0) {
+        w->state = WORKER_GONE;
+        worker_free(w);
+        return error_set(err, r, "cannot start a worker: %s",
+                         r == -EAGAIN ? "the zygote is not ready" : strerror(-r));
+    }
+    loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + START_LONGEST);
+    v->usable++;
+    h->stats.worker_starts++;
+    h->stats.workers++;
+    *ret = w;
+    return 0;
+}
+
+void worker_free(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    worker_close_report(w);
+    loop_timer_cancel(h->loop, &w->deadline);
+    map_remove(&h->workers, number_key(w));
+    if (w->state != WORKER_GONE)
+        h->stats.workers--;
+    if (w->socket_path[0] != '\0')
+        (void)unlink(w->socket_path);
+    list_remove(&w->link);
+    buf_done(&w->line);
+    free(w);
+}
+
+static void worker_ask_to_end(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    if (w->asked_to_stop)
+        return;
+    w->asked_to_stop = true;
+    (void)zygote_kill(h->zygote, w->number, SIGTERM);
+    loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + STOP_GRACE);
+}
+
+void worker_stop(struct worker *w)
+{
+    if (!worker_usable(w))
+        return;
+    struct function_host *h = host_of(w);
+    w->state = WORKER_STOPPING;
+    w->version->usable--;
+    if (w->calls == 0)
+        worker_ask_to_end(w);
+    else
+        loop_timer_set(h->loop, &w->deadline,
+                       loop_now(h->loop) + w->version->spec.timeout_ns + HANG_MARGIN);
+}
+
+void worker_kill(struct worker *w)
+{
+    (void)zygote_kill(host_of(w)->zygote, w->number, SIGKILL);
+}
+
+void worker_call_begin(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    if (w->calls++ > 0)
+        return;
+    h->stats.workers_busy++;
+    w->progress = loop_now(h->loop);
+    if (w->state == WORKER_READY && !heap_contains(&w->deadline.node))
+        loop_timer_set(h->loop, &w->deadline,
+                       w->progress + w->version->spec.timeout_ns + HANG_MARGIN);
+}
+
+void worker_call_end(struct worker *w)
+{
+    struct function_host *h = host_of(w);
+    must(w->calls > 0);
+    w->progress = loop_now(h->loop);
+    if (--w->calls > 0)
+        return;
+    h->stats.workers_busy--;
+    if (w->state == WORKER_STOPPING)
+        worker_ask_to_end(w);
+    if (w->state == WORKER_GONE)
+        version_release_worker(w);
+}
+
+void worker_started(struct worker *w, int value)
+{
+    if (value > 0)
+        w->pid = value;
+    else
+        worker_exited(w, -1);
+}
+
+void worker_exited(struct worker *w, int status)
+{
+    if (w->state == WORKER_GONE)
+        return;
+    struct function_host *h = host_of(w);
+    worker_read_reports(w, 64); /* what it said last */
+    worker_close_report(w);
+    loop_timer_cancel(h->loop, &w->deadline);
+    (void)unlink(w->socket_path);
+    h->stats.worker_exits++;
+    h->stats.workers--;
+    if (worker_usable(w))
+        w->version->usable--;
+    enum worker_state was = w->state;
+    w->state = WORKER_GONE;
+    version_worker_gone(w, was, status);
+}
