@@ -9,6 +9,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
+
+uint64_t http_connection_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * CLOCK_SECOND + (uint64_t)now.tv_nsec;
+}
 
 struct http_connection *http_connection_of(struct MHD_Connection *connection)
 {
@@ -32,7 +40,7 @@ static void connection_open(struct http_server *s, struct MHD_Connection *connec
     c->request.server = s;
     c->request.connection = c;
     c->request.mhd = connection;
-    atomic_init(&c->deadline_ns, clock_monotonic() + s->header_timeout_ns);
+    atomic_init(&c->deadline_ns, http_connection_clock() + s->header_timeout_ns);
     *socket_context = c;
     pthread_mutex_lock(&s->lock);
     list_append(&s->connections, &c->node);

@@ -103,7 +103,8 @@ struct http_request {
     struct http_match match;
     struct buf body;
     size_t budget_taken;
-    uint64_t started_ns;
+    uint64_t started_ns; /* when somebody observes */
+    uint64_t body_began_ns;
     uint64_t lingered; /* bytes thrown away */
     bool close_after;  /* after a refusal the framing cannot be trusted */
     void *state;
@@ -156,6 +157,8 @@ struct http_connection {
 
 void http_connection_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode code);
+/* The monotonic clock to a few milliseconds, at a quarter of the cost: for deadlines. */
+uint64_t http_connection_clock(void);
 /* NULL when there was no memory for it. */
 struct http_connection *http_connection_of(struct MHD_Connection *connection);
 /* Cuts what is overdue; wakes streams whose peer is gone. */
@@ -170,7 +173,8 @@ void http_stream_detach(struct http_connection *c);
 /* ---- listen.c ---- */
 struct http_listen {
     int fd;
-    char address[HTTP_HOST_MAX + 8]; /* HOST:PORT, or a path */
+    bool own;                        /* opened here: nobody else accepts from it */
+    char address[HTTP_HOST_MAX + 8]; /* HOST:PORT, or unix:PATH */
 };
 int http_listen_open(const char *listen, struct http_listen *ret, struct http_guard *guard,
                      struct error *err);
@@ -196,7 +200,8 @@ struct http_server {
     pthread_t sweeper;
     pthread_cond_t sweeper_wake;
     bool sweeper_runs, stopping; /* under lock */
-    uint64_t next_sweep_ns;      /* threads == 0 only */
+    bool quiesced;
+    uint64_t next_sweep_ns; /* threads == 0 only */
 };
 
 #endif

@@ -31,7 +31,7 @@ void *http_request_on_target(void *cls, const char *target, struct MHD_Connectio
     size_t len = strlen(target);
     char *copy = http_request_alloc(r, len + 1);
     r->phase = HTTP_PHASE_NEW;
-    r->started_ns = clock_monotonic();
+    r->started_ns = r->server->options.observe != NULL ? clock_monotonic() : 0;
     r->target = slice_of(copy, len);
     r->target_at = target;
     r->status = 0;
@@ -296,9 +296,11 @@ static enum MHD_Result on_headers(struct http_request *r, const char *method, co
     http_guard_scan(r->mhd, &scan);
     unsigned refused = admit(r, version, &scan, &err);
     uint64_t length = body_length(&scan);
-    if (length > 0)
+    if (length > 0) {
+        r->body_began_ns = http_connection_clock();
         atomic_store_explicit(&r->connection->deadline_ns,
-                              r->started_ns + r->server->body_timeout_ns, memory_order_relaxed);
+                              r->body_began_ns + r->server->body_timeout_ns, memory_order_relaxed);
+    }
     if (refused == 0) {
         r->phase = HTTP_PHASE_BODY;
         return MHD_YES;
@@ -333,7 +335,7 @@ static void on_body(struct http_request *r, const char *data, size_t len)
     }
     buf_add(&r->body, data, len);
     atomic_store_explicit(&r->connection->deadline_ns,
-                          r->started_ns + r->server->body_timeout_ns +
+                          r->body_began_ns + r->server->body_timeout_ns +
                               total / INTAKE_BODY_RATE * CLOCK_SECOND,
                           memory_order_relaxed);
 }
@@ -406,12 +408,13 @@ void http_request_on_completed(void *cls, struct MHD_Connection *connection, voi
     struct http_request *r = *con_cls;
     if (r == NULL)
         return;
-    uint64_t now = clock_monotonic();
     if (s->options.observe != NULL && r->status != 0)
-        s->options.observe(s->options.observe_ctx, r->match.route, r->status, now - r->started_ns);
+        s->options.observe(s->options.observe_ctx, r->match.route, r->status,
+                           clock_monotonic() - r->started_ns);
     http_stream_detach(r->connection);
     http_request_reset(r);
     atomic_store_explicit(&r->connection->deadline_ns,
-                          now + s->idle_timeout_ns + s->header_timeout_ns, memory_order_relaxed);
+                          http_connection_clock() + s->idle_timeout_ns + s->header_timeout_ns,
+                          memory_order_relaxed);
     *con_cls = NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening sockets: HOST:PORT opened here, or a TCP or Unix socket that somebody else opened. */
 #include "base/encoding.h"
+#include "base/fdio.h"
 #include "base/memory.h"
 #include "http/http_internal.h"
 
@@ -58,6 +59,9 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
     socklen_t len = sizeof(address);
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return error_set(err, -errno, "the listening socket has no address: %s", strerror(errno));
+    int status = fdio_set_nonblocking(fd);
+    if (status < 0)
+        return error_set(err, status, "the listening socket: %s", strerror(-status));
     guard_learn(guard, &address);
     ret->fd = fd;
     if (address.ss_family == AF_UNIX) {
@@ -109,5 +113,6 @@ int http_listen_open(const char *listen, struct http_listen *ret, struct http_gu
     status = http_listen_adopt(fd, ret, guard, err);
     if (status < 0)
         close(fd);
+    ret->own = true;
     return status;
 }

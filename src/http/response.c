@@ -82,7 +82,7 @@ void http_allow_header(unsigned methods, char *out, size_t size)
 void http_response_deliver(struct http_request *r, unsigned status, struct MHD_Response *response)
 {
     struct MHD_Connection *mhd = r->mhd;
-    r->status = status;
+    r->status = status >= 200 && status <= 599 ? status : 500;
     r->response = response;
     int before = atomic_exchange_explicit(&r->progress, HTTP_ANSWERED, memory_order_acq_rel);
     must(before != HTTP_ANSWERED);
@@ -96,9 +96,10 @@ enum MHD_Result http_response_queue(struct http_request *r)
     struct MHD_Response *response = r->response != NULL ? r->response : r->server->empty;
     uint64_t size = r->sending;
     atomic_store_explicit(&r->connection->deadline_ns,
-                          size == UINT64_MAX ? UINT64_MAX
-                                             : clock_monotonic() + r->server->body_timeout_ns +
-                                                   size / RESPONSE_RATE * CLOCK_SECOND,
+                          size == UINT64_MAX
+                              ? UINT64_MAX
+                              : http_connection_clock() + r->server->body_timeout_ns +
+                                    size / RESPONSE_RATE * CLOCK_SECOND,
                           memory_order_relaxed);
     return MHD_queue_response(r->mhd, r->status, response);
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #define SERVER_CONNECTIONS_MAX   4096
 #define SERVER_CONNECTION_MEMORY (32 * 1024) /* header fields and target must fit in */
@@ -162,14 +163,17 @@ const char *http_server_address(const struct http_server *s)
 
 void http_server_quiesce(struct http_server *s)
 {
-    if (s->listen.fd < 0)
+    if (s->quiesced)
         return;
+    s->quiesced = true;
     MHD_quiesce_daemon(s->daemon);
-    close(s->listen.fd);
-    s->listen.fd = -1;
+    /* A thread may be about to accept, so the descriptor stays until they have ended. */
+    if (s->listen.own)
+        shutdown(s->listen.fd, SHUT_RDWR);
 }
 
-/* Streams that still run are idle and suspended: libmicrohttpd wants them resumed. */
+/* Streams that still run are idle and suspended: libmicrohttpd wants them resumed. A kept request
+ * without an answer is a fault of its owner. */
 static void streams_abort(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -178,6 +182,7 @@ static void streams_abort(struct http_server *s)
         struct http_stream *stream = atomic_load_explicit(&c->stream, memory_order_acquire);
         if (stream != NULL)
             http_stream_abort(stream);
+        must(atomic_load_explicit(&c->request.progress, memory_order_acquire) != HTTP_PARKED);
     }
     pthread_mutex_unlock(&s->lock);
 }

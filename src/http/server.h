@@ -60,7 +60,8 @@ struct http_route {
 
 struct http_server_options {
     const char *listen; /* HOST:PORT, [::1]:PORT; NULL: use listen_fd */
-    int listen_fd;      /* an already listening socket (TCP or Unix), -1 for none */
+    int listen_fd;      /* an already listening socket (TCP or Unix) that the server takes over,
+                           -1 for none */
     unsigned
         threads; /* 0: the caller drives it with http_server_run_once (single-threaded worker) */
     unsigned connections_max; /* 0: default */
