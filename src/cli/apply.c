@@ -51,7 +51,7 @@ static int ask(struct remote *r, const struct manifest_item *item, const char *m
 {
     autobuf path = BUF_INIT;
     autofree char *body = NULL;
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     struct remote_request request = {.method = method, .accept = "application/json"};
     remote_resource_path(item->kind, item->namespace_name,
                          strcmp(method, "POST") == 0 ? NULL : item->name, &path);

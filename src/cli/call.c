@@ -219,7 +219,7 @@ int cli_call_misuse(const struct cli_call *call, const char *format, ...)
     buf_vprintf(&text, format, arguments);
     va_end(arguments);
     terminal_error("%s", buf_ok(&text) ? text.ptr : "out of memory");
-    terminal_hint("sluice help %s", call->command->name);
+    terminal_hint("see `sluice %s --help`", call->command->name);
     return CLI_USAGE;
 }
 

@@ -174,7 +174,7 @@ const struct cli_command cli_commands[] = {
          "Manifests are YAML with one or more documents, or JSON. Each is checked before it is "
          "sent; an error names file, line and field, the rest is applied all the same, and the "
          "exit "
-         "code is 1.\n"
+         "code is 1.\n\n"
          "In a Function, `module: add.wasm` takes in the file beside the manifest, and "
          "`codeSource: "
          "{path: ./dir}` the files of a folder. Files and folders whose name begins with a dot are "

@@ -15,7 +15,7 @@ static int delete_one(const struct deleter *d, const struct resource_kind *kind,
 {
     autobuf path = BUF_INIT;
     struct error err = ERROR_INIT;
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     remote_resource_path(kind, namespace_name, name, &path);
     if (!buf_ok(&path)) {
         terminal_error("out of memory");

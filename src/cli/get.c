@@ -29,7 +29,7 @@ static bool is_table(const struct getter *g)
 static int fetch(const struct getter *g, const char *name, json_t **ret, struct error *err)
 {
     autobuf path = BUF_INIT;
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     remote_resource_path(g->kind, g->namespace_name, name, &path);
     if (!buf_ok(&path))
         return error_set(err, -ENOMEM, "out of memory");

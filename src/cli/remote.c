@@ -275,7 +275,7 @@ int remote_stream(struct remote *r, const char *path, int (*each)(void *ctx, str
                   void *ctx, struct error *err)
 {
     struct sink sink = {.each = each, .ctx = ctx};
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     int status = exchange(r, &(struct remote_request){.path = path}, &sink, &reply, err);
     if (status < 0)
         return status;

@@ -185,7 +185,7 @@ static void show_reply(const struct message *m, const struct remote_reply *reply
 static int run(const struct cli_call *call, const struct message *m)
 {
     struct error err = ERROR_INIT;
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     struct remote *r = remote_new(call);
     if (r == NULL)
         return CLI_FAILED;

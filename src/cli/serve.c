@@ -62,20 +62,9 @@ static int check(const struct cli_call *call, const char *worker)
     return CLI_OK;
 }
 
-int cli_serve(const struct cli_call *call)
+static int start(const struct cli_call *call, const char *worker, const char *const *hosts,
+                 const char *const *origins)
 {
-    autofree char *found = find_worker();
-    autofree const char **hosts = collect(call, "allow-host");
-    autofree const char **origins = collect(call, "allow-origin");
-    const char *named = cli_call_value(call, "worker");
-    const char *worker = named != NULL ? named : found;
-    int code = check(call, worker);
-    if (code != CLI_OK)
-        return code;
-    if (hosts == NULL || origins == NULL) {
-        terminal_error("out of memory");
-        return CLI_FAILED;
-    }
     struct serve_options options = {
         .data_dir = cli_call_value(call, "data-dir"),
         .listen = cli_call_value(call, "listen"),
@@ -87,5 +76,25 @@ int cli_serve(const struct cli_call *call)
         .hosts = hosts,
         .origins = origins,
     };
+    if (hosts == NULL || origins == NULL) {
+        terminal_error("out of memory");
+        return CLI_FAILED;
+    }
     return serve_run(&options);
+}
+
+int cli_serve(const struct cli_call *call)
+{
+    autofree char *found = find_worker();
+    const char *named = cli_call_value(call, "worker");
+    const char *worker = named != NULL ? named : found;
+    int code = check(call, worker);
+    if (code != CLI_OK)
+        return code;
+    const char **hosts = collect(call, "allow-host");
+    const char **origins = collect(call, "allow-origin");
+    code = start(call, worker, hosts, origins);
+    free(hosts);
+    free(origins);
+    return code;
 }

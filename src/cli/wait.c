@@ -55,7 +55,7 @@ static int ask(struct remote *r, const struct manifest_item *item, struct condit
                struct error *err)
 {
     autobuf path = BUF_INIT;
-    struct remote_reply reply;
+    struct remote_reply reply = {0};
     remote_resource_path(item->kind, item->namespace_name, item->name, &path);
     if (!buf_ok(&path))
         return error_set(err, -ENOMEM, "out of memory");
@@ -115,7 +115,7 @@ static int wait_item(struct remote *r, const struct manifest_item *item, uint64_
 {
     uint64_t start = clock_monotonic(), false_since = 0, pause = PAUSE_MIN_NS;
     for (;;) {
-        struct condition c;
+        struct condition c = {.status = ""};
         int status = ask(r, item, &c, err);
         if (status < 0 || strcmp(c.status, "True") == 0)
             return status;
