@@ -88,12 +88,19 @@ void cli_help_overview(FILE *out)
     fprintf(out, "\n`sluice help COMMAND` explains one.\n");
 }
 
+static void print_synopsis(FILE *out, const struct cli_command *c)
+{
+    fprintf(out, "sluice %s%s%s%s", c->name, c->arguments[0] != '\0' ? " " : "", c->arguments,
+            c->option_count > 0 || c->remote ? " [OPTION...]" : "");
+}
+
 void cli_help_command(FILE *out, const struct cli_command *c)
 {
     const char *bold = terminal_style(out, TERMINAL_BOLD);
     const char *plain = terminal_style(out, TERMINAL_PLAIN);
-    fprintf(out, "%susage:%s sluice %s %s%s\n\n", bold, plain, c->name, c->arguments,
-            c->option_count > 0 || c->remote ? " [OPTION...]" : "");
+    fprintf(out, "%susage:%s ", bold, plain);
+    print_synopsis(out, c);
+    fprintf(out, "\n\n");
     fprintf(out, "sluice %s: %s.\n", c->name, c->summary);
     if (c->details != NULL) {
         fputc('\n', out);
@@ -126,8 +133,9 @@ static void print_cell(FILE *out, const char *text)
 
 static void markdown_command(FILE *out, const struct cli_command *c)
 {
-    fprintf(out, "\n## sluice %s\n\n    sluice %s %s%s\n\n", c->name, c->name, c->arguments,
-            c->option_count > 0 || c->remote ? " [OPTION...]" : "");
+    fprintf(out, "\n## sluice %s\n\n    ", c->name);
+    print_synopsis(out, c);
+    fprintf(out, "\n\n");
     fprintf(out, "%c%s.\n", c->summary[0] - 'a' + 'A', c->summary + 1);
     if (c->details != NULL) {
         fputc('\n', out);
