@@ -177,6 +177,14 @@ static unsigned ttl_of(const struct event *e)
     return (unsigned)left;
 }
 
+static void event_set_integer(struct event *e, const char *name, const char *digits)
+{
+    event_set(e, name, slice_text(digits));
+    for (unsigned i = 0; i < e->count; i++)
+        if (slice_is(e->attributes[i].name, name))
+            e->attributes[i].kind = EVENT_VALUE_INTEGER;
+}
+
 /* The event goes (on) into a broker's log with the end of this delivery, one round poorer. */
 static void keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
 {
@@ -189,7 +197,7 @@ static void keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
     }
     char ttl[8];
     snprintf(ttl, sizeof(ttl), "%u", left - 1);
-    event_set(reply, "knativebrokerttl", slice_text(ttl));
+    event_set_integer(reply, "knativebrokerttl", ttl);
     buf_reset(&d->reply);
     event_encode(reply, &d->reply);
     d->reply_broker = broker;
