@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// console and context.log: both end in the function's log.
+
+const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
+
+let groupIndent = '';
+const counters = new Map();
+const stopwatches = new Map();
+
+function print(level, values) {
+  let text = format(...values);
+  if (groupIndent !== '') text = groupIndent + text.replaceAll('\n', `\n${groupIndent}`);
+  host.log(level, text);
+}
+
+function elapsed(label, values) {
+  const begun = stopwatches.get(label);
+  if (begun === undefined) print(WARN, [`No such label '${label}' for console.time()`]);
+  else print(INFO, [`${label}: ${Date.now() - begun}ms`, ...values]);
+}
+
+globalThis.console = {
+  log: (...values) => print(INFO, values),
+  info: (...values) => print(INFO, values),
+  debug: (...values) => print(DEBUG, values),
+  warn: (...values) => print(WARN, values),
+  error: (...values) => print(ERROR, values),
+  trace: (...values) => print(ERROR, [`Trace: ${format(...values)}\n${new Error().stack.split('\n').slice(1).join('\n').trimEnd()}`]),
+  dir: (value, options) => host.log(INFO, inspect(value, options)),
+  table: value => print(INFO, [value]),
+  assert: (condition, ...values) => {
+    if (!condition) print(ERROR, values.length > 0 ? ['Assertion failed:', ...values] : ['Assertion failed']);
+  },
+  count: (label = 'default') => {
+    counters.set(label, (counters.get(label) ?? 0) + 1);
+    print(INFO, [`${label}: ${counters.get(label)}`]);
+  },
+  countReset: (label = 'default') => counters.delete(label),
+  group: (...values) => {
+    if (values.length > 0) print(INFO, values);
+    groupIndent += '  ';
+  },
+  groupEnd: () => { groupIndent = groupIndent.slice(2); },
+  time: (label = 'default') => stopwatches.set(label, Date.now()),
+  timeLog: (label = 'default', ...values) => elapsed(label, values),
+  timeEnd: (label = 'default') => {
+    elapsed(label, []);
+    stopwatches.delete(label);
+  },
+};
+console.groupCollapsed = console.group;
+Object.defineProperty(console, Symbol.toStringTag, { value: 'console' });
+
+const contextLog = Object.freeze({
+  trace: (...values) => print(DEBUG, values),
+  debug: (...values) => print(DEBUG, values),
+  info: (...values) => print(INFO, values),
+  warn: (...values) => print(WARN, values),
+  error: (...values) => print(ERROR, values),
+  fatal: (...values) => print(ERROR, values),
+});

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first argument of every handler. What a handler does not look at is not fetched from the
+// worker.
+
+let sequence = 0;
+
+class Context {
+  #sequence = ++sequence;
+  #request;
+  #body;
+  #hasBody = false;
+
+  constructor(event) {
+    if (event !== undefined) this.#keep('cloudevent', event);
+  }
+
+  #keep(name, value) {
+    Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: legacy });
+  }
+
+  // A context that outlives its event knows nothing of the next one's request.
+  #fetch() {
+    if (this.#request === undefined) {
+      this.#request = this.#sequence === sequence ? parse(host.request()) : { method: '', path: '', query: '', headers: {} };
+      this.#request.query = decodeForm(this.#request.query);
+    }
+    return this.#request;
+  }
+
+  get method() { return this.#fetch().method; }
+  get path() { return this.#fetch().path; }
+  get query() { return this.#fetch().query; }
+  get headers() { return this.#fetch().headers; }
+  get httpVersion() { return '1.1'; }
+  get httpVersionMajor() { return 1; }
+  get httpVersionMinor() { return 1; }
+  get contentType() { return this.headers['content-type']; }
+  get log() { return contextLog; }
+  get rawBody() { return this.#sequence === sequence ? host.body(true) : ''; }
+
+  get body() {
+    if (!this.#hasBody) {
+      this.#hasBody = true;
+      this.#body = this.cloudevent !== undefined ? this.cloudevent.data : this.#sequence === sequence ? readBody(this) : undefined;
+    }
+    return this.#body;
+  }
+
+  cloudEventResponse(data) {
+    return new CloudEventResponse(data, this.cloudevent?.specversion ?? '1.0');
+  }
+
+  // The fields of the older contract, whose functions take one parameter.
+  addLegacyFields(event) {
+    this.__ow_user = '';
+    this.__ow_method = this.method;
+    this.__ow_headers = this.headers;
+    this.__ow_path = this.path === '/' ? '' : this.path;
+    this.__ow_query = this.query;
+    this.__ow_body = event !== undefined ? 'null' : stringify(this.body) ?? 'null';
+    if (event !== undefined) this.#keep('cloudevent', event);
+  }
+
+  [INSPECT_CUSTOM]() {
+    if (legacy) return this;
+    const { method, path, query, headers, body, cloudevent } = this;
+    return Object.setPrototypeOf({ method, path, query, headers, ...(cloudevent !== undefined ? { cloudevent } : { body }) }, Shown.prototype);
+  }
+}
+
+// Shows a context under its name without asking it again.
+class Shown {}
+Object.defineProperty(Shown, 'name', { value: 'Context' });
+Object.defineProperty(Context.prototype, 'addLegacyFields', { enumerable: false });
+
+// Repeated names become arrays, as in Node.
+function queryOf(pairs) {
+  const query = Object.create(null);
+  for (const [name, value] of pairs) {
+    if (query[name] === undefined) query[name] = value;
+    else if (Array.isArray(query[name])) query[name].push(value);
+    else query[name] = [query[name], value];
+  }
+  return query;
+}
+
+function decodeForm(text) {
+  const decode = part => {
+    try {
+      return decodeURIComponent(part.replaceAll('+', ' '));
+    } catch {
+      return part;
+    }
+  };
+  return queryOf(text.split('&').filter(p => p !== '').map(p => {
+    const at = p.indexOf('=');
+    return at < 0 ? [decode(p), ''] : [decode(p.slice(0, at)), decode(p.slice(at + 1))];
+  }));
+}
+
+function readBody(context) {
+  const type = context.contentType ?? '';
+  if (isJson(type)) {
+    const text = host.body(true);
+    if (text === '' && (context.method === 'GET' || context.method === 'HEAD')) return undefined;
+    try {
+      return parse(text);
+    } catch (error) {
+      throw Object.assign(new SyntaxError(`the body is no JSON: ${error.message}`), { code: 400 });
+    }
+  }
+  if (/^text\//i.test(type)) return host.body(true);
+  if (/^application\/x-www-form-urlencoded/i.test(type)) return decodeForm(host.body(true));
+  const bytes = host.body(false);
+  return bytes.length === 0 ? undefined : bytes;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading the user's code, and the entries that the worker calls for each request.
+
+let handle;
+let legacy = false;
+const self = Object.freeze({});
+
+function handlerOf(exported) {
+  for (const candidate of [exported, exported?.default]) {
+    if (typeof candidate === 'function') return [candidate, candidate.init];
+    if (typeof candidate?.handle === 'function') return [candidate.handle, candidate.init];
+  }
+  return [];
+}
+
+async function load(settingsText) {
+  const settings = parse(settingsText);
+  defaultSource = `/functions/${settings.namespace ?? 'default'}/${settings.name ?? 'function'}`;
+  globalThis.process = { env: { ...settings.env }, version: 'v22.0.0', versions: {}, platform: 'linux', argv: [] };
+  if (settings.runtime === 'wasm') {
+    prepareWasm(settings);
+    handle = callWasm;
+    return;
+  }
+  const exported = host.isModule(settings.main) ? await import(settings.main) : requireFile(settings.main);
+  const [found, init] = handlerOf(exported);
+  if (found === undefined) throw new TypeError(`${settings.main} must export a function, or an object with a function named handle`);
+  handle = found;
+  legacy = handle.length === 1;
+  if (typeof init === 'function') await init();
+}
+
+function handleEvent(text) {
+  const event = readEvent(text);
+  const context = new Context(legacy ? undefined : event);
+  if (legacy) context.addLegacyFields(event);
+  settle(handle.call(self, context, event));
+}
+
+function handleRequest() {
+  const context = new Context(undefined);
+  const { body } = context;
+  if (legacy) context.addLegacyFields(undefined);
+  settle(handle.call(self, context, body));
+}
+
+return {
+  load: text => { load(text).then(host.loaded, host.fail); },
+  handleEvent,
+  handleRequest,
+  resumeWasm,
+};

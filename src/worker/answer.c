@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What came out of the guest becomes the HTTP answer: an event in binary mode, a plain answer, or
+ * an error that says what went wrong and where. Nothing that the guest gave is trusted here. */
+#include "worker/program.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ANSWER_HEADERS_MAX 128
+
+static struct {
+    struct http_header list[ANSWER_HEADERS_MAX];
+    size_t count;
+    struct buf text; /* names and values of event headers, which live during a callback only */
+    size_t ends[ANSWER_HEADERS_MAX * 2];
+} headers;
+
+static bool is_token(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool is_field_value(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* Framing is the server's. */
+static bool is_framing(struct slice name)
+{
+    static const char *const names[] = {
+        "content-length", "transfer-encoding", "connection", "keep-alive",
+        "upgrade",        "trailer",           "date"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (slice_is_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static void add_line(struct slice line)
+{
+    const char *colon = memchr(line.ptr, ':', line.len);
+    if (colon == NULL || headers.count == ANSWER_HEADERS_MAX)
+        return;
+    struct slice name = slice_of(line.ptr, (size_t)(colon - line.ptr));
+    struct slice value = slice_of(colon + 1, line.len - name.len - 1);
+    while (value.len > 0 && value.ptr[0] == ' ')
+        value = slice_of(value.ptr + 1, value.len - 1);
+    if (is_token(name) && is_field_value(value) && !is_framing(name))
+        headers.list[headers.count++] = (struct http_header){name, value};
+}
+
+static void split_head(void)
+{
+    headers.count = 0;
+    struct slice rest = buf_slice(&call.head);
+    while (rest.len > 0) {
+        const char *newline = memchr(rest.ptr, '\n', rest.len);
+        size_t len = newline != NULL ? (size_t)(newline - rest.ptr) : rest.len;
+        add_line(slice_of(rest.ptr, len));
+        rest = slice_of(rest.ptr + len, rest.len - len);
+        if (rest.len > 0)
+            rest = slice_of(rest.ptr + 1, rest.len - 1);
+    }
+}
+
+/* ---- errors ---- */
+
+struct answer_error {
+    unsigned status;
+    const char *kind; /* exception, time, memory, output, trap */
+    struct slice message;
+    bool has_place;
+};
+
+static void send_error(const struct answer_error *e)
+{
+    const struct engine_failure *f = &program.failure;
+    struct buf *out = &call.text;
+    buf_reset(out);
+    buf_printf(out, "{\"error\":{\"status\":%u,\"reason\":\"%s\",\"kind\":\"%s\",\"message\":",
+               e->status, http_status_text(e->status), e->kind);
+    buf_add_json_string(out, e->message);
+    if (e->has_place && f->line > 0) {
+        buf_add_text(out, ",\"file\":");
+        buf_add_json_string(out, buf_slice(&f->file));
+        buf_printf(out, ",\"line\":%d,\"column\":%d", f->line, f->column);
+    }
+    if (call.event_id.len > 0) {
+        buf_add_text(out, ",\"event\":");
+        buf_add_json_string(out, call.event_id);
+    }
+    buf_add_text(out, "}}");
+    if (!buf_ok(out)) {
+        http_respond_empty(call.request, e->status);
+        return;
+    }
+    struct http_response response = {
+        .status = e->status, .content_type = "application/json", .body = buf_slice(out)};
+    http_respond(call.request, &response);
+}
+
+static void send_limit(unsigned status, const char *kind, const char *message, bool has_place)
+{
+    report_limit(kind, call.event_id, message);
+    struct answer_error e = {status, kind, slice_text(message), has_place};
+    send_error(&e);
+}
+
+static void send_timeout(bool has_place)
+{
+    char message[96];
+    program_fix_column(&program.failure);
+    snprintf(message, sizeof(message), "the function took longer than its time limit of %llu ms",
+             (unsigned long long)program.bundle->limits.timeout_ms);
+    send_limit(504, "time", message, has_place);
+}
+
+static void send_out_of_memory(void)
+{
+    char message[96];
+    snprintf(message, sizeof(message), "the function needs more memory than its limit of %llu KiB",
+             (unsigned long long)program.bundle->limits.memory_bytes / 1024);
+    send_limit(500, "memory", message, true);
+}
+
+static void send_too_large(void)
+{
+    char message[96];
+    snprintf(message, sizeof(message), "the answer has more bytes than the limit of %llu",
+             (unsigned long long)program.bundle->limits.response_bytes);
+    send_limit(500, "output", message, false);
+}
+
+static void send_trap(void)
+{
+    char message[160];
+    if (call.module_ended)
+        snprintf(message, sizeof(message), "trap in %.64s of %.64s: %s",
+                 program.bundle->wasm_function, program.bundle->wasm_module,
+                 guard_describe(call.ended));
+    else
+        snprintf(message, sizeof(message), "the function ended with a trap: %s",
+                 guard_describe(call.ended));
+    send_limit(500, "trap", message, false);
+}
+
+/* The stack without frames of the prelude. */
+static void add_stack(struct buf *out, struct slice stack)
+{
+    while (stack.len > 0) {
+        const char *newline = memchr(stack.ptr, '\n', stack.len);
+        size_t len = newline != NULL ? (size_t)(newline - stack.ptr) : stack.len;
+        if (len > 0 && memmem(stack.ptr, len, "sluice:", 7) == NULL &&
+            memmem(stack.ptr, len, "(native)", 8) == NULL) {
+            buf_add_byte(out, '\n');
+            buf_add(out, stack.ptr, len);
+        }
+        stack = slice_of(stack.ptr + len, stack.len - len);
+        if (stack.len > 0)
+            stack = slice_of(stack.ptr + 1, stack.len - 1);
+    }
+}
+
+static void send_exception(void)
+{
+    struct engine_failure *f = &program.failure;
+    struct buf *text = &call.head;
+    buf_reset(text);
+    buf_add_slice(text, buf_slice(&f->name));
+    if (f->name.len > 0 && f->message.len > 0)
+        buf_add_text(text, ": ");
+    buf_add_slice(text, buf_slice(&f->message));
+    if (text->len == 0)
+        buf_add_text(text, "the function threw a value that has no text");
+    size_t message_len = text->len;
+    add_stack(text, buf_slice(&f->stack));
+    if (!buf_ok(text)) {
+        http_respond_empty(call.request, 500);
+        return;
+    }
+    program_fix_column(f);
+    report_log(REPORT_ERROR, call.event_id, buf_slice(text));
+    struct answer_error e = {f->status != 0 ? (unsigned)f->status : 500, "exception",
+                             slice_of(text->ptr, message_len), true};
+    send_error(&e);
+}
+
+/* ---- answers ---- */
+
+static void note_header(void *ctx, struct slice name, struct slice value)
+{
+    if (headers.count == ANSWER_HEADERS_MAX)
+        return;
+    buf_add_slice(&headers.text, name);
+    headers.ends[headers.count * 2] = headers.text.len;
+    buf_add_slice(&headers.text, value);
+    headers.ends[headers.count * 2 + 1] = headers.text.len;
+    headers.count++;
+}
+
+static void collect_event_headers(const struct event *e)
+{
+    buf_reset(&headers.text);
+    headers.count = 0;
+    event_http_write(e, note_header, NULL);
+    size_t at = 0;
+    for (size_t i = 0; i < headers.count; i++) {
+        size_t name_end = headers.ends[i * 2], value_end = headers.ends[i * 2 + 1];
+        headers.list[i].name = slice_of(headers.text.ptr + at, name_end - at);
+        headers.list[i].value = slice_of(headers.text.ptr + name_end, value_end - name_end);
+        at = value_end;
+    }
+}
+
+/* HTTP binding §3.1; the event format's reader checks what the function made. */
+static void send_event(void)
+{
+    struct event_arena arena = {0};
+    struct error err = ERROR_INIT;
+    static struct event reply;
+    if (event_json_read(buf_slice(&call.body), &reply, &arena, &err) < 0) {
+        engine_failure_reset(&program.failure);
+        buf_printf(&program.failure.message, "the function's reply is no good event: %s%s%s",
+                   err.field, err.field[0] != '\0' ? ": " : "", err.message);
+        send_exception();
+    } else {
+        collect_event_headers(&reply);
+        struct http_response response = {.status = 200,
+                                         .headers = headers.list,
+                                         .header_count = headers.count,
+                                         .body = reply.data};
+        if (buf_ok(&headers.text))
+            http_respond(call.request, &response);
+        else
+            http_respond_errorf(call.request, 503, "no memory for the reply");
+    }
+    event_arena_done(&arena);
+}
+
+static void send_plain(void)
+{
+    if (call.status < 200 || call.status > 599)
+        call.status = 500;
+    split_head();
+    struct http_response response = {.status = call.status,
+                                     .headers = headers.list,
+                                     .header_count = headers.count,
+                                     .body = buf_slice(&call.body)};
+    http_respond(call.request, &response);
+}
+
+static void send_unsettled(void)
+{
+    engine_failure_reset(&program.failure);
+    buf_add_text(
+        &program.failure.message,
+        "the function never finishes: its promise waits for something that will not happen");
+    send_exception();
+}
+
+static void send_stopped(void)
+{
+    if (call.ended == GUARD_STOPPED_TIME)
+        send_timeout(false);
+    else if (call.ended == GUARD_STOPPED_MEMORY)
+        send_out_of_memory();
+    else
+        send_trap();
+}
+
+void answer_send(void)
+{
+    if (call.ended != 0)
+        send_stopped();
+    else if (call.failed && program.failure.interrupted)
+        send_timeout(true);
+    else if (call.failed && program.failure.out_of_memory)
+        send_out_of_memory();
+    else if (call.failed)
+        send_exception();
+    else if (!call.replied)
+        send_unsettled();
+    else if (call.too_large)
+        send_too_large();
+    else if (call.is_event_reply)
+        send_event();
+    else
+        send_plain();
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request through the function: into the guest, its answer taken out of it, and the instance
+ * put back to its snapshot. */
+#include "worker/program.h"
+
+#include "base/encoding.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CALL_HEAD_MAX    65536
+#define CALL_NUMBERS_MAX 4096
+
+struct call call;
+
+/* ---- host functions for answering ---- */
+
+static engine_value host_log(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    if (argc < 2)
+        return engine_undefined();
+    buf_reset(&text);
+    double level = engine_number(argv[0]);
+    uint64_t limit = program.bundle->limits.log_bytes;
+    int status = engine_get_text(argv[1], limit - call.log_bytes, &text);
+    if (status == 0 && buf_ok(&text)) {
+        call.log_bytes += text.len;
+        report_log(level >= 0 && level < REPORT_LEVEL_COUNT ? (enum report_level)level
+                                                            : REPORT_INFO,
+                   call.event_id, buf_slice(&text));
+    } else if (status == -E2BIG && !call.log_cut) {
+        call.log_cut = true;
+        report_limit("output", call.event_id,
+                     "the rest of this call's log is left out: it has "
+                     "more bytes than the limit");
+    }
+    if (text.cap > CALL_HEAD_MAX) {
+        buf_done(&text);
+        text = (struct buf)BUF_INIT;
+    }
+    return engine_undefined();
+}
+
+static bool answered(void)
+{
+    return call.replied || call.failed;
+}
+
+static void take_body(engine_value value)
+{
+    size_t max = program.bundle->limits.response_bytes;
+    int status = engine_is_string(value) ? engine_get_text(value, max, &call.body)
+                                         : engine_get_bytes(value, max, &call.body);
+    if (status == -E2BIG || !buf_ok(&call.body))
+        call.too_large = true;
+}
+
+static engine_value host_reply(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 3 || answered())
+        return engine_undefined();
+    call.status = (unsigned)engine_number(argv[0]);
+    if (engine_get_text(argv[1], CALL_HEAD_MAX, &call.head) < 0)
+        return engine_throw("the headers of the answer are too large");
+    take_body(argv[2]);
+    call.replied = true;
+    return engine_undefined();
+}
+
+static engine_value host_reply_event(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 1 || answered())
+        return engine_undefined();
+    take_body(argv[0]);
+    call.replied = call.is_event_reply = true;
+    return engine_undefined();
+}
+
+static engine_value host_fail(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 1 || answered())
+        return engine_undefined();
+    engine_describe(argv[0], &program.failure);
+    call.failed = program.failed = true;
+    return engine_undefined();
+}
+
+static engine_value host_request(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    buf_reset(&text);
+    if (call.request == NULL)
+        return engine_throw("there is no request now");
+    request_write(call.request, &text);
+    return buf_ok(&text) ? engine_string(buf_slice(&text)) : engine_throw("out of memory");
+}
+
+static engine_value host_attributes(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    buf_reset(&text);
+    if (!call.has_event)
+        return engine_throw("there is no event now");
+    request_write_attributes(&call.event, &text);
+    return buf_ok(&text) ? engine_string(buf_slice(&text)) : engine_throw("out of memory");
+}
+
+static engine_value host_data(uint32_t argc, const engine_value *argv)
+{
+    if (!call.has_event)
+        return engine_throw("there is no event now");
+    bool declared = event_get(&call.event, "datacontenttype").ptr != NULL;
+    return !declared && encoding_utf8_valid(call.event.data) ? engine_string(call.event.data)
+                                                             : engine_bytes(call.event.data);
+}
+
+/* body(true): as text, body(false): as bytes. */
+static engine_value host_body(uint32_t argc, const engine_value *argv)
+{
+    if (call.request == NULL)
+        return engine_throw("there is no request now");
+    struct slice body = http_request_body(call.request);
+    return argc > 0 && engine_is_true(argv[0]) ? engine_string(body) : engine_bytes(body);
+}
+
+/* "4,14": what the export is to be called with, in the order of its parameters. */
+static engine_value host_call_module(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    buf_reset(&text);
+    if (argc < 1 || program.module == NULL ||
+        engine_get_text(argv[0], CALL_NUMBERS_MAX, &text) < 0 || !buf_ok(&text))
+        return engine_throw("the arguments are too long");
+    const char *signature = module_signature(program.module, program.bundle->wasm_function);
+    const char *at = text.len > 0 ? text.ptr : "";
+    for (size_t i = 0; signature[i] != ':'; i++) {
+        char *end = NULL;
+        union worker_module_value *to = &call.arguments[i];
+        *to = (union worker_module_value){.i64 = 0};
+        switch (signature[i]) {
+        case 'i':
+            to->i32 = (uint32_t)strtoll(at, &end, 10);
+            break;
+        case 'I':
+            to->i64 = (uint64_t)strtoll(at, &end, 10);
+            break;
+        case 'f':
+            to->f32 = strtof(at, &end);
+            break;
+        default:
+            to->f64 = strtod(at, &end);
+            break;
+        }
+        at = *end == ',' ? end + 1 : end;
+    }
+    call.wants_module = true;
+    return engine_undefined();
+}
+
+const struct engine_function call_functions[] = {
+    {"log", host_log},   {"reply", host_reply},     {"replyEvent", host_reply_event},
+    {"fail", host_fail}, {"request", host_request}, {"attributes", host_attributes},
+    {"data", host_data}, {"body", host_body},       {"callModule", host_call_module},
+};
+const size_t call_function_count = COUNT_OF(call_functions);
+
+/* ---- running ---- */
+
+static void finish_entry(engine_value argument, engine_value result)
+{
+    if (engine_is_exception(result) && !answered()) {
+        engine_take_failure(&program.failure);
+        call.failed = true;
+    }
+    engine_run_jobs();
+    if (program.bundle->isolate_events)
+        return; /* the snapshot takes back more than freeing could */
+    engine_drop(argument);
+    engine_drop(result);
+}
+
+static void run_entry(void *ctx)
+{
+    if (!call.has_event) {
+        finish_entry(0, engine_call(program.handle_request, 0, NULL));
+        return;
+    }
+    engine_value text = engine_string(buf_slice(&call.text));
+    finish_entry(text, engine_call(program.handle_event, 1, &text));
+}
+
+static void run_resume(void *ctx)
+{
+    engine_value text = engine_string(buf_slice(&call.text));
+    finish_entry(text, engine_call(program.resume_wasm, 1, &text));
+}
+
+/* The export's results as text, for resumeWasm(). */
+static void write_results(const char *signature, const union worker_module_value *results)
+{
+    buf_reset(&call.text);
+    const char *types = strchr(signature, ':') + 1;
+    for (size_t i = 0; types[i] != '\0'; i++) {
+        if (i > 0)
+            buf_add_byte(&call.text, ',');
+        switch (types[i]) {
+        case 'i':
+            buf_printf(&call.text, "%d", (int32_t)results[i].i32);
+            break;
+        case 'I':
+            buf_printf(&call.text, "%lld", (long long)results[i].i64);
+            break;
+        case 'f':
+            buf_printf(&call.text, "%.9g", (double)results[i].f32);
+            break;
+        default:
+            buf_printf(&call.text, "%.17g", results[i].f64);
+            break;
+        }
+    }
+}
+
+static void run_module(void)
+{
+    union worker_module_value results[MODULE_VALUES_MAX];
+    const char *function = program.bundle->wasm_function;
+    call.wants_module = false;
+    call.ended = module_call(program.module, function, call.arguments, results);
+    if (call.ended != 0) {
+        call.module_ended = true;
+        return;
+    }
+    write_results(module_signature(program.module, function), results);
+    call.ended = guard_run(run_resume, NULL);
+}
+
+static void run(void)
+{
+    uint64_t soft = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
+    engine_set_soft_deadline(soft);
+    guard_set_deadline(soft + PROGRAM_GRACE_NS);
+    call.ended = guard_run(run_entry, NULL);
+    if (call.ended == 0 && call.wants_module && !answered())
+        run_module();
+    guard_set_deadline(0);
+    engine_set_soft_deadline(0);
+}
+
+/* Also with `isolation: instance` after anything that stopped the guest half-way. */
+static void restore(void)
+{
+    bool stopped = call.ended != 0;
+    bool limited = call.failed && (program.failure.interrupted || program.failure.out_of_memory);
+    if (!program.bundle->isolate_events && !stopped && !limited)
+        return;
+    snapshot_restore(engine_snapshot(), stopped);
+    if (program.module != NULL)
+        snapshot_restore(module_snapshot(program.module), stopped);
+    engine_reseed();
+}
+
+static void begin(struct http_request *request)
+{
+    static struct buf *const buffers[] = {&call.text, &call.head, &call.body};
+    for (size_t i = 0; i < COUNT_OF(buffers); i++) {
+        if (buffers[i]->cap > CALL_HEAD_MAX || buffers[i]->failed) {
+            buf_done(buffers[i]);
+            *buffers[i] = (struct buf)BUF_INIT;
+        }
+        buf_reset(buffers[i]);
+    }
+    call.request = request;
+    call.has_event = call.replied = call.is_event_reply = call.failed = call.too_large = false;
+    call.wants_module = call.module_ended = call.log_cut = false;
+    call.ended = 0;
+    call.log_bytes = 0;
+    call.event_id = slice_of(NULL, 0);
+    call.event.count = 0;
+    call.event.has_data = false;
+    call.event.data = slice_of(NULL, 0);
+}
+
+void call_handle(struct http_request *request, void *ctx)
+{
+    struct event_arena arena = {0};
+    struct error err = ERROR_INIT;
+    begin(request);
+    int status = request_read_event(request, &call.event, &arena, &err);
+    if (status < 0) {
+        http_respond_error(request, status == -E2BIG ? 413 : 400, &err);
+        event_arena_done(&arena);
+        return;
+    }
+    call.has_event = status == 1;
+    if (call.has_event) {
+        call.event_id = event_get(&call.event, "id");
+        request_write_event(&call.event, &call.text);
+    }
+    if (!buf_ok(&call.text)) {
+        http_respond_errorf(request, 503, "no memory for the event");
+        event_arena_done(&arena);
+        return;
+    }
+    run();
+    answer_send();
+    call.request = NULL;
+    restore();
+    event_arena_done(&arena);
+}

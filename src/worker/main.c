@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice-worker: the program that runs the user's functions. As `zygote` it serves the broker; as
+ * `serve` it is a function server of its own. */
+#include "worker/worker_internal.h"
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MAIN_BUNDLE_MAX (64 * 1024 * 1024)
+
+static const char usage[] =
+    "usage: sluice-worker serve --bundle FILE [--listen HOST:PORT|unix:PATH] [--module FILE.so]\n"
+    "       sluice-worker zygote            (started by sluice, with a socket as descriptor 3)\n"
+    "       sluice-worker version\n"
+    "\n"
+    "serve answers HTTP with the function of a bundle. Without --listen it listens on port $PORT "
+    "of\n"
+    "all addresses, or on 127.0.0.1:8080 when that is not set.\n";
+
+static int prepare(struct error *err)
+{
+    int status = guard_init(err);
+    if (status == 0)
+        status = engine_init(err);
+    if (status == 0)
+        status = program_prepare(err);
+    if (status == 0)
+        status = confine_prepare(err);
+    return status;
+}
+
+static int fail(const char *message)
+{
+    log_error("%s", message);
+    return EXIT_FAILURE;
+}
+
+static int run_zygote(void)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    if (getsockopt(WORKER_ZYGOTE_FD, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
+        type != SOCK_SEQPACKET)
+        return fail("the zygote is started by sluice; descriptor 3 is not its socket");
+    fcntl(WORKER_ZYGOTE_FD, F_SETFD, FD_CLOEXEC);
+    struct error err = ERROR_INIT;
+    if (prepare(&err) < 0)
+        return fail(err.message);
+    confine_leave_network();
+    return zygote_run(WORKER_ZYGOTE_FD);
+}
+
+static int listen_unix(const char *path, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_set(err, -ENAMETOOLONG, "the socket's path is too long: %s", path);
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set(err, -errno, "cannot make a socket: %s", strerror(errno));
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 512) == 0)
+        return fd;
+    error_set(err, -errno, "cannot listen on %s: %s", path, strerror(errno));
+    close(fd);
+    return err->code;
+}
+
+struct arguments {
+    const char *bundle, *listen, *module;
+};
+
+static bool parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    for (int i = 2; i < argc; i += 2) {
+        const char **to = strcmp(argv[i], "--bundle") == 0   ? &a->bundle
+                          : strcmp(argv[i], "--listen") == 0 ? &a->listen
+                          : strcmp(argv[i], "--module") == 0 ? &a->module
+                                                             : NULL;
+        if (to == NULL || i + 1 >= argc)
+            return false;
+        *to = argv[i + 1];
+    }
+    return a->bundle != NULL;
+}
+
+static const char *default_listen(void)
+{
+    static char text[32];
+    const char *port = getenv("PORT");
+    if (port == NULL || port[0] == '\0')
+        return "127.0.0.1:8080";
+    snprintf(text, sizeof(text), "0.0.0.0:%.8s", port);
+    return text;
+}
+
+static int run_serve(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct error err = ERROR_INIT;
+    struct buf bundle = BUF_INIT; /* lives as long as the process */
+    if (!parse_arguments(argc, argv, &a)) {
+        fputs(usage, stderr);
+        return EXIT_FAILURE;
+    }
+    int status = fdio_read_file(a.bundle, MAIN_BUNDLE_MAX, &bundle);
+    if (status < 0) {
+        error_set(&err, status, "cannot read %s: %s", a.bundle, strerror(-status));
+        return fail(err.message);
+    }
+    int module = a.module != NULL ? open(a.module, O_RDONLY | O_CLOEXEC) : -1;
+    if (a.module != NULL && module < 0) {
+        error_set(&err, -errno, "cannot open %s: %s", a.module, strerror(errno));
+        return fail(err.message);
+    }
+    struct serve_options options = {.listen = a.listen != NULL ? a.listen : default_listen(),
+                                    .listen_fd = -1,
+                                    .standalone = true};
+    if (strncmp(options.listen, "unix:", 5) == 0) {
+        options.address = options.listen;
+        options.listen_fd = listen_unix(options.listen + 5, &err);
+        options.listen = NULL;
+    }
+    serve_catch_signals();
+    if (err.code != 0 || prepare(&err) < 0)
+        return fail(err.message);
+    report_setup(STDOUT_FILENO, true);
+    return serve_run(buf_slice(&bundle), module, &options);
+}
+
+int main(int argc, char **argv)
+{
+    log_setup("worker", LOG_LEVEL_INFO, false);
+    if (argc == 2 && strcmp(argv[1], "zygote") == 0)
+        return run_zygote();
+    if (argc >= 2 && strcmp(argv[1], "serve") == 0)
+        return run_serve(argc, argv);
+    if (argc == 2 && strcmp(argv[1], "version") == 0) {
+        puts("sluice-worker " SLUICE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    fputs(usage, argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+    return argc == 2 && strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads the user's function into the engine: the prelude (runtimes/js) once in the first process,
+ * then in each worker the user's files, init, and the snapshot that every event starts from. */
+#include "worker/program.h"
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/random.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PROGRAM_NAME_MAX     1024
+#define PROGRAM_SOURCE_MAX   (16u * 1024 * 1024)
+#define PROGRAM_LOAD_TIMEOUT 30000 /* ms, at least */
+#define PROGRAM_WRAPPER_LEN  55    /* columns that modules.js puts in front of line 1 */
+
+extern const char prelude_text[];
+extern const size_t prelude_text_len;
+
+struct program program;
+
+enum { RANDOM_BYTES_MAX = 65536 };
+
+/* ---- host functions for loading; those for answering are in call.c ---- */
+
+static engine_value host_loaded(uint32_t argc, const engine_value *argv)
+{
+    program.loaded = true;
+    return engine_undefined();
+}
+
+static engine_value host_uuid(uint32_t argc, const engine_value *argv)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[16];
+    char text[RANDOM_UUID_SIZE];
+    size_t at = 0;
+    entropy_bytes(bytes, sizeof(bytes));
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40); /* RFC 9562 §5.4 */
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            text[at++] = '-';
+        text[at++] = digits[bytes[i] >> 4];
+        text[at++] = digits[bytes[i] & 15];
+    }
+    return engine_string(slice_of(text, at));
+}
+
+static engine_value host_random(uint32_t argc, const engine_value *argv)
+{
+    static unsigned char bytes[RANDOM_BYTES_MAX];
+    double len = argc > 0 ? engine_number(argv[0]) : 0;
+    if (!(len >= 0 && len <= RANDOM_BYTES_MAX))
+        return engine_throw("at most 65536 random bytes at a time");
+    entropy_bytes(bytes, (size_t)len);
+    engine_value value = engine_bytes(slice_of(bytes, (size_t)len));
+    memset(bytes, 0, (size_t)len);
+    return value;
+}
+
+/* The name in argv[0]; it stays valid until the next call. */
+static struct slice name_argument(uint32_t argc, const engine_value *argv)
+{
+    static struct buf name;
+    buf_reset(&name);
+    if (argc < 1 || engine_get_text(argv[0], PROGRAM_NAME_MAX, &name) < 0)
+        buf_reset(&name);
+    return buf_slice(&name);
+}
+
+static engine_value host_source(uint32_t argc, const engine_value *argv)
+{
+    struct slice name = name_argument(argc, argv);
+    struct slice text = bundle_file(program.bundle, name);
+    if (text.ptr != NULL)
+        return engine_string(text);
+    static char message[PROGRAM_NAME_MAX + 64];
+    snprintf(message, sizeof(message), "'" SLICE_FMT "' is not among the function's files",
+             SLICE_ARG(name));
+    return engine_throw(message);
+}
+
+static engine_value host_resolve(uint32_t argc, const engine_value *argv)
+{
+    static struct buf specifier, found;
+    static struct error err;
+    buf_reset(&specifier);
+    if (argc < 2 || engine_get_text(argv[1], PROGRAM_NAME_MAX, &specifier) < 0)
+        return engine_throw("a module's name must be a short text");
+    struct slice base = name_argument(argc, argv);
+    if (bundle_resolve(program.bundle, base, buf_slice(&specifier), &found, &err) < 0)
+        return engine_throw(err.message);
+    return engine_string(buf_slice(&found));
+}
+
+static engine_value host_is_module(uint32_t argc, const engine_value *argv)
+{
+    struct slice name = name_argument(argc, argv);
+    struct slice text = bundle_file(program.bundle, name);
+    return engine_boolean(text.ptr != NULL && bundle_is_module(program.bundle, name, text));
+}
+
+static engine_value host_compile(uint32_t argc, const engine_value *argv)
+{
+    static struct buf source, name;
+    buf_reset(&source);
+    buf_reset(&name);
+    if (argc < 2 || engine_get_text(argv[0], PROGRAM_SOURCE_MAX, &source) < 0 ||
+        engine_get_text(argv[1], PROGRAM_NAME_MAX, &name) < 0 || !buf_ok(&source) || !buf_ok(&name))
+        return engine_throw("the source is too large");
+    engine_value function = engine_eval(buf_slice(&source), name.ptr, 0);
+    buf_done(&source);
+    source = (struct buf)BUF_INIT;
+    return engine_pass(function);
+}
+
+static const struct engine_function load_functions[] = {
+    {"loaded", host_loaded},   {"uuid", host_uuid},       {"random", host_random},
+    {"source", host_source},   {"resolve", host_resolve}, {"isModule", host_is_module},
+    {"compile", host_compile},
+};
+
+/* ---- ECMAScript modules ---- */
+
+static int resolve_module(struct slice base, struct slice specifier, struct buf *name,
+                          struct error *err)
+{
+    /* The main file is imported by the prelude, by its own name. */
+    if (slice_starts(base, "sluice:") && bundle_file(program.bundle, specifier).ptr != NULL) {
+        buf_add_slice(name, specifier);
+        return 0;
+    }
+    return bundle_resolve(program.bundle, base, specifier, name, err);
+}
+
+static int load_module(struct slice name, struct buf *source, struct error *err)
+{
+    struct slice text = bundle_file(program.bundle, name);
+    if (text.ptr == NULL)
+        return error_set(err, -ENOENT, "'" SLICE_FMT "' is not among the function's files",
+                         SLICE_ARG(name));
+    if (bundle_is_module(program.bundle, name, text)) {
+        buf_add_slice(source, text);
+    } else {
+        buf_add_text(source, "export default globalThis[Symbol.for('sluice.require')](");
+        buf_add_json_string(source, name);
+        buf_add_text(source, ")");
+    }
+    return buf_ok(source) ? 0 : error_set(err, -ENOMEM, "no memory for a module's source");
+}
+
+static const struct engine_loader loader = {resolve_module, load_module};
+
+/* ---- the prelude ---- */
+
+static void run_prelude(void *ctx)
+{
+    int *status = ctx;
+    autobuf source = BUF_INIT;
+    buf_add_text(&source, "(function(host){'use strict';");
+    buf_add(&source, prelude_text, prelude_text_len);
+    buf_add_text(&source, "})");
+    must(buf_ok(&source));
+    engine_value prelude = engine_eval(buf_slice(&source), "sluice:prelude", 0);
+    engine_value host = engine_object();
+    engine_add_functions(host, load_functions, COUNT_OF(load_functions));
+    engine_add_functions(host, call_functions, call_function_count);
+    engine_value entries = engine_is_exception(prelude) ? 0 : engine_call(prelude, 1, &host);
+    if (engine_is_exception(entries)) {
+        engine_take_failure(&program.failure);
+        *status = -EINVAL;
+        return;
+    }
+    program.load = engine_property(entries, "load");
+    program.handle_event = engine_property(entries, "handleEvent");
+    program.handle_request = engine_property(entries, "handleRequest");
+    program.resume_wasm = engine_property(entries, "resumeWasm");
+    engine_drop(host);
+    engine_drop(prelude);
+    engine_drop(entries);
+}
+
+int program_prepare(struct error *err)
+{
+    int status = 0;
+    int ended = guard_run(run_prelude, &status);
+    engine_set_loader(&loader);
+    if (ended != 0)
+        return error_set(err, -EINVAL, "the prelude ended: %s", guard_describe(ended));
+    if (status < 0)
+        return error_set(err, status, "the prelude failed: " SLICE_FMT " " SLICE_FMT,
+                         SLICE_ARG(buf_slice(&program.failure.message)),
+                         SLICE_ARG(buf_slice(&program.failure.stack)));
+    engine_settle();
+    return 0;
+}
+
+/* ---- the user's function ---- */
+
+void program_fix_column(struct engine_failure *f)
+{
+    struct slice text = bundle_file(program.bundle, buf_slice(&f->file));
+    if (f->line == 1 && text.ptr != NULL && f->column > PROGRAM_WRAPPER_LEN &&
+        !bundle_is_module(program.bundle, buf_slice(&f->file), text))
+        f->column -= PROGRAM_WRAPPER_LEN;
+}
+
+static void run_load(void *ctx)
+{
+    engine_value settings = engine_string(buf_slice(&program.bundle->settings));
+    engine_value result = engine_call(program.load, 1, &settings);
+    if (engine_is_exception(result)) {
+        engine_take_failure(&program.failure);
+        program.failed = true;
+    }
+    engine_drop(settings);
+    engine_drop(result);
+    engine_run_jobs();
+}
+
+static int report_end(int ended)
+{
+    char message[160];
+    if (ended == GUARD_STOPPED_TIME || program.failure.interrupted)
+        snprintf(message, sizeof(message), "loading took longer than the time limit");
+    else if (ended == GUARD_STOPPED_MEMORY || program.failure.out_of_memory)
+        snprintf(message, sizeof(message), "loading needs more memory than the limit of %llu bytes",
+                 (unsigned long long)program.bundle->limits.memory_bytes);
+    else if (ended != 0)
+        snprintf(message, sizeof(message), "loading ended with a trap: %s", guard_describe(ended));
+    else if (!program.failed)
+        snprintf(message, sizeof(message),
+                 "init never finished: it awaits something that will not happen");
+    else {
+        program_fix_column(&program.failure);
+        report_failed(&program.failure);
+        return -EINVAL;
+    }
+    report_failed_text(message);
+    return -EINVAL;
+}
+
+static int load_script(void)
+{
+    uint64_t timeout = program.bundle->limits.timeout_ms;
+    if (timeout < PROGRAM_LOAD_TIMEOUT)
+        timeout = PROGRAM_LOAD_TIMEOUT;
+    uint64_t soft = clock_monotonic() + timeout * CLOCK_MILLISECOND;
+    engine_set_memory_limit(program.bundle->limits.memory_bytes);
+    engine_set_soft_deadline(soft);
+    guard_set_deadline(soft + PROGRAM_GRACE_NS);
+    program.loaded = program.failed = false;
+    int ended = guard_run(run_load, NULL);
+    guard_set_deadline(0);
+    engine_set_soft_deadline(0);
+    if (ended == 0 && program.loaded)
+        return 0;
+    return report_end(ended);
+}
+
+static int start_module(struct error *err)
+{
+    uint64_t limit = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
+    guard_set_deadline(limit + PROGRAM_GRACE_NS);
+    int ended = module_start(program.module);
+    guard_set_deadline(0);
+    if (ended != 0)
+        return error_set(err, -EINVAL, "%s does not start: %s", program.bundle->wasm_module,
+                         guard_describe(ended));
+    return snapshot_take(module_snapshot(program.module), err);
+}
+
+/* The prelude learns the export's signature with the other settings. */
+static int add_signature(struct error *err)
+{
+    struct bundle *b = program.bundle;
+    const char *signature = module_signature(program.module, b->wasm_function);
+    if (signature == NULL)
+        return error_set(err, -ENOENT, "%s exports no function named %s", b->wasm_module,
+                         b->wasm_function);
+    if (strlen(signature) > MODULE_VALUES_MAX)
+        return error_set(err, -ENOTSUP, "%s takes more than %d values", b->wasm_function,
+                         MODULE_VALUES_MAX);
+    must(b->settings.len > 0 && b->settings.ptr[b->settings.len - 1] == '}');
+    b->settings.len--;
+    buf_printf(&b->settings, ",\"signature\":\"%s\"}", signature);
+    return buf_ok(&b->settings) ? 0 : error_set(err, -ENOMEM, "no memory for the settings");
+}
+
+int program_load(struct bundle *bundle, struct module *module)
+{
+    struct error err = ERROR_INIT;
+    program.bundle = bundle;
+    program.module = module;
+    entropy_reset();
+    int status = 0;
+    if (module != NULL) {
+        status = add_signature(&err);
+        if (status == 0)
+            status = start_module(&err);
+    }
+    if (status == 0) {
+        engine_reseed();
+        status = load_script();
+        if (status < 0)
+            return status;
+        engine_settle();
+        status = snapshot_take(engine_snapshot(), &err);
+    }
+    if (status < 0)
+        report_failed_text(err.message);
+    return status;
+}

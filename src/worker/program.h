@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loaded function: what program.c sets up and call.c runs. */
+#ifndef SLUICE_WORKER_PROGRAM_H
+#define SLUICE_WORKER_PROGRAM_H
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "worker/worker_internal.h"
+
+/* After the soft limit JavaScript is interrupted with a stack trace; what cannot be interrupted is
+ * unwound this much later. */
+#define PROGRAM_GRACE_NS (50 * CLOCK_MILLISECOND)
+
+struct program {
+    struct bundle *bundle;
+    struct module *module; /* NULL for js */
+    engine_value load, handle_event, handle_request, resume_wasm;
+    bool loaded, failed;
+    struct engine_failure failure;
+};
+
+extern struct program program;
+
+/* Subtracts what stands before the user's first line. */
+void program_fix_column(struct engine_failure *f);
+
+/* One request at a time: the worker has one thread. */
+struct call {
+    struct http_request *request; /* NULL between requests */
+    struct event event;
+    bool has_event;
+    struct slice event_id; /* empty for plain requests */
+    struct buf text;       /* what goes into the guest */
+    uint64_t log_bytes;
+    bool log_cut;
+
+    /* What came out. */
+    bool replied, is_event_reply, failed, too_large;
+    unsigned status;
+    struct buf head;   /* "name: value\n"… */
+    struct buf body;   /* for an event: its JSON */
+    int ended;         /* as guard_run() */
+    bool module_ended; /* it was the module's call that did */
+
+    bool wants_module;
+    union worker_module_value arguments[MODULE_VALUES_MAX];
+};
+
+extern struct call call;
+
+/* ---- call.c: host functions for answering ---- */
+extern const struct engine_function call_functions[];
+extern const size_t call_function_count;
+
+/* ---- request.c ---- */
+int request_read_event(const struct http_request *r, struct event *e, struct event_arena *arena,
+                       struct error *err);
+/* [attributes, data] as runtimes/js/event.js reads it. */
+void request_write_event(const struct event *e, struct buf *out);
+void request_write_attributes(const struct event *e, struct buf *out);
+/* Method, path, query and headers. */
+void request_write(const struct http_request *r, struct buf *out);
+
+/* ---- answer.c: answers call.request from what came out ---- */
+void answer_send(void);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The function server: loads a bundle, confines the process, and answers HTTP until it is told to
+ * end. The same under the broker (a worker of the zygote, on a Unix socket) and alone. */
+#include "worker/worker_internal.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SERVE_FAILED 2 /* exit status: the function could not be loaded */
+
+static volatile sig_atomic_t stopping;
+
+static void on_stop(int sig)
+{
+    stopping = 1;
+}
+
+static void handle_health(struct http_request *request, void *ctx)
+{
+    struct http_response response = {
+        .status = 200, .content_type = "text/plain; charset=utf-8", .body = SLICE("OK")};
+    http_respond(request, &response);
+}
+
+static int start_server(const struct bundle *b, const struct serve_options *o,
+                        struct http_server **ret, struct error *err)
+{
+    static struct http_route routes[] = {
+        {HTTP_GET | HTTP_HEAD, "/health/liveness", handle_health, NULL, HTTP_ROLE_PUBLIC, 0, true,
+         "answers as long as the function server lives"},
+        {HTTP_GET | HTTP_HEAD, "/health/readiness", handle_health, NULL, HTTP_ROLE_PUBLIC, 0, true,
+         "answers once the function is loaded"},
+        {HTTP_ANY, "/{path...}", call_handle, NULL, HTTP_ROLE_PUBLIC, 0, true,
+         "events and requests for the function"},
+    };
+    routes[2].body_max = b->limits.request_bytes;
+    struct http_server_options options = {
+        .listen = o->listen,
+        .listen_fd = o->listen_fd,
+        .routes = routes,
+        .route_count = COUNT_OF(routes),
+        .check_host = false, /* containers are reached under any name */
+    };
+    return http_server_start(&options, ret, err);
+}
+
+/* SIGTERM and SIGINT are blocked but while waiting, so none is lost between test and wait. */
+static void serve_loop(struct http_server *server)
+{
+    sigset_t waiting;
+    sigprocmask(SIG_SETMASK, NULL, &waiting);
+    sigdelset(&waiting, SIGTERM);
+    sigdelset(&waiting, SIGINT);
+    struct pollfd fd = {.fd = http_server_fd(server), .events = POLLIN};
+    while (!stopping) {
+        int timeout_ms = http_server_timeout_ms(server);
+        struct timespec timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000000L};
+        int n = timeout_ms == 0 ? 1 : ppoll(&fd, 1, timeout_ms < 0 ? NULL : &timeout, &waiting);
+        if (n < 0 && errno != EINTR)
+            break;
+        http_server_run_once(server);
+    }
+}
+
+static int fail(const struct error *err)
+{
+    report_failed_text(err->message);
+    return SERVE_FAILED;
+}
+
+static int serve_bundle(struct bundle *b, int module_fd, const struct serve_options *o)
+{
+    struct error err = ERROR_INIT;
+    struct module *module = NULL;
+    struct http_server *server = NULL;
+    if (b->is_wasm && module_fd < 0)
+        error_set(&err, -EINVAL, "a wasm function needs its compiled module");
+    else if (b->is_wasm)
+        module_load(module_fd, b->limits.memory_bytes, &module, &err);
+    if (module_fd >= 0)
+        close(module_fd);
+    if (err.code == 0)
+        guard_start_timer(&err);
+    if (err.code == 0)
+        start_server(b, o, &server, &err);
+    struct confine_options confinement = {.memory_bytes = b->limits.memory_bytes,
+                                          .writes_files = o->standalone};
+    if (err.code == 0)
+        confine_self(&confinement, &err);
+    if (err.code != 0)
+        return fail(&err);
+    if (program_load(b, module) < 0)
+        return SERVE_FAILED;
+    report_ready();
+    if (o->standalone)
+        report_plain("listening on ",
+                     o->address != NULL ? o->address : http_server_address(server));
+    serve_loop(server);
+    return 0;
+}
+
+void serve_catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_stop};
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int serve_run(struct slice json, int module_fd, const struct serve_options *options)
+{
+    static struct bundle bundle; /* lives as long as the process */
+    struct error err = ERROR_INIT;
+    if (bundle_parse(json, &bundle, &err) < 0)
+        return fail(&err);
+    return serve_bundle(&bundle, module_fd, options);
+}
