@@ -39,7 +39,7 @@ fuzz: ## run each fuzzer for FUZZ_SECONDS (60) from its corpus
 soak: ## the fault tests at length: SOAK_ROUNDS (500) kills
 	@scripts/setup test
 	@scripts/build $(BUILD)
-	@scripts/test --build $(BUILD) --soak $(SOAK_ROUNDS)
+	@SLUICE_CRASHES=$(SOAK_ROUNDS) SLUICE_BIN=$(abspath $(BUILD))/sluice tests/soak/run
 
 demo: ## the example from event to WebAssembly, shown as it happens
 	@scripts/setup build
