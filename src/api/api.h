@@ -11,7 +11,12 @@
 
 struct api;
 
+/* Before registry_load(): it observes every kind. */
 struct api *api_new(struct loop *l, struct registry *r, struct function_host *functions);
+/* Ends the watches cleanly and takes no new ones: before the HTTP server is stopped. Loop thread.
+ */
+void api_quiesce(struct api *a);
+/* After the HTTP server was stopped; the loop is not run any more. */
 void api_free(struct api *a);
 /* Copies its rows (handlers with ctx = a) to routes; returns how many. At most max. */
 size_t api_routes(struct api *a, struct http_route *routes, size_t max);

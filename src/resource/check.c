@@ -230,7 +230,7 @@ static int check_object(struct check *c, const struct resource_field *f, json_t 
     struct slice name;
     const struct resource_field *child;
     size_t table = c->at.table.len;
-    for (size_t i = 0; (child = field_at(c->kind, i)) != NULL; i++) {
+    for (size_t i = 0; (child = resource_field_at(c->kind, i)) != NULL; i++) {
         if (!field_is_child(child, slice_of(c->at.table.ptr, table), &name))
             continue;
         int status = check_field(c, child, value, name);

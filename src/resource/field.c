@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-const struct resource_field resource_common_fields[] = {
+static const struct resource_field common_fields[] = {
     {"apiVersion", RESOURCE_STRING, .required = true, .help = "group/version of the kind"},
     {"kind", RESOURCE_STRING, .required = true, .help = "name of the kind"},
     {"metadata", RESOURCE_OBJECT, .required = true, .help = "name, namespace, labels"},
@@ -33,13 +33,12 @@ const struct resource_field resource_common_fields[] = {
     {"metadata.managedFields[]", RESOURCE_ANY, .help = "fields of one manager"},
     {"status", RESOURCE_ANY, .help = "what the broker observed; ignored in writes"},
 };
-const size_t resource_common_field_count = COUNT_OF(resource_common_fields);
 
-const struct resource_field *field_at(const struct resource_kind *kind, size_t index)
+const struct resource_field *resource_field_at(const struct resource_kind *kind, size_t index)
 {
-    if (index < resource_common_field_count)
-        return &resource_common_fields[index];
-    index -= resource_common_field_count;
+    if (index < COUNT_OF(common_fields))
+        return &common_fields[index];
+    index -= COUNT_OF(common_fields);
     return index < kind->field_count ? &kind->fields[index] : NULL;
 }
 
@@ -47,7 +46,7 @@ const struct resource_field *resource_field_find(const struct resource_kind *kin
                                                  struct slice table_path)
 {
     const struct resource_field *f;
-    for (size_t i = 0; (f = field_at(kind, i)) != NULL; i++)
+    for (size_t i = 0; (f = resource_field_at(kind, i)) != NULL; i++)
         if (slice_is(table_path, f->path))
             return f;
     return NULL;

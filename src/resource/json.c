@@ -121,16 +121,16 @@ static void scan_value(struct scan *s, uint32_t node)
             s->at++;
 }
 
-int json_read(struct slice text, int first_line, struct documents *out, size_t *ret_used,
-              struct error *err)
+static int read_value(struct slice text, int first_line, json_t **ret, size_t *ret_used,
+                      struct error *err)
 {
     int status = bound(text, first_line, err);
     if (status < 0)
         return status;
     json_error_t problem;
-    json_t *value =
-        json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &problem);
-    if (value == NULL) {
+    *ret = json_loadb(text.ptr != NULL ? text.ptr : "", text.len,
+                      JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &problem);
+    if (*ret == NULL) {
         int line = first_line + (problem.line > 0 ? problem.line - 1 : 0);
         error_set(err, -EINVAL, "not valid JSON: %s", problem.text);
         if (err != NULL)
@@ -139,6 +139,35 @@ int json_read(struct slice text, int first_line, struct documents *out, size_t *
     }
     *ret_used = (size_t)problem.position;
     must(*ret_used <= text.len);
+    return 0;
+}
+
+int resource_parse_value(struct slice text, json_t **ret, struct error *err)
+{
+    json_t *value;
+    size_t used;
+    if (text.len > RESOURCE_TEXT_MAX)
+        return fail(err, 0, -EFBIG, "the text is too large: at most 24 MiB");
+    int status = read_value(text, 1, &value, &used, err);
+    if (status < 0)
+        return status;
+    while (used < text.len && strchr(" \t\r\n", text.ptr[used]) != NULL && text.ptr[used] != '\0')
+        used++;
+    if (used == text.len) {
+        *ret = value;
+        return 0;
+    }
+    json_decref(value);
+    return fail(err, 0, -EINVAL, "not valid JSON: there is more after the value");
+}
+
+int json_read(struct slice text, int first_line, struct documents *out, size_t *ret_used,
+              struct error *err)
+{
+    json_t *value;
+    int status = read_value(text, first_line, &value, ret_used, err);
+    if (status < 0)
+        return status;
     struct scan s = {
         .text = slice_of(text.ptr, *ret_used), .line = first_line, .lines = lines_new(first_line)};
     if (s.lines == NULL) {

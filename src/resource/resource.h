@@ -90,6 +90,8 @@ void resource_documents_free(struct resource_document *documents, size_t count);
 /* The same for text that says that it is JSON: nothing but RFC 8259 is taken. */
 int resource_parse_json(struct slice text, struct resource_document **ret, size_t *ret_count,
                         struct error *err);
+/* One JSON value of any type, within the same bounds. */
+int resource_parse_value(struct slice text, json_t **ret, struct error *err);
 /* The line of the field, or of its nearest parent that has one. */
 int resource_line(const struct resource_document *d, const char *field);
 
@@ -108,9 +110,9 @@ int resource_each_unknown(const struct resource_kind *kind, json_t *object, bool
 /* The declared field at a table path (spec.env[].name), metadata's fields included; or NULL. */
 const struct resource_field *resource_field_find(const struct resource_kind *kind,
                                                  struct slice table_path);
-/* Fields that every kind has: apiVersion, kind, metadata…, status. */
-extern const struct resource_field resource_common_fields[];
-extern const size_t resource_common_field_count;
+/* All fields of a kind: those that every kind has (apiVersion, kind, metadata…, status), then its
+ * own; NULL past the last. */
+const struct resource_field *resource_field_at(const struct resource_kind *kind, size_t index);
 
 /* The cell of a column: "" when the object has no such value. now_ns: realtime, for ages. */
 void resource_column_text(const struct resource_column *column, const json_t *object,

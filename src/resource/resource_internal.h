@@ -68,8 +68,6 @@ void field_walk_leave(struct field_walk *w, struct field_mark mark);
 /* Is f a direct child of the object at this table path ("" for the top)? Its name then. */
 bool field_is_child(const struct resource_field *f, struct slice table_path,
                     struct slice *ret_name);
-/* The common fields, then the kind's own; NULL past the last. */
-const struct resource_field *field_at(const struct resource_kind *kind, size_t index);
 
 /* ---- delivery.c: what Broker and Trigger share ---- */
 int delivery_check(const json_t *object, const char *path, struct error *err);

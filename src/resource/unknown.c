@@ -18,7 +18,7 @@ static int report(struct unknown_walk *w, struct slice parent_table, const char 
     nearest_begin(&n, slice_text(key));
     const struct resource_field *f;
     struct slice name;
-    for (size_t i = 0; (f = field_at(w->kind, i)) != NULL; i++)
+    for (size_t i = 0; (f = resource_field_at(w->kind, i)) != NULL; i++)
         if (field_is_child(f, parent_table, &name))
             nearest_offer(&n, name);
     char best[64] = "";
