@@ -141,6 +141,7 @@ struct worker {
     struct loop_watch report_watch;
     struct buf line;
     bool line_too_long, failed, asked_to_stop;
+    bool lost; /* gets no more calls: it is being killed, or its socket is dead already */
     struct error failure; /* what a "failed" report said */
     struct loop_timer deadline;
     unsigned calls;
@@ -151,10 +152,11 @@ struct worker {
 int worker_start(struct version *v, struct worker **ret, struct error *err);
 static inline bool worker_usable(const struct worker *w)
 {
-    return w->state == WORKER_STARTING || w->state == WORKER_READY;
+    return (w->state == WORKER_STARTING || w->state == WORKER_READY) && !w->lost;
 }
 /* No more calls; ends when those that run have ended, or at the latest when their time is up. */
 void worker_stop(struct worker *w);
+/* Its end is treated as a crash. */
 void worker_kill(struct worker *w);
 void worker_call_begin(struct worker *w);
 void worker_call_end(struct worker *w);

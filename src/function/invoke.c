@@ -37,6 +37,8 @@ static void invocation_on_done(void *ctx, const struct http_call_result *result)
     void *done_ctx = i->ctx;
     if (result->error != 0 || result->status >= 500)
         i->host->stats.failures++;
+    if (result->error == -ECONNREFUSED)
+        worker_kill(i->worker); /* it is dead, and that will be told in a moment */
     invocation_free(i);
     done(done_ctx, result);
 }

@@ -325,6 +325,10 @@ void worker_stop(struct worker *w)
 
 void worker_kill(struct worker *w)
 {
+    if (worker_usable(w)) {
+        w->lost = true;
+        w->version->usable--;
+    }
     (void)zygote_kill(host_of(w)->zygote, w->number, SIGKILL);
 }
 
