@@ -9,21 +9,65 @@
 #include <ctype.h>
 #include <errno.h>
 
-#define CHECK_SHOWN 32 /* bytes of a bad name that a message repeats */
+#define CHECK_SHOWN EVENT_NAME_MAX /* bytes of a bad name that a message repeats */
 
-static bool is_alpha(char c)
+/* What each byte may be part of. */
+enum character_class {
+    CLASS_NAME = 1 << 0, /* an attribute's name */
+    CLASS_URI = 1 << 1,  /* RFC 3986 §2.2 and §2.3; % is looked at apart */
+    CLASS_HEX = 1 << 2,
+    CLASS_TOKEN = 1 << 3, /* RFC 2045 §5.1 */
+    CLASS_ALPHA = 1 << 4,
+    CLASS_SCHEME = 1 << 5,
+};
+
+#define LOWER (CLASS_NAME | CLASS_URI | CLASS_TOKEN | CLASS_ALPHA | CLASS_SCHEME)
+#define UPPER (CLASS_URI | CLASS_TOKEN | CLASS_ALPHA | CLASS_SCHEME)
+
+static const unsigned char classes[256] = {
+    ['a' ... 'f'] = LOWER | CLASS_HEX,
+    ['g' ... 'z'] = LOWER,
+    ['A' ... 'F'] = UPPER | CLASS_HEX,
+    ['G' ... 'Z'] = UPPER,
+    ['0' ... '9'] = CLASS_NAME | CLASS_URI | CLASS_HEX | CLASS_TOKEN | CLASS_SCHEME,
+    ['+'] = CLASS_URI | CLASS_TOKEN | CLASS_SCHEME,
+    ['-'] = CLASS_URI | CLASS_TOKEN | CLASS_SCHEME,
+    ['.'] = CLASS_URI | CLASS_TOKEN | CLASS_SCHEME,
+    ['_'] = CLASS_URI | CLASS_TOKEN,
+    ['~'] = CLASS_URI | CLASS_TOKEN,
+    ['!'] = CLASS_URI | CLASS_TOKEN,
+    ['$'] = CLASS_URI | CLASS_TOKEN,
+    ['&'] = CLASS_URI | CLASS_TOKEN,
+    ['\''] = CLASS_URI | CLASS_TOKEN,
+    ['*'] = CLASS_URI | CLASS_TOKEN,
+    ['('] = CLASS_URI,
+    [')'] = CLASS_URI,
+    [':'] = CLASS_URI,
+    ['/'] = CLASS_URI,
+    ['?'] = CLASS_URI,
+    ['#'] = CLASS_URI,
+    ['['] = CLASS_URI,
+    [']'] = CLASS_URI,
+    ['@'] = CLASS_URI,
+    [','] = CLASS_URI,
+    [';'] = CLASS_URI,
+    ['='] = CLASS_URI,
+    ['%'] = CLASS_TOKEN,
+    ['^'] = CLASS_TOKEN,
+    ['`'] = CLASS_TOKEN,
+    ['{'] = CLASS_TOKEN,
+    ['|'] = CLASS_TOKEN,
+    ['}'] = CLASS_TOKEN,
+};
+
+static bool is_class(char c, enum character_class class)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (classes[(unsigned char)c] & class) != 0;
 }
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 /* 1.0 §3: lower-case letters and digits. 0.3's HTTP binding spells the members of a map attribute
@@ -35,28 +79,22 @@ bool event_name_valid(enum event_version version, struct slice name)
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
         bool inner_hyphen = c == '-' && version == EVENT_V03 && i > 0 && i + 1 < name.len;
-        if (!(c >= 'a' && c <= 'z') && !is_digit(c) && !inner_hyphen)
+        if (!is_class(c, CLASS_NAME) && !inner_hyphen)
             return false;
     }
     return true;
 }
 
-/* RFC 3986 §2.2 and §2.3, and % which is looked at apart. */
-static bool uri_character(char c)
-{
-    return is_alpha(c) || is_digit(c) || (c != '\0' && strchr("-._~:/?#[]@!$&'()*+,;=", c) != NULL);
-}
-
 /* Length of "scheme:", 0 when there is none. */
 static size_t uri_scheme(struct slice text)
 {
-    if (text.len == 0 || !is_alpha(text.ptr[0]))
+    if (text.len == 0 || !is_class(text.ptr[0], CLASS_ALPHA))
         return 0;
     for (size_t i = 1; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == ':')
             return i + 1;
-        if (!is_alpha(c) && !is_digit(c) && c != '+' && c != '-' && c != '.')
+        if (!is_class(c, CLASS_SCHEME))
             return 0;
     }
     return 0;
@@ -68,9 +106,10 @@ static const char *uri_characters_problem(struct slice text)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            if (i + 2 >= text.len || !is_hex(text.ptr[i + 1]) || !is_hex(text.ptr[i + 2]))
+            if (i + 2 >= text.len || !is_class(text.ptr[i + 1], CLASS_HEX) ||
+                !is_class(text.ptr[i + 2], CLASS_HEX))
                 return "has a % that is not followed by two hexadecimal digits";
-        } else if (!uri_character(c)) {
+        } else if (!is_class(c, CLASS_URI)) {
             return "has a character that must be percent-encoded in a URI";
         } else if (c == '#') {
             if (fragment)
@@ -170,16 +209,10 @@ bool event_time_valid(struct slice text)
     return time_offset_valid(text, &at) && at == text.len;
 }
 
-/* RFC 2045 §5.1, token. */
-static bool media_token(char c)
-{
-    return c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
-}
-
 static size_t media_token_length(struct slice text, size_t at)
 {
     size_t n = 0;
-    while (at + n < text.len && media_token(text.ptr[at + n]))
+    while (at + n < text.len && is_class(text.ptr[at + n], CLASS_TOKEN))
         n++;
     return n;
 }
@@ -268,12 +301,27 @@ bool event_type_is_text(struct slice media_type)
            slice_is_nocase(essence, "application/x-www-form-urlencoded");
 }
 
+/* How many bytes at the beginning are printable ASCII for sure, eight looked at at once. */
+static size_t text_plain_prefix(struct slice text)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    size_t i = 0;
+    for (; i + 8 <= text.len; i += 8) {
+        uint64_t v;
+        memcpy(&v, text.ptr + i, sizeof(v));
+        uint64_t found = (v - ones * 0x20) | ((v ^ ones * 0x7f) - ones) | v;
+        if ((found & highs) != 0)
+            break;
+    }
+    return i;
+}
+
 /* 1.0 §3.1, String: no control characters, no noncharacters, no surrogates (which UTF-8 cannot
  * hold). lines: tab, line feed and carriage return pass. NULL or the reason. */
 static const char *text_problem(struct slice text, bool lines)
 {
     bool plain = true;
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = text_plain_prefix(text); i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         if (c >= 0x80)
             plain = false;
@@ -311,32 +359,34 @@ enum check_format {
     CHECK_FORMAT_COUNT
 };
 
+#define BOTH (1 << EVENT_V03 | 1 << EVENT_V1)
+
 static const struct core_attribute {
-    const char *name;
+    struct slice name;
     enum check_format format;
-    bool required;
     unsigned versions; /* bit per enum event_version */
 } core_attributes[] = {
-    {"id", CHECK_TEXT, true, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"source", CHECK_URI_REFERENCE, true, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"type", CHECK_TEXT, true, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"subject", CHECK_TEXT, false, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"time", CHECK_TIME, false, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"datacontenttype", CHECK_MEDIA_TYPE, false, 1 << EVENT_V03 | 1 << EVENT_V1},
-    {"dataschema", CHECK_URI, false, 1 << EVENT_V1},
-    {"schemaurl", CHECK_URI_REFERENCE, false, 1 << EVENT_V03},
-    {"datacontentencoding", CHECK_TEXT, false, 1 << EVENT_V03},
+    {{"id", 2}, CHECK_TEXT, BOTH},
+    {{"source", 6}, CHECK_URI_REFERENCE, BOTH},
+    {{"type", 4}, CHECK_TEXT, BOTH},
+    {{"subject", 7}, CHECK_TEXT, BOTH},
+    {{"time", 4}, CHECK_TIME, BOTH},
+    {{"datacontenttype", 15}, CHECK_MEDIA_TYPE, BOTH},
+    {{"dataschema", 10}, CHECK_URI, 1 << EVENT_V1},
+    {{"schemaurl", 9}, CHECK_URI_REFERENCE, 1 << EVENT_V03},
+    {{"datacontentencoding", 19}, CHECK_TEXT, 1 << EVENT_V03},
 };
 #define CORE_COUNT    (sizeof(core_attributes) / sizeof(core_attributes[0]))
 #define CORE_REQUIRED 3 /* they stand first */
 
-static const struct core_attribute *core_find(enum event_version version, struct slice name)
+/* CORE_COUNT when it is an extension. */
+static unsigned core_find(enum event_version version, struct slice name)
 {
-    for (size_t i = 0; i < CORE_COUNT; i++)
-        if ((core_attributes[i].versions & 1u << version) != 0 &&
-            slice_is(name, core_attributes[i].name))
-            return &core_attributes[i];
-    return NULL;
+    unsigned i = 0;
+    while (i < CORE_COUNT && ((core_attributes[i].versions & 1u << version) == 0 ||
+                              !slice_equal(name, core_attributes[i].name)))
+        i++;
+    return i;
 }
 
 static const char *format_problem(enum check_format format, struct slice value)
@@ -358,50 +408,60 @@ static const char *format_problem(enum check_format format, struct slice value)
     return "is of no known format";
 }
 
-static int attribute_check(const struct event *e, const struct event_attribute *a,
-                           struct error *err)
+/* A name is shown without what would not print. */
+static void name_show(struct slice name, char out[CHECK_SHOWN + 1])
 {
-    if (!event_name_valid(e->version, a->name)) {
-        int shown = a->name.len > CHECK_SHOWN ? CHECK_SHOWN : (int)a->name.len;
-        char field[CHECK_SHOWN + 1];
-        for (int i = 0; i < shown; i++)
-            field[i] = a->name.ptr[i] > ' ' && a->name.ptr[i] < 0x7f ? a->name.ptr[i] : '?';
-        field[shown] = '\0';
-        return error_field(err, -EINVAL, field,
-                           "\"%s\" is no attribute name: lower-case letters and digits, at most %d,"
-                           " and not \"data\"",
-                           field, EVENT_NAME_MAX);
+    size_t len = name.len > CHECK_SHOWN ? CHECK_SHOWN : name.len;
+    for (size_t i = 0; i < len; i++)
+        out[i] = name.ptr[i] > ' ' && name.ptr[i] < 0x7f ? name.ptr[i] : '?';
+    out[len] = '\0';
+}
+
+static int name_refuse(const struct event_attribute *a, struct error *err)
+{
+    char field[CHECK_SHOWN + 1];
+    name_show(a->name, field);
+    return error_field(err, -EINVAL, field,
+                       "\"%s\" is no attribute name: lower-case letters and digits, at most %d, "
+                       "and not \"data\"",
+                       field, EVENT_NAME_MAX);
+}
+
+/* Marks the required attributes that are there in *present. */
+static int attribute_check(const struct event *e, const struct event_attribute *a,
+                           unsigned *present, struct error *err)
+{
+    if (!event_name_valid(e->version, a->name))
+        return name_refuse(a, err);
+    unsigned core = core_find(e->version, a->name);
+    const char *problem = text_problem(a->value, core == CORE_COUNT);
+    if (problem == NULL && core < CORE_COUNT) {
+        *present |= 1u << core;
+        problem =
+            a->value.len == 0 ? "is empty" : format_problem(core_attributes[core].format, a->value);
     }
-    const struct core_attribute *core = core_find(e->version, a->name);
-    const char *problem = text_problem(a->value, core == NULL);
-    if (problem == NULL && core != NULL)
-        problem = a->value.len == 0 ? "is empty" : format_problem(core->format, a->value);
     if (problem == NULL)
         return 0;
-    char field[EVENT_NAME_MAX + 1];
-    memcpy(field, a->name.ptr, a->name.len);
-    field[a->name.len] = '\0';
+    char field[CHECK_SHOWN + 1];
+    name_show(a->name, field);
     return error_field(err, -EINVAL, field, "%s %s", field, problem);
 }
 
 int event_check(const struct event *e, struct error *err)
 {
-    unsigned present = 0; /* the required ones */
+    unsigned present = 0;
     size_t bytes = 0;
     for (unsigned i = 0; i < e->count; i++) {
         const struct event_attribute *a = &e->attributes[i];
-        int r = attribute_check(e, a, err);
+        int r = attribute_check(e, a, &present, err);
         if (r < 0)
             return r;
         bytes += a->name.len + a->value.len;
-        for (unsigned c = 0; c < CORE_REQUIRED; c++)
-            if (slice_is(a->name, core_attributes[c].name))
-                present |= 1u << c;
     }
     for (unsigned c = 0; c < CORE_REQUIRED; c++)
         if ((present & 1u << c) == 0)
-            return error_field(err, -EINVAL, core_attributes[c].name, "%s is missing",
-                               core_attributes[c].name);
+            return error_field(err, -EINVAL, core_attributes[c].name.ptr, "%s is missing",
+                               core_attributes[c].name.ptr);
     if (bytes > EVENT_ATTRIBUTES_BYTES_MAX - 1)
         return error_set(err, -E2BIG, "the attributes take %zu bytes, more than %d", bytes,
                          EVENT_ATTRIBUTES_BYTES_MAX - 1);

@@ -65,6 +65,14 @@ static struct slice name_lower(struct slice name, struct event_arena *arena)
     return slice_of(copy, name.len);
 }
 
+static int reader_refuse(struct event_http_reader *r, struct slice name, const char *problem)
+{
+    char field[EVENT_NAME_MAX + 1];
+    memcpy(field, name.ptr, name.len);
+    field[name.len] = '\0';
+    return error_field(r->err, -EINVAL, field, "the header ce-%s %s", field, problem);
+}
+
 static int reader_version(struct event_http_reader *r, struct slice value)
 {
     if (r->has_version)
@@ -103,10 +111,7 @@ static int reader_attribute(struct event_http_reader *r, struct slice name, stru
         return event_append(r->event, (struct event_attribute){name, value, EVENT_VALUE_STRING});
     if (a->kind == EVENT_VALUE_JSON)
         return 0;
-    char field[EVENT_NAME_MAX + 1];
-    memcpy(field, name.ptr, name.len);
-    field[name.len] = '\0';
-    return error_field(r->err, -EINVAL, field, "the header ce-%s is there twice", field);
+    return reader_refuse(r, name, "is there twice");
 }
 
 static bool is_space(char c)
@@ -127,7 +132,8 @@ void event_http_header(struct event_http_reader *r, struct slice name, struct sl
 {
     if (r->status < 0)
         return;
-    if (starts_nocase(name, "ce-"))
+    if (name.len >= 3 && (name.ptr[0] | 0x20) == 'c' && (name.ptr[1] | 0x20) == 'e' &&
+        name.ptr[2] == '-')
         r->status = reader_attribute(r, slice_of(name.ptr + 3, name.len - 3), trim(value));
     else if (name.len == 12 && strncasecmp(name.ptr, "content-type", 12) == 0)
         r->status = reader_content_type(r, trim(value));
@@ -213,20 +219,15 @@ static int reader_decode(struct event_http_reader *r, struct event_attribute *a)
         return 0;
     }
     bool strict = r->event->version != EVENT_V03;
-    char field[EVENT_NAME_MAX + 1];
-    memcpy(field, a->name.ptr, a->name.len);
-    field[a->name.len] = '\0';
     if (strict && slice_is(a->name, "datacontenttype"))
-        return error_field(r->err, -EINVAL, field,
-                           "ce-datacontenttype must not be there; use Content-Type");
+        return reader_refuse(r, a->name, "must not be there; use Content-Type");
     int status = value_unquote(&a->value, strict, r->arena);
     if (status == -EINVAL)
-        return error_field(r->err, -EINVAL, field, "ce-%s has a quoted string without end", field);
+        return reader_refuse(r, a->name, "has a quoted string without end");
     if (status == 0)
         status = value_percent_decode(&a->value, strict, r->arena);
     if (status == -EINVAL)
-        return error_field(r->err, -EINVAL, field,
-                           "ce-%s has a %% that is not followed by two hexadecimal digits", field);
+        return reader_refuse(r, a->name, "has a % that is not followed by two hexadecimal digits");
     return status;
 }
 
