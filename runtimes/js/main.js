@@ -30,18 +30,24 @@ async function load(settingsText) {
   if (typeof init === 'function') await init();
 }
 
+// What an exported WebAssembly function answers comes later, from resumeWasm().
+function call(context, value) {
+  const result = handle.call(self, context, value);
+  if (waiting === undefined) settle(result);
+}
+
 function handleEvent(text) {
   const event = readEvent(text);
   const context = new Context(legacy ? undefined : event);
   if (legacy) context.addLegacyFields(event);
-  settle(handle.call(self, context, event));
+  call(context, event);
 }
 
 function handleRequest() {
   const context = new Context(undefined);
   const { body } = context;
   if (legacy) context.addLegacyFields(undefined);
-  settle(handle.call(self, context, body));
+  call(context, body);
 }
 
 return {
