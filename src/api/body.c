@@ -234,7 +234,8 @@ static unsigned read_text(struct query *q, bool yaml, struct error *err)
         error_set(err, -EINVAL, "the body must be exactly one object, it has %zu", count);
     } else {
         json_t *object = documents[0].object;
-        bool lines = yaml || memchr(body.ptr, '\n', body.len) != NULL;
+        const char *newline = memchr(body.ptr, '\n', body.len);
+        bool lines = yaml || (newline != NULL && newline != body.ptr + body.len - 1);
         result = body_check(q, object, lines ? &documents[0] : NULL, err);
         q->object = json_incref(object);
         if (q->verb == QUERY_CREATE)

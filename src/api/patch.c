@@ -309,10 +309,10 @@ int patch_json(json_t **document, const json_t *operations, struct error *err)
     {
         int status = apply_operation(document, operation, &copy_budget);
         if (status == -ENOENT)
-            return error_set(err, status,
-                             "operation %zu of the JSON patch does not apply: the path is not "
-                             "there, or the test fails",
-                             index);
+            return error_field(err, status, "patch",
+                               "operation %zu of the JSON patch does not apply: the path is not "
+                               "there, or the test fails",
+                               index);
         if (status < 0)
             return error_set(err, -EINVAL, "operation %zu of the JSON patch is not valid", index);
     }

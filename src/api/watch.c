@@ -31,7 +31,7 @@ struct watch_set {
     struct api *api;
     struct list watchers;
     size_t count;
-    bool quiesced;
+    bool quiesced, begun;                          /* begun: the history has had a change */
     struct watch_event history[WATCH_HISTORY_MAX]; /* a ring */
     size_t first, len, bytes;
     uint64_t floor; /* changes up to this version are not in the history any more */
@@ -182,8 +182,9 @@ static struct watch_event *history_add(struct watch_set *s, enum registry_change
     size_t bytes = json_dumpb(resource->object, NULL, 0, JSON_COMPACT) * 2;
     while (s->len == WATCH_HISTORY_MAX || (s->len > 0 && s->bytes + bytes > WATCH_HISTORY_BYTES))
         history_drop(s);
-    if (s->floor == 0)
+    if (!s->begun)
         s->floor = resource->version - 1;
+    s->begun = true;
     struct watch_event *e = &s->history[(s->first + s->len++) % WATCH_HISTORY_MAX];
     *e = (struct watch_event){
         .version = resource->version,
