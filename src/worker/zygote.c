@@ -209,11 +209,12 @@ int zygote_run(int socket)
     for (;;) {
         struct pollfd fd = {.fd = socket, .events = POLLIN};
         int n = ppoll(&fd, 1, NULL, &waiting);
+        int failure = errno; /* reap() changes it */
         reap(socket);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && failure == EINTR)
             continue;
         struct order o;
-        int status = n < 0 ? -errno : receive(socket, &o);
+        int status = n < 0 ? -failure : receive(socket, &o);
         if (status == 0)
             return 0;
         if (status == 1)
