@@ -196,6 +196,12 @@ static void on_done(void *ctx, const struct http_call_result *result)
             snprintf(a->pid, sizeof(a->pid), SLICE_FMT, SLICE_ARG(result->headers[i].value));
 }
 
+void world_options(struct answer *a, struct http_call_options *options)
+{
+    options->done = on_done;
+    options->ctx = a;
+}
+
 int world_begin(struct world *w, const char *name, const char *path, const char *body,
                 struct answer *ret, struct http_call **ret_call)
 {

@@ -47,6 +47,8 @@ int world_call(struct world *w, const char *name, const char *path, const char *
 int world_begin(struct world *w, const char *name, const char *path, const char *body,
                 struct answer *ret, struct http_call **ret_call);
 bool world_answered(struct world *w, struct answer *a, unsigned milliseconds);
+/* For calls with other options: sets done and ctx. */
+void world_options(struct answer *a, struct http_call_options *options);
 void answer_done(struct answer *a);
 
 #endif
