@@ -39,7 +39,7 @@ static void print_data(struct slice data)
 {
     size_t len = data.len;
     if (!encoding_utf8_valid(data)) {
-        printf(" (%zu bytes)", len);
+        printf("(%zu bytes)", len);
         return;
     }
     if (len > DATA_SHOWN) {
@@ -47,7 +47,6 @@ static void print_data(struct slice data)
         while (len > 0 && ((unsigned char)data.ptr[len] & 0xc0) == 0x80)
             len--;
     }
-    putchar(' ');
     terminal_print_safe(stdout, slice_of(data.ptr, len));
     if (len < data.len)
         printf("… (%zu bytes)", data.len);
