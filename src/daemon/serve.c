@@ -222,6 +222,7 @@ static bool never(struct server *s)
 static void finish(struct server *s)
 {
     http_server_quiesce(s->http);
+    api_quiesce(s->api);
     broker_core_quiesce(s->broker);
     turn_until(s, deliveries_ended, END_GRACE);
     if (!broker_core_idle(s->broker))
@@ -237,6 +238,8 @@ static void take_apart(struct server *s)
 {
     function_host_free(s->functions);
     http_client_free(s->client);
+    if (s->registry != NULL)
+        registry_stop(s->registry); /* whose answers the HTTP server waits for */
     if (s->http != NULL)
         http_server_stop(s->http);
     api_free(s->api);
