@@ -168,6 +168,7 @@ static void broker_changed(void *ctx, enum registry_change change, struct resour
         broker_read_retention(broker);
         list_for_each_safe (node, following, &broker->triggers)
             trigger_refresh(list_entry(node, struct trigger, broker_link));
+        broker_set_status(b, broker); /* it has seen this generation */
     } else if (broker != NULL && change == REGISTRY_DELETED) {
         broker_removed(b, resource);
     }
