@@ -56,6 +56,11 @@ static int failed(struct recovery *r, int error, uint64_t number, const char *wh
                      what, strerror(-error));
 }
 
+static uint64_t known_synced(const struct recovery *r)
+{
+    return r->state.synced > r->state.checkpoint ? r->state.synced : r->state.checkpoint;
+}
+
 /* ---- finding the segments ---- */
 
 static int note_name(void *ctx, const char *name)
@@ -280,11 +285,11 @@ static int choose_segments(struct recovery *r, size_t *ret_log)
     size_t to = r->len, from = 0, kept = 0;
     while (to > 0 && !r->list[to - 1].valid)
         to--;
-    if (to == 0 && (r->state.checkpoint > 0 || r->state.synced > 0))
+    if (to == 0 && known_synced(r) > 0)
         return error_set(r->err, -EBADMSG,
                          "%s holds no log, but the tables are of position %" PRIu64
                          "; restore the log from a backup",
-                         r->d->folder, r->state.checkpoint);
+                         r->d->folder, known_synced(r));
     int n = to > 0 ? find_oldest(r, to, &from) : 0;
     for (size_t i = 0; i < to && n == 0; i++) {
         if (i >= from && r->list[i].valid)
@@ -479,9 +484,8 @@ static int zero_tail(struct recovery *r, uint64_t last)
 static int clean_end(struct recovery *r)
 {
     struct segment *g = r->d->writer.active;
-    uint64_t known = r->state.synced > r->state.checkpoint ? r->state.synced : r->state.checkpoint;
     uint64_t last = r->offset;
-    if (known >= r->next)
+    if (known_synced(r) >= r->next)
         return corrupt(r, g->number, r->offset, "a batch that was synced cannot be read");
     int n = scan_tail(r, &last);
     if (n == 0)
@@ -529,6 +533,13 @@ static int begin_log(struct recovery *r)
     return n < 0 ? failed(r, n, d->spares.next, "begin the log with it") : 0;
 }
 
+/* A process that died may have left names that are not on the disk yet. */
+static int sync_names(struct recovery *r)
+{
+    int n = r->d->io->sync_folder(r->d->io->ctx, r->d->folder);
+    return n < 0 ? error_set(r->err, n, "cannot sync %s: %s", r->d->folder, strerror(-n)) : 0;
+}
+
 static int recover_log(struct recovery *r)
 {
     size_t len = 0;
@@ -539,6 +550,8 @@ static int recover_log(struct recovery *r)
         n = add_segments(r, len);
     if (n == 0)
         n = keep_spares(r, len);
+    if (n == 0)
+        n = sync_names(r);
     if (n == 0)
         n = walk_log(r, len);
     if (n == 0 && len > 0)

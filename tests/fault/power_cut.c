@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Power cuts at random points. SLUICE_POWER_CUTS: how many (1,000); SLUICE_SEED: where to begin. */
+/* Power cuts, and kills, at random points. SLUICE_POWER_CUTS: how many (1,000); SLUICE_SEED: where to begin. */
 #include "history.h"
 #include "power_disk.h"
 #include "rig.h"
@@ -83,7 +83,10 @@ static void cut_once(uint64_t seed)
             live(&r);
             rig_close(&r.rig);
         }
-        power_disk_restart(r.disk);
+        if (choose(&r, 3) == 0)
+            power_disk_revive(r.disk);
+        else
+            power_disk_restart(r.disk);
         if (choose(&r, 2) == 0)
             continue; /* the next life is cut off too before anybody looks */
         start(&r);
@@ -91,6 +94,7 @@ static void cut_once(uint64_t seed)
         assert_int_equal(history_wait(&r.history), 0);
         rig_close(&r.rig);
     }
+    power_disk_restart(r.disk);
     start(&r);
     rig_close(&r.rig);
     history_done(&r.history);

@@ -37,6 +37,8 @@ bool power_disk_is_off(struct power_disk *d);
 /* Makes of the files what a disk holds after the cut, and gives power again. All files must have
  * been closed. */
 void power_disk_restart(struct power_disk *d);
+/* The same when only the process died: the page cache is still there, unsynced as it was. */
+void power_disk_revive(struct power_disk *d);
 
 /* The nth call of that kind from now fails with error, and the following ones up to `times` in all.
  */
