@@ -160,7 +160,7 @@ static int post(struct remote *r, const struct cli_call *call, const struct mess
     request.path = path.ptr;
     request.headers = headers.list;
     int status = buf_ok(&path) && buf_ok(&json) && !headers.failed
-                     ? remote_call(r, &request, reply, err)
+                     ? remote_request(r, &request, reply, err)
                      : error_set(err, -ENOMEM, "out of memory");
     curl_slist_free_all(headers.list);
     return status;
@@ -192,10 +192,13 @@ static int run(const struct cli_call *call, const struct message *m)
     int status = post(r, call, m, &reply, &err);
     if (status < 0) {
         terminal_error("%s", err.message);
+    } else if (reply.status >= 400) {
+        status = remote_refusal(&reply, &err);
+        terminal_error("refused with %ld: %s", reply.status, err.message);
     } else {
         show_reply(m, &reply);
-        remote_reply_done(&reply);
     }
+    remote_reply_done(&reply);
     remote_free(r);
     return status < 0 ? CLI_FAILED : CLI_OK;
 }
