@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Power cuts, and kills, at random points. SLUICE_POWER_CUTS: how many (1,000); SLUICE_SEED: where to begin. */
+/* Power cuts, and kills, at random points. SLUICE_POWER_CUTS: how many (1,000); SLUICE_SEED: where
+ * to begin. */
 #include "history.h"
 #include "power_disk.h"
 #include "rig.h"
