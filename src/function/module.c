@@ -99,7 +99,7 @@ static uint32_t read_values(struct parser *p, const uint8_t **ret)
 static void read_type_section(struct parser *p)
 {
     struct module *m = p->m;
-    uint32_t count = module_reader_count(&p->r, 3, p->limits->types_max, "types");
+    uint32_t count = module_reader_count(&p->r, 2, p->limits->types_max, "types");
     m->types = allocate(p, count, sizeof(*m->types));
     for (uint32_t i = 0; i < count && module_reader_ok(&p->r); i++) {
         uint8_t form = module_reader_byte(&p->r);
