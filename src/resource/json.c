@@ -124,6 +124,8 @@ static void scan_value(struct scan *s, uint32_t node)
 static int read_value(struct slice text, int first_line, json_t **ret, size_t *ret_used,
                       struct error *err)
 {
+    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) /* jansson lets some pass */
+        return fail(err, first_line, -EINVAL, "not valid JSON: it holds a NUL character");
     int status = bound(text, first_line, err);
     if (status < 0)
         return status;
@@ -151,7 +153,7 @@ int resource_parse_value(struct slice text, json_t **ret, struct error *err)
     int status = read_value(text, 1, &value, &used, err);
     if (status < 0)
         return status;
-    while (used < text.len && strchr(" \t\r\n", text.ptr[used]) != NULL && text.ptr[used] != '\0')
+    while (used < text.len && strchr(" \t\r\n", text.ptr[used]) != NULL)
         used++;
     if (used == text.len) {
         *ret = value;

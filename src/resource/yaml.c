@@ -51,8 +51,10 @@ static int fail_parser(struct yaml_input *in)
     error_set(in->err, -EINVAL, "not valid YAML: %s%s%s%s",
               p->problem != NULL ? p->problem : "cannot be read", p->context != NULL ? " " : "",
               p->context != NULL ? p->context : "", tab ? " (tabs cannot indent: use spaces)" : "");
+    /* A key without its colon is noticed a line later only. */
+    bool key = p->context != NULL && strcmp(p->context, "while scanning a simple key") == 0;
     if (in->err != NULL)
-        in->err->line = in->first_line + (int)p->problem_mark.line;
+        in->err->line = in->first_line + (int)(key ? p->context_mark : p->problem_mark).line;
     return -EINVAL;
 }
 

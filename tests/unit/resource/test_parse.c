@@ -139,12 +139,19 @@ static void test_json(void **state)
     size_t count;
     struct error err = ERROR_INIT;
     assert_int_equal(resource_parse_json(SLICE("a: 1"), &documents, &count, &err), -EINVAL);
+    assert_int_equal(resource_parse(SLICE("[1\0]"), &documents, &count, &err), -EINVAL);
+    json_t *value;
+    assert_int_equal(resource_parse_value(SLICE(" [1, {}] \n"), &value, &err), 0);
+    json_decref(value);
+    assert_int_equal(resource_parse_value(SLICE("[1] 2"), &value, &err), -EINVAL);
+    assert_int_equal(resource_parse_value(SLICE(""), &value, &err), -EINVAL);
 }
 
 static void test_bounds(void **state)
 {
     expect_error("a: 1\nb:\n  c: 1\n  c: 2\n", 4, "twice");
     expect_error("a: [1\nb: 2\n", 2, "not valid YAML");
+    expect_error("a: 1\nb\nc: 2\n", 2, "not valid YAML");
     expect_error("a:\n\t- 1\n", 2, "tab");
     expect_error("a: *x\n", 1, "no such anchor");
     expect_error("a: &x [*x]\n", 1, "no such anchor");
