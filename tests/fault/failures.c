@@ -86,8 +86,10 @@ static void expect_service(struct run *r)
 static void live_with_failure(struct run *r, enum power_call call, uint64_t nth, int error)
 {
     open_now(r);
-    append(r, 10, 2500, false);
+    append(r, 30, 2500, false);
     assert_int_equal(history_wait(&r->history), 0);
+    rig_close(&r->rig);
+    open_now(r);
     rig_close(&r->rig);
     power_disk_fail(r->disk, call, nth, 1, error);
     int n = rig_open(&r->rig);
