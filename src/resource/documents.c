@@ -140,10 +140,23 @@ static int count_newlines(struct slice text)
     return lines;
 }
 
-static int read_all(struct slice text, bool json_only, struct documents *out, struct error *err)
+/* NUL: jansson lets some pass, YAML none. */
+int text_check(struct slice text, struct error *err)
 {
     if (text.len > RESOURCE_TEXT_MAX)
         return documents_fail(err, 0, -EFBIG, "the text is too large: at most 24 MiB");
+    const char *nul = text.len > 0 ? memchr(text.ptr, '\0', text.len) : NULL;
+    if (nul == NULL)
+        return 0;
+    int line = 1 + count_newlines(slice_of(text.ptr, (size_t)(nul - text.ptr)));
+    return documents_fail(err, line, -EINVAL, "the text holds a NUL character");
+}
+
+static int read_all(struct slice text, bool json_only, struct documents *out, struct error *err)
+{
+    int status = text_check(text, err);
+    if (status < 0)
+        return status;
     if (slice_starts(text, "\xef\xbb\xbf"))
         text = slice_of(text.ptr + 3, text.len - 3);
     for (int line = 1;;) {
@@ -155,7 +168,7 @@ static int read_all(struct slice text, bool json_only, struct documents *out, st
         if (!json_only && !looks_like_json(rest))
             return yaml_read(text, line, out, err);
         size_t used;
-        int status = json_read(rest, rest_line, out, &used, err);
+        status = json_read(rest, rest_line, out, &used, err);
         if (status < 0)
             return status;
         line = rest_line + count_newlines(slice_of(rest.ptr, used));

@@ -124,8 +124,6 @@ static void scan_value(struct scan *s, uint32_t node)
 static int read_value(struct slice text, int first_line, json_t **ret, size_t *ret_used,
                       struct error *err)
 {
-    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) /* jansson lets some pass */
-        return fail(err, first_line, -EINVAL, "not valid JSON: it holds a NUL character");
     int status = bound(text, first_line, err);
     if (status < 0)
         return status;
@@ -148,9 +146,9 @@ int resource_parse_value(struct slice text, json_t **ret, struct error *err)
 {
     json_t *value;
     size_t used;
-    if (text.len > RESOURCE_TEXT_MAX)
-        return fail(err, 0, -EFBIG, "the text is too large: at most 24 MiB");
-    int status = read_value(text, 1, &value, &used, err);
+    int status = text_check(text, err);
+    if (status == 0)
+        status = read_value(text, 1, &value, &used, err);
     if (status < 0)
         return status;
     while (used < text.len && strchr(" \t\r\n", text.ptr[used]) != NULL)

@@ -31,6 +31,8 @@ struct documents {
 int documents_add(struct documents *d, json_t *object, struct resource_lines *lines, int line,
                   struct error *err);
 void documents_done(struct documents *d);
+/* Size and NULs, before anything is read. */
+int text_check(struct slice text, struct error *err);
 
 /* ---- yaml.c, json.c ---- */
 /* All documents of the text. first_line: of the text's beginning. */
