@@ -52,10 +52,6 @@ static void append(struct run *r, int groups, size_t size, bool internal)
         history_append(&r->history, r->rig.store, size, internal);
 }
 
-static void ignore_done(void *ctx, int error, uint64_t position)
-{
-}
-
 /* Some segments full of groups, alone and together, with a checkpoint and a retention. */
 static void work(struct run *r)
 {
@@ -64,7 +60,7 @@ static void work(struct run *r)
         history_wait(&r->history);
         if (i == 7) {
             uint64_t seen = r->history.seen_upto;
-            store_checkpoint(r->rig.store, store_synced(r->rig.store), NULL, ignore_done, NULL);
+            assert_int_equal(rig_checkpoint(&r->rig, store_synced(r->rig.store), NULL), 0);
             store_retain(r->rig.store, seen + 1, 0);
         }
     }
