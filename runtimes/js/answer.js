@@ -35,7 +35,7 @@ function answerObject(result) {
   const { body } = result;
   if (body === undefined || Array.isArray(result)) {
     const json = stringify(result) ?? 'null';
-    host.reply(status, `content-type: ${JSON_TYPE}\n`, text(json));
+    host.reply(status, `content-type: ${JSON_TYPE}\n`, json);
   } else if (isBytes(body)) {
     host.reply(status, headerLines(result.headers, 'application/octet-stream'), toBytes(body));
   } else {
@@ -51,8 +51,8 @@ function answer(result) {
     host.reply(200, 'content-type: text/plain; charset=utf-8\n', text(result));
   } else if (typeof result !== 'object') {
     host.reply(200, `content-type: ${JSON_TYPE}\n`, typeof result === 'bigint' ? String(result) : stringify(result) ?? 'null');
-  } else if (result instanceof CloudEvent || looksLikeEvent(result)) {
-    host.replyEvent(text(stringify(isBytes(result.data) ? CloudEvent.prototype.toJSON.call(result) : result)));
+  } else if (looksLikeEvent(result)) {
+    host.replyEvent(stringify(result.constructor === CloudEvent ? result : CloudEvent.prototype.toJSON.call(result)));
   } else if (isBytes(result)) {
     host.reply(200, 'content-type: application/octet-stream\n', toBytes(result));
   } else {

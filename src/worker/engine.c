@@ -12,6 +12,9 @@
 #define ENGINE_ROOM_BYTES     (512u * 1024)
 #define ENGINE_GC_SLACK_BYTES (4u * 1024 * 1024)
 #define ENGINE_OWN_BYTES      (2u * 1024 * 1024) /* of the memory limit: stack, tables, runtime */
+#define ENGINE_HOLE_MAX       1024u
+#define ENGINE_HOLE_MIN       16u
+#define ENGINE_HOLES_BYTES    (256u * 1024) /* of each size at most */
 #define WASM_PAGE             65536u
 
 struct engine engine;
@@ -129,18 +132,40 @@ void engine_set_memory_limit(uint64_t bytes)
     guard_run(limit_heap, &bytes);
 }
 
+/* Takes the holes in the heap out of use, so that what an event allocates lies side by side: each
+ * page less that it writes is one less to put back. top is the first address of the free end. */
+static void fill_holes(uint32_t top)
+{
+    for (uint32_t size = ENGINE_HOLE_MAX; size >= ENGINE_HOLE_MIN; size -= ENGINE_HOLE_MIN) {
+        uint32_t filled = 0;
+        while (filled < ENGINE_HOLES_BYTES) {
+            uint32_t block = GUEST(wasm_malloc, size - 8);
+            if (block == 0)
+                return;
+            if (block >= top) {
+                GUEST_DO(wasm_free, block);
+                break;
+            }
+            filled += size;
+        }
+    }
+}
+
 static void settle_heap(void *ctx)
 {
+    bool final = *(bool *)ctx;
     GUEST_DO(qjs_run_gc);
     uint32_t room = GUEST(wasm_malloc, ENGINE_ROOM_BYTES);
-    if (room != 0)
+    if (room != 0) {
         GUEST_DO(wasm_free, room);
+        if (final)
+            fill_holes(room);
+    }
     uint32_t threshold = GUEST(qjs_get_gc_threshold);
     GUEST_DO(qjs_set_gc_threshold, threshold + ENGINE_GC_SLACK_BYTES);
 }
 
-/* A fresh instance must neither start by growing its memory nor be on the brink of a collection. */
-void engine_settle(void)
+void engine_settle(bool final)
 {
-    guard_run(settle_heap, NULL);
+    guard_run(settle_heap, &final);
 }

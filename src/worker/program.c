@@ -49,6 +49,14 @@ static engine_value host_uuid(uint32_t argc, const engine_value *argv)
     return engine_string(slice_of(text, at));
 }
 
+/* As Date.prototype.toISOString() writes it. */
+static engine_value host_now(uint32_t argc, const engine_value *argv)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    size_t len = clock_format_rfc3339(clock_realtime(), 3, text);
+    return engine_string(slice_of(text, len));
+}
+
 static engine_value host_random(uint32_t argc, const engine_value *argv)
 {
     static unsigned char bytes[RANDOM_BYTES_MAX];
@@ -118,9 +126,9 @@ static engine_value host_compile(uint32_t argc, const engine_value *argv)
 }
 
 static const struct engine_function load_functions[] = {
-    {"loaded", host_loaded},   {"uuid", host_uuid},       {"random", host_random},
-    {"source", host_source},   {"resolve", host_resolve}, {"isModule", host_is_module},
-    {"compile", host_compile},
+    {"loaded", host_loaded},      {"uuid", host_uuid},       {"now", host_now},
+    {"random", host_random},      {"source", host_source},   {"resolve", host_resolve},
+    {"isModule", host_is_module}, {"compile", host_compile},
 };
 
 /* ---- ECMAScript modules ---- */
@@ -194,7 +202,7 @@ int program_prepare(struct error *err)
         return error_set(err, status, "the prelude failed: " SLICE_FMT " " SLICE_FMT,
                          SLICE_ARG(buf_slice(&program.failure.message)),
                          SLICE_ARG(buf_slice(&program.failure.stack)));
-    engine_settle();
+    engine_settle(false);
     return 0;
 }
 
@@ -307,7 +315,7 @@ int program_load(struct bundle *bundle, struct module *module)
         status = load_script();
         if (status < 0)
             return status;
-        engine_settle();
+        engine_settle(true);
         status = snapshot_take(engine_snapshot(), &err);
     }
     if (status < 0)

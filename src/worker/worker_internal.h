@@ -119,8 +119,9 @@ void engine_set_loader(const struct engine_loader *loader);
 struct snapshot *engine_snapshot(void);
 /* Clamps what the instance may grow to. */
 void engine_set_memory_limit(uint64_t bytes);
-/* Before a snapshot: collects garbage, makes room, and moves the collector's threshold. */
-void engine_settle(void);
+/* Collects garbage, makes room so that a fresh instance need not grow its memory at once, and moves
+ * the collector's threshold away. final: a snapshot follows. */
+void engine_settle(bool final);
 void engine_reseed(void);
 /* The interrupt hook throws from this monotonic time on; 0: never. */
 void engine_set_soft_deadline(uint64_t deadline_ns);
