@@ -35,7 +35,7 @@ class Called:
             status = found.get("status", {})
             if status.get("observedGeneration", generation) < generation:
                 return False
-            return any(c["status"] == "False" for c in status.get("conditions", []))
+            return any(c["reason"].endswith("Failed") for c in status.get("conditions", []))
 
         found = self.server.wait_condition("Function", self.name, self.place, failed, 60)
         return json.dumps(found["status"]["conditions"])

@@ -8,6 +8,7 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 TCP_CLOSE_WAIT = "08"
+UNIX_STREAM = "0001"
 
 
 def become_subreaper():
@@ -100,20 +101,25 @@ def wait_gone(processes, timeout, known=()):
         time.sleep(0.02)
 
 
-def idle_client_sockets(pid):
-    """Inodes of connections whose other end is closed: the HTTP client's pool keeps them a while."""
+def pooled_connections(pid):
+    """Inodes of what the HTTP client's pool may hold a while: connections whose other end is closed,
+    and those to the sockets of workers, where that cannot be seen."""
     inodes = set()
     for table in ("tcp", "tcp6"):
         for line in read(f"/proc/{pid}/net/{table}").splitlines()[1:]:
             fields = line.split()
             if fields[3] == TCP_CLOSE_WAIT:
                 inodes.add(fields[9])
+    for line in read(f"/proc/{pid}/net/unix").splitlines()[1:]:
+        fields = line.split()
+        if len(fields) == 7 and fields[4] == UNIX_STREAM:
+            inodes.add(fields[6])
     return inodes
 
 
-def descriptors(pid):
-    """The open descriptors that count as held, as a list of what they point to."""
-    idle = idle_client_sockets(pid)
+def descriptors(pid, pooled=False):
+    """The open descriptors as a list of what they point to; pooled counts the HTTP client's, too."""
+    idle = set() if pooled else pooled_connections(pid)
     held = []
     folder = f"/proc/{pid}/fd"
     try:

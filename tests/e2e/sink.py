@@ -104,6 +104,26 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.open = set()
+
+    def get_request(self):
+        connection, address = super().get_request()
+        self.open.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request):
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self):
+        for connection in list(self.open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def handle_error(self, *_):
         pass  # a broker that was killed in the middle of a request is what some tests are about
 
@@ -179,3 +199,4 @@ class Sink:
         self.stopping.set()
         self.server.shutdown()
         self.server.server_close()
+        self.server.end_connections()

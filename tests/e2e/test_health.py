@@ -21,7 +21,7 @@ from wire import RawConnection, binary_event
 def test_health(shared, path):
     assert shared.http.get(path).status == 200
     assert shared.http.request("HEAD", path).status == 200
-    assert shared.http.post(path).status == 405
+    assert shared.http.post(path).status in (404, 405)
 
 
 def test_metrics_are_prometheus_text(shared, place):

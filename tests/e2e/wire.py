@@ -36,7 +36,10 @@ class Client:
     def request(self, method, path, body=None, headers=None, timeout=20):
         connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
-            connection.request(method, path, body=body, headers=headers or {})
+            try:
+                connection.request(method, path, body=body, headers=headers or {})
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # refused before the body was all there: the answer may have come
             answer = connection.getresponse()
             merged = {}
             for name, value in answer.getheaders():
