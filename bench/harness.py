@@ -72,15 +72,19 @@ class Bench:
 class Process:
     """A child with its output in a file; ended when the scope that it was started in ends."""
 
-    def __init__(self, command, folder, env=None, first_line=False):
+    def __init__(self, command, folder, env=None):
         self.name = pathlib.Path(command[0]).name
+        self.out = pathlib.Path(folder) / (self.name + '.out')
         self.log = pathlib.Path(folder) / (self.name + '.log')
-        with open(self.log, 'ab') as log:
+        with open(self.out, 'wb') as out, open(self.log, 'wb') as log:
             self.popen = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL,
-                                          stdout=subprocess.PIPE if first_line else log,
-                                          stderr=log, cwd=folder,
+                                          stdout=out, stderr=log, cwd=folder,
                                           env=dict(os.environ, **(env or {})))
-        self.first_line = self.popen.stdout.readline().decode().strip() if first_line else None
+
+    def first_line(self):
+        """Of its standard output, as soon as it is there."""
+        self.wait_until(lambda: b'\n' in self.out.read_bytes())
+        return self.out.read_text().splitlines()[0]
 
     @property
     def pid(self):
@@ -97,8 +101,6 @@ class Process:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
-        if self.popen.stdout:
-            self.popen.stdout.close()
 
     def complain(self, what):
         tail = self.log.read_text(errors='replace').splitlines()[-8:]

@@ -118,8 +118,9 @@ def serve_function(bench, source, isolation):
                    'responseBytes': 1 << 20, 'logBytes': 1 << 20}}))
     command = [bench.build / 'sluice-worker', 'serve', '--bundle', bundle,
                '--listen', '127.0.0.1:0']
-    with Process(command, folder, first_line=True) as process:
-        match = re.match(r'listening on (\S+)$', process.first_line or '')
+    with Process(command, folder) as process:
+        line = process.first_line()
+        match = re.match(r'listening on (\S+)$', line)
         if not match:
-            raise process.complain(f'did not say where it listens but {process.first_line!r}')
+            raise process.complain(f'did not say where it listens but {line!r}')
         yield process, match[1]

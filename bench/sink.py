@@ -9,9 +9,8 @@ from harness import BenchError, Process, request
 
 class Sink(Process):
     def __init__(self, bench):
-        super().__init__([bench.load_program, '--mode', 'sink'], bench.make_folder('sink'),
-                         first_line=True)
-        self.address = json.loads(self.first_line)['address']
+        super().__init__([bench.load_program, '--mode', 'sink'], bench.make_folder('sink'))
+        self.address = json.loads(self.first_line())['address']
 
     def report(self):
         return json.loads(request(self.address, 'GET', '/')[1])
