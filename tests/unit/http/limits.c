@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies, budgets and deadlines of the HTTP server. */
+#include "http/server.h"
+
+#include "base/clock.h"
+#include "peer.h"
+
+
+static void answer_length(struct http_request *r, void *ctx)
+{
+    http_respond_errorf(r, 200, "%zu bytes", http_request_body(r).len);
+}
+
+static struct http_request *kept;
+
+static void keep(struct http_request *r, void *ctx)
+{
+    __atomic_store_n(&kept, r, __ATOMIC_RELEASE);
+}
+
+static void answer_much(struct http_request *r, void *ctx)
+{
+    static const size_t len = 32 * 1024 * 1024;
+    struct http_response response = {
+        .status = 200, .body = slice_of(NULL, len), .body_owned = calloc(1, len)};
+    http_respond(r, &response);
+}
+
+static const struct http_route routes[] = {
+    {HTTP_POST, "/small", answer_length, NULL, HTTP_ROLE_PUBLIC, 1000, false, NULL},
+    {HTTP_POST, "/large", answer_length, NULL, HTTP_ROLE_PUBLIC, 1 << 20, false, NULL},
+    {HTTP_POST, "/keep", keep, NULL, HTTP_ROLE_PUBLIC, 1 << 20, false, NULL},
+    {HTTP_GET, "/much", answer_much, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
+};
+
+static struct http_server *server;
+static const char *address;
+
+static int setup(void **state)
+{
+    struct http_server_options options = {.listen = "127.0.0.1:0",
+                                          .listen_fd = -1,
+                                          .threads = 2,
+                                          .routes = routes,
+                                          .route_count = sizeof(routes) / sizeof(routes[0]),
+                                          .check_host = true,
+                                          .body_budget = 300000,
+                                          .header_timeout_s = 1,
+                                          .body_timeout_s = 1,
+                                          .idle_timeout_s = 1};
+    struct error err = ERROR_INIT;
+    if (http_server_start(&options, &server, &err) < 0)
+        fail_msg("%s", err.message);
+    address = http_server_address(server);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    http_server_stop(server);
+    return 0;
+}
+
+/* A request with a body of that many bytes. */
+static void make_request(struct buf *out, const char *path, size_t len, const char *more)
+{
+    buf_reset(out);
+    buf_printf(out, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n%s\r\n", path,
+               len, more);
+    char *body = buf_reserve(out, len);
+    memset(body, 'x', len);
+    out->len += len;
+}
+
+static void make_chunked(struct buf *out, const char *path, size_t len)
+{
+    static const char chunk[4096] = {0};
+    buf_reset(out);
+    buf_printf(out, "POST %s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+               path);
+    for (size_t sent = 0; sent < len; sent += sizeof(chunk)) {
+        size_t n = len - sent < sizeof(chunk) ? len - sent : sizeof(chunk);
+        buf_printf(out, "%zx\r\n", n);
+        buf_add(out, chunk, n);
+        buf_add_text(out, "\r\n");
+    }
+    buf_add_text(out, "0\r\n\r\n");
+}
+
+static void takes_bodies_up_to_the_limit(void **state)
+{
+    autobuf request = BUF_INIT, out = BUF_INIT;
+    static const size_t sizes[] = {0, 1, 999, 1000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char expected[32];
+        snprintf(expected, sizeof(expected), "\"%zu bytes\"", sizes[i]);
+        make_request(&request, "/small", sizes[i], "");
+        assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+        assert_non_null(strstr(out.ptr, expected));
+        make_chunked(&request, "/small", sizes[i]);
+        assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+        assert_non_null(strstr(out.ptr, expected));
+    }
+    make_request(&request, "/large", 250000, "");
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    make_chunked(&request, "/large", 250000);
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    assert_non_null(strstr(out.ptr, "\"250000 bytes\""));
+}
+
+static void refuses_larger_ones(void **state)
+{
+    autobuf request = BUF_INIT, out = BUF_INIT;
+    static const size_t sizes[] = {1001, 65536, 65537, 2000000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        make_request(&request, "/small", sizes[i], "");
+        assert_int_equal(peer_ask(address, buf_slice(&request), &out), 413);
+        assert_non_null(strstr(out.ptr, "the body is larger than 1000 bytes"));
+        make_chunked(&request, "/small", sizes[i]);
+        assert_int_equal(peer_ask(address, buf_slice(&request), &out), 413);
+    }
+    make_request(&request, "/much", 70000, "");
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 405);
+    make_request(&request, "/nowhere", 70000, "");
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 404);
+    assert_int_equal(peer_ask(address,
+                              SLICE("GET /much HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                                    "1\r\n\r\nx"),
+                              &out),
+                     413);
+    assert_non_null(strstr(out.ptr, "no body is taken here"));
+}
+
+/* A client that waits for leave gets the refusal at once, and sends nothing. */
+static void refuses_before_the_body_when_asked(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(address);
+    peer_send(
+        fd, SLICE("POST /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\nExpect: "
+                  "100-continue\r\n\r\n"));
+    assert_true(peer_answer(fd, &in, &out, false));
+    assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 413"));
+    assert_true(peer_closed(fd));
+    close(fd);
+    assert_int_equal(peer_ask(address,
+                              SLICE("POST /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                                    "99999999999999999999999\r\n\r\n"),
+                              &out),
+                     413);
+}
+
+static void keeps_to_its_budget(void **state)
+{
+    autobuf request = BUF_INIT, out = BUF_INIT, in = BUF_INIT;
+    int fd = peer_connect(address);
+    make_request(&request, "/keep", 200000, "");
+    peer_send(fd, buf_slice(&request));
+    for (int i = 0; i < 5000 && __atomic_load_n(&kept, __ATOMIC_ACQUIRE) == NULL; i++)
+        usleep(1000);
+    assert_non_null(kept);
+    make_request(&request, "/large", 150000, "");
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 429);
+    assert_non_null(strstr(out.ptr, "\r\nRetry-After: 1\r\n"));
+    make_chunked(&request, "/large", 150000);
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 429);
+    make_request(&request, "/small", 1000, ""); /* small ones are never in the way */
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    http_respond_empty(kept, 202);
+    assert_true(peer_answer(fd, &in, &out, false));
+    close(fd);
+    make_request(&request, "/large", 150000, "");
+    int status = 429; /* the budget is given back after the answer was sent */
+    for (int i = 0; i < 100 && status == 429; i++)
+        status = peer_ask(address, buf_slice(&request), &out);
+    assert_int_equal(status, 200);
+}
+
+static void limits_headers(void **state)
+{
+    autobuf request = BUF_INIT, out = BUF_INIT;
+    buf_add_text(&request, "POST /small HTTP/1.1\r\nHost: localhost\r\nX: ");
+    for (int i = 0; i < 10000; i++)
+        buf_add_byte(&request, 'y');
+    buf_add_text(&request, "\r\n\r\n");
+    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    buf_reset(&request);
+    buf_add_text(&request, "POST /small HTTP/1.1\r\nHost: localhost\r\n");
+    for (int i = 0; i < 100000; i++)
+        buf_add_text(&request, "X: y\r\n");
+    buf_add_text(&request, "\r\n");
+    int status = peer_ask(address, buf_slice(&request), &out);
+    assert_true(status == 431 || status == 413 || status == 0); /* cut off when it does not stop */
+    buf_reset(&request);
+    buf_add_text(&request, "POST /");
+    for (int i = 0; i < 100000; i++)
+        buf_add_byte(&request, 'y');
+    buf_add_text(&request, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    status = peer_ask(address, buf_slice(&request), &out);
+    assert_true(status == 414 || status == 0);
+}
+
+/* Sends a byte now and then, well within any time-out per inactivity, until it is cut off; gives
+ * the seconds that took, 99 if it never was. */
+static double drip(const char *head, const char *byte)
+{
+    int fd = peer_connect(address);
+    uint64_t begin = clock_monotonic();
+    peer_send(fd, slice_text(head));
+    double seconds = 99;
+    for (int i = 0; i < 60; i++) {
+        char c[4096];
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 100) > 0 && recv(fd, c, sizeof(c), 0) <= 0) {
+            seconds = (double)(clock_monotonic() - begin) / 1e9;
+            break;
+        }
+        peer_send(fd, slice_text(byte));
+    }
+    close(fd);
+    return seconds;
+}
+
+static void cuts_slow_clients(void **state)
+{
+    assert_true(drip("", "") < 4.0);                           /* never says anything */
+    assert_true(drip("GET /mu", "c") < 4.0);                   /* a request line without end */
+    assert_true(drip("GET /much HTTP/1.1\r\nX: ", "y") < 4.0); /* headers without end */
+    double body =
+        drip("POST /large HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", "y");
+    assert_true(body < 4.0);
+    body = drip("POST /large HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "1\r\ny\r\n");
+    assert_true(body < 4.0);
+    /* after an answer as well */
+    assert_true(drip("POST /small HTTP/1.1\r\nHost: localhost\r\n\r\n", "P") < 5.0);
+}
+
+static void cuts_idle_and_half_open_clients(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(address);
+    peer_send(fd, SLICE("POST /small HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_true(peer_answer(fd, &in, &out, false));
+    assert_true(peer_closed(fd));
+    close(fd);
+    fd = peer_connect(address);
+    peer_send(fd,
+              SLICE("POST /large HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"));
+    shutdown(fd, SHUT_WR);
+    assert_true(peer_closed(fd));
+    close(fd);
+}
+
+/* A kept request is not cut, however long its answer takes. */
+static void waits_for_answers(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(address);
+    __atomic_store_n(&kept, NULL, __ATOMIC_RELEASE);
+    peer_send(fd, SLICE("POST /keep HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na"));
+    usleep(3500000);
+    assert_non_null(__atomic_load_n(&kept, __ATOMIC_ACQUIRE));
+    http_respond_empty(kept, 202);
+    assert_true(peer_answer(fd, &in, &out, false));
+    assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 202"));
+    close(fd);
+}
+
+/* A peer that goes away while its request is kept does no harm. */
+static void stands_a_peer_that_left(void **state)
+{
+    int fd = peer_connect(address);
+    __atomic_store_n(&kept, NULL, __ATOMIC_RELEASE);
+    peer_send(fd, SLICE("POST /keep HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na"));
+    for (int i = 0; i < 5000 && __atomic_load_n(&kept, __ATOMIC_ACQUIRE) == NULL; i++)
+        usleep(1000);
+    struct linger reset = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+    usleep(100000);
+    http_respond_empty(kept, 202);
+}
+
+/* A reader that takes nothing is cut although the answer was given. */
+static void cuts_readers_that_do_not_read(void **state)
+{
+    int fd = peer_connect(address);
+    peer_send(fd, SLICE("GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    usleep(4000000);
+    char bytes[65536];
+    size_t total = 0;
+    for (ssize_t n; (n = recv(fd, bytes, sizeof(bytes), 0)) > 0;)
+        total += (size_t)n;
+    assert_true(total < 32 * 1024 * 1024);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(takes_bodies_up_to_the_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_larger_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_before_the_body_when_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_to_its_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits_headers, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_slow_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_idle_and_half_open_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits_for_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(stands_a_peer_that_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_readers_that_do_not_read, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/server.h"
+
+#include "peer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static struct http_stream *_Atomic stream;
+static _Atomic unsigned closed_count;
+
+static void closed(void *ctx)
+{
+    assert_string_equal(ctx, "ctx");
+    stream = NULL;
+    closed_count++;
+}
+
+static void begin(struct http_request *r, void *ctx)
+{
+    static char text[] = "ctx";
+    stream = http_stream_begin(r, 200, "application/json;stream=watch", closed, text);
+}
+
+static const struct http_route routes[] = {
+    {HTTP_GET, "/watch", begin, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
+};
+
+static struct http_server *server;
+
+static int setup(void **state)
+{
+    struct http_server_options options = {.listen = "127.0.0.1:0",
+                                          .listen_fd = -1,
+                                          .threads = 2,
+                                          .routes = routes,
+                                          .route_count = 1,
+                                          .check_host = true,
+                                          .body_timeout_s = 1,
+                                          .idle_timeout_s = 1};
+    struct error err = ERROR_INIT;
+    stream = NULL;
+    closed_count = 0;
+    return http_server_start(&options, &server, &err);
+}
+
+static int teardown(void **state)
+{
+    if (server != NULL)
+        http_server_stop(server);
+    return 0;
+}
+
+static int watch(void)
+{
+    int fd = peer_connect(http_server_address(server));
+    peer_send(fd, SLICE("GET /watch HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    for (int i = 0; i < 5000 && stream == NULL; i++)
+        usleep(1000);
+    assert_non_null(stream);
+    return fd;
+}
+
+static bool wait_closed(unsigned count)
+{
+    for (int i = 0; i < 5000 && closed_count < count; i++)
+        usleep(1000);
+    return closed_count == count;
+}
+
+static void read_until(int fd, struct buf *in, const char *text)
+{
+    while (in->len == 0 || strstr(in->ptr, text) == NULL)
+        assert_true(peer_more(fd, in));
+}
+
+static void sends_as_it_comes_and_ends(void **state)
+{
+    autobuf in = BUF_INIT;
+    int fd = watch();
+    assert_int_equal(http_stream_write(stream, SLICE("one\n")), 0);
+    read_until(fd, &in, "one\n");
+    assert_non_null(strstr(in.ptr, "\r\nContent-Type: application/json;stream=watch\r\n"));
+    assert_non_null(strstr(in.ptr, "\r\nTransfer-Encoding: chunked\r\n"));
+    usleep(3000000); /* longer than every time-out: an idle stream stays */
+    assert_int_equal(http_stream_write(stream, SLICE("two\n")), 0);
+    read_until(fd, &in, "two\n");
+    assert_int_equal(http_stream_write(stream, SLICE("three\n")), 0);
+    http_stream_end(stream);
+    read_until(fd, &in, "three\n");
+    read_until(fd, &in, "0\r\n\r\n");
+    assert_true(wait_closed(1));
+    close(fd);
+}
+
+static void learns_that_the_peer_is_gone(void **state)
+{
+    int fd = watch();
+    close(fd); /* while the stream is idle */
+    assert_true(wait_closed(1));
+}
+
+static void bounds_what_waits(void **state)
+{
+    static char block[65536];
+    int fd = watch(), status = 0;
+    size_t written = 0;
+    while (written < 64 * 1024 * 1024 && status == 0) {
+        status = http_stream_write(stream, slice_of(block, sizeof(block)));
+        written += sizeof(block);
+    }
+    assert_int_equal(status, -ENOBUFS);
+    assert_true(http_stream_pending(stream) > 3 * 1024 * 1024);
+    assert_true(http_stream_pending(stream) <= 4 * 1024 * 1024);
+    http_stream_end(stream);
+    autobuf in = BUF_INIT;
+    peer_read_all(fd, &in);
+    assert_true(wait_closed(1));
+    close(fd);
+}
+
+static void keeps_order_under_load(void **state)
+{
+    autobuf in = BUF_INIT;
+    int fd = watch();
+    for (int i = 0; i < 20000; i++) {
+        char line[32];
+        int len = snprintf(line, sizeof(line), "line %05d\n", i);
+        while (http_stream_write(stream, slice_of(line, (size_t)len)) == -ENOBUFS)
+            usleep(1000);
+    }
+    http_stream_end(stream);
+    peer_read_all(fd, &in);
+    unsigned expected = 0;
+    autobuf text = BUF_INIT; /* without the chunks' frames */
+    const char *at = strstr(in.ptr, "\r\n\r\n") + 4;
+    for (size_t n; (n = strtoul(at, NULL, 16)) > 0;) {
+        at = strstr(at, "\r\n") + 2;
+        buf_add(&text, at, n);
+        at += n + 2;
+    }
+    for (const char *line = text.ptr; *line != '\0'; line = strchr(line, '\n') + 1)
+        assert_int_equal(strtoul(line + 5, NULL, 10), expected++);
+    assert_int_equal(expected, 20000);
+    assert_true(wait_closed(1));
+    close(fd);
+}
+
+static void stops_with_streams_open(void **state)
+{
+    int first = watch();
+    stream = NULL;
+    int second = watch();
+    http_server_stop(server);
+    server = NULL;
+    assert_int_equal(closed_count, 2);
+    close(first);
+    close(second);
+}
+
+static void answers_head_without_a_body(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(http_server_address(server));
+    peer_send(fd, SLICE("HEAD /watch HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_true(peer_answer(fd, &in, &out, true));
+    assert_true(wait_closed(1));
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sends_as_it_comes_and_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(learns_that_the_peer_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_what_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_order_under_load, setup, teardown),
+        cmocka_unit_test_setup_teardown(stops_with_streams_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_head_without_a_body, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
