@@ -283,10 +283,7 @@ int confine_self(const struct confine_rules *rules, bool *ret_landlock, struct e
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set(err, -errno, "no_new_privs: %s", strerror(errno));
-    int r = confine_resources(rules);
-    if (r < 0)
-        return error_set(err, r, "resource limits: %s", strerror(-r));
-    r = drop_capabilities();
+    int r = drop_capabilities();
     if (r < 0)
         return error_set(err, r, "capabilities: %s", strerror(-r));
     r = confine_files(rules, ret_landlock);
@@ -295,5 +292,9 @@ int confine_self(const struct confine_rules *rules, bool *ret_landlock, struct e
     r = confine_calls(rules->supervisor);
     if (r < 0)
         return error_set(err, r, "seccomp: %s", strerror(-r));
+    /* Last, since what stands above may need memory. */
+    r = confine_resources(rules);
+    if (r < 0)
+        return error_set(err, r, "resource limits: %s", strerror(-r));
     return 0;
 }

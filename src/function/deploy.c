@@ -32,23 +32,33 @@ static struct condition built_condition(const struct function *f)
     return c;
 }
 
+static struct condition crashed_condition(void)
+{
+    struct condition c = {"False", "WorkerCrashed", ERROR_INIT};
+    error_set(&c.text, 0, "its worker ended unexpectedly and is started again; see its log");
+    return c;
+}
+
+/* About the newest generation, as with Kubernetes' workloads: while it is on its way, and when it
+ * failed, the one before may well be serving; the message says so, and servingGeneration. */
 static struct condition ready_condition(const struct function *f)
 {
+    char old[64] = "";
+    if (f->current != NULL)
+        snprintf(old, sizeof(old), "; generation %lld goes on serving",
+                 (long long)f->current->generation);
     struct condition c = {"True", "Serving", ERROR_INIT};
-    if (f->current != NULL && !version_ready(f->current)) {
-        c = (struct condition){"False", "WorkerCrashed", ERROR_INIT};
-        error_set(&c.text, 0, "its worker ended unexpectedly and is started again; see its log");
-    } else if (f->current != NULL && f->failure_reason != NULL) {
-        c.reason = "DeployFailed";
-        error_set(&c.text, 0, "generation %lld failed (%s), generation %lld goes on serving: %s",
-                  (long long)f->failed_generation, f->failure_reason,
-                  (long long)f->current->generation, f->failure.message);
-    } else if (f->current == NULL && f->failure_reason != NULL) {
+    if (f->failure_reason != NULL) {
         c = (struct condition){"False", f->failure_reason, f->failure};
-    } else if (f->current == NULL) {
-        bool building = f->next != NULL && f->next->state == VERSION_BUILDING;
-        c = (struct condition){"False", building ? "Building" : "Starting", ERROR_INIT};
-        error_set(&c.text, 0, building ? "its module is being compiled" : "its worker is starting");
+        error_field(&c.text, 0, f->failure.field, "%s%s", f->failure.message, old);
+    } else if (f->next != NULL && f->next->state == VERSION_BUILDING) {
+        c = (struct condition){"Unknown", "Building", ERROR_INIT};
+        error_set(&c.text, 0, "its module is being compiled%s", old);
+    } else if (f->next != NULL || f->current == NULL) {
+        c = (struct condition){"Unknown", "Starting", ERROR_INIT};
+        error_set(&c.text, 0, "its worker is starting%s", old);
+    } else if (!version_ready(f->current)) {
+        c = crashed_condition();
     }
     return c;
 }
@@ -103,7 +113,7 @@ enum sink_state function_sink_state(const struct function *f, struct error *err)
         return SINK_ABSENT;
     if (f->current != NULL && version_ready(f->current))
         return SINK_READY;
-    struct condition ready = ready_condition(f);
+    struct condition ready = f->current != NULL ? crashed_condition() : ready_condition(f);
     error_set(err, -EAGAIN, "function %s/%s is not ready (%s): %s", f->namespace_name, f->name,
               ready.reason, ready.text.message);
     return SINK_WAITING;

@@ -84,9 +84,9 @@ static void a_failed_deploy_leaves_the_old_version(void **state)
     world_apply(w, "f", JS("one"));
     assert_true(world_ready(w, "f", 5000));
     world_apply(w, "f", JS("fail"));
-    assert_true(world_wait_condition(w, "f", "Ready", "True/DeployFailed", 5000));
-    assert_non_null(
-        strstr(world_condition(w, "f", "Ready"), "index.js:3:7: SyntaxError: it fails"));
+    assert_true(world_wait_condition(w, "f", "Ready", "False/LoadFailed", 5000));
+    assert_non_null(strstr(world_condition(w, "f", "Ready"),
+                           "index.js:3:7: SyntaxError: it fails; generation 1 goes on serving"));
     call_is(w, "/", "one|POST /|passed|hello");
     world_apply(w, "f", JS("three"));
     assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 5000));

@@ -57,10 +57,10 @@ int world_setup(void **state)
         fail_msg("%s", err.message);
     *state = w;
     bool done = false;
-    registry_create(w->registry, &resource_kind_namespace,
-                    json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
-                              "metadata", "name", "demo"),
-                    ignore, &done);
+    json_t *demo = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Namespace",
+                             "metadata", "name", "demo");
+    registry_create(w->registry, &resource_kind_namespace, demo, ignore, &done);
+    json_decref(demo);
     while (!done)
         world_turn(w, 2);
     return 0;
