@@ -20,8 +20,10 @@ static int write_checkpoint(struct disk *d, uint64_t upto, const struct store_gr
         r = rows_freeze(&d->rows);
     if (r < 0)
         return r;
-    struct table_state state = {
-        .checkpoint = upto, .epoch = d->epoch, .synced = store_synced(&d->base)};
+    struct table_state state = {.checkpoint = upto,
+                                .epoch = d->epoch,
+                                .begin = d->epoch_begin,
+                                .synced = store_synced(&d->base)};
     uint64_t bytes = atomic_load(&d->counters.bytes);
     r = table_write(d->table, d->rows.frozen, rows, &state);
     if (r < 0) {

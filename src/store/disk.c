@@ -93,6 +93,7 @@ static void note_synced(struct disk *d)
 {
     struct table_state state = {.checkpoint = atomic_load(&d->checkpoint.position),
                                 .epoch = d->epoch,
+                                .begin = d->epoch_begin,
                                 .synced = store_synced(&d->base)};
     (void)table_write(d->table, NULL, NULL, &state);
 }

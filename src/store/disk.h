@@ -69,7 +69,7 @@ struct disk {
     char *dir, *folder;
     uint64_t segment_bytes, size_max;
     int lock_fd;
-    uint64_t epoch;
+    uint64_t epoch, epoch_begin; /* begin: its first position */
     struct segments segments;
     struct rows rows;
     struct table *table;

@@ -107,6 +107,13 @@ static int remove_file(struct recovery *r, uint64_t number)
     return n < 0 ? failed(r, n, number, "remove it") : 0;
 }
 
+static bool all_zeros(const char *bytes, size_t len)
+{
+    while (len > 0 && bytes[len - 1] == 0)
+        len--;
+    return len == 0;
+}
+
 static int read_header(struct recovery *r, struct found *f)
 {
     const char *bytes;
@@ -124,6 +131,9 @@ static int read_header(struct recovery *r, struct found *f)
         return error_set(r->err, known,
                          "%s/%016" PRIx64 ".log was written by a newer version; use that version",
                          r->d->folder, f->number);
+    /* Headers are written into one sector: there is one, or an old one, or zeros. */
+    if (known == 0 && n == 0 && !all_zeros(bytes, sizeof(f->header)))
+        return corrupt(r, f->number, 0, "the header is damaged");
     f->valid = known == 1 && f->header.number == f->number;
     if (!f->valid)
         f->header.bytes = size > 0 ? (uint64_t)size : 0;
@@ -182,7 +192,8 @@ static int replay_batch(struct recovery *r, const struct segment *g, const struc
 static bool follows(const struct recovery *r, const struct segment *g, const struct batch_header *h)
 {
     uint32_t chain = r->offset == SEGMENT_HEADER_BYTES ? g->chain : r->chain;
-    return h->first == r->next && h->chain == chain && h->epoch >= r->epoch &&
+    uint64_t epoch = h->first >= r->state.begin ? r->state.epoch : 0;
+    return h->first == r->next && h->chain == chain && h->epoch >= r->epoch && h->epoch >= epoch &&
            h->time_ns >= r->time_ns;
 }
 
@@ -513,6 +524,7 @@ static int begin_epoch(struct recovery *r)
 {
     struct disk *d = r->d;
     struct table_state state = r->state;
+    state.begin = d->epoch_begin = r->next;
     d->epoch = (r->epoch > state.epoch ? r->epoch : state.epoch) + 1;
     state.epoch = d->epoch;
     state.synced = r->next - 1;

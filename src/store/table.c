@@ -24,9 +24,9 @@
 struct state_row {
     uint32_t version;
     uint32_t flags; /* zero */
-    uint64_t checkpoint, epoch, synced;
+    uint64_t checkpoint, epoch, begin, synced;
 };
-static_assert(sizeof(struct state_row) == 32, "format");
+static_assert(sizeof(struct state_row) == 40, "format");
 static_assert(offsetof(struct state_row, checkpoint) == 8, "format");
 
 struct table {
@@ -187,7 +187,7 @@ int table_state(struct table *t, struct table_state *ret)
     memcpy(&row, out.ptr, sizeof(row));
     if (row.version != TABLE_FORMAT)
         return -ENOTSUP;
-    *ret = (struct table_state){row.checkpoint, row.epoch, row.synced};
+    *ret = (struct table_state){row.checkpoint, row.epoch, row.begin, row.synced};
     return 0;
 }
 
@@ -263,6 +263,7 @@ static int write_state(struct table *t, MDB_txn *txn, const struct table_state *
     struct state_row row = {.version = TABLE_FORMAT,
                             .checkpoint = state->checkpoint,
                             .epoch = state->epoch,
+                            .begin = state->begin,
                             .synced = state->synced};
     return put(t, txn, state_slice(), state->checkpoint, slice_of(&row, sizeof(row)));
 }

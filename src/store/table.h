@@ -14,6 +14,7 @@ struct table_cursor;
 struct table_state {
     uint64_t checkpoint; /* replay begins after it */
     uint64_t epoch;      /* of the last start */
+    uint64_t begin;      /* first position of that epoch: what is there of an older one is void */
     uint64_t synced;     /* positions known to be on disk */
 };
 

@@ -12,6 +12,8 @@
 
 #define LIVES 4
 
+static uint64_t last_seed;
+
 struct run {
     struct rig rig;
     struct power_disk *disk;
@@ -107,14 +109,20 @@ static void nothing_acknowledged_is_lost(void **state)
 {
     uint64_t seed = number_from("SLUICE_SEED", 1), count = number_from("SLUICE_POWER_CUTS", 1000);
     for (uint64_t cuts = 0; cuts < count; cuts += LIVES, seed++) {
-        fprintf(stderr, "\rseed %llu ", (unsigned long long)seed);
+        last_seed = seed;
         cut_once(seed);
     }
-    fprintf(stderr, "\n");
+}
+
+static int print_seed(void **state)
+{
+    printf("last seed: %llu\n", (unsigned long long)last_seed);
+    return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_acknowledged_is_lost)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(nothing_acknowledged_is_lost, print_seed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

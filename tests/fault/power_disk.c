@@ -225,9 +225,9 @@ static int64_t disk_pwrite(void *ctx, int fd, const void *bytes, size_t len, uin
     struct inode *n = inode_of(d, fd);
     int64_t r = enter(d, POWER_PWRITE, &cut);
     if (r == 0) {
-        /* Now and then a short write. */
-        if (len > 1 && random_next(d) % 16 == 0)
-            len = 1 + random_next(d) % len;
+        /* Now and then a short write, though never within a block. */
+        if (len > BLOCK && random_next(d) % 8 == 0)
+            len = BLOCK - offset % BLOCK;
         resize(n, offset + len);
         memcpy(n->cache + offset, bytes, len);
         for (uint64_t i = offset / BLOCK; i < blocks_of(offset + len); i++)
