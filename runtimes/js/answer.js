@@ -44,6 +44,39 @@ function answerObject(result) {
   }
 }
 
+// Names and values with NUL between: JSON.stringify of a whole event would cost as much as all else.
+const COMMON = 7;
+
+function extensionText(event) {
+  let out = '';
+  for (const name of Object.keys(event)) {
+    const value = event[name];
+    if (value === undefined || value === null || KNOWN.has(name)) continue;
+    out += `\0${name}\0${value instanceof Date ? value.toISOString() : value}`;
+  }
+  return out;
+}
+
+const KNOWN = new Set(['specversion', 'id', 'type', 'source', 'time', 'datacontenttype', 'data', 'data_base64']);
+
+function eventBody(data, contentType) {
+  if (data === undefined) return '';
+  if (isBytes(data)) return toBytes(data);
+  return typeof data === 'string' && !isJson(contentType) ? text(data) : stringify(data) ?? '';
+}
+
+function answerEvent(event) {
+  const { specversion, id, type, source, time } = event;
+  const data = event.data_base64 !== undefined ? Uint8Array.fromBase64(event.data_base64) : event.data;
+  let attributes = `specversion\0${specversion}\0id\0${id}\0type\0${type}\0source\0${source}`;
+  if (time !== undefined && time !== null) attributes += `\0time\0${time instanceof Date ? time.toISOString() : time}`;
+  let contentType = event.datacontenttype;
+  if (contentType === undefined && data !== undefined) contentType = 'application/json';
+  if (contentType !== undefined) attributes += `\0datacontenttype\0${contentType}`;
+  if (Object.keys(event).length > COMMON) attributes += extensionText(event);
+  host.replyEvent(attributes, contentType === 'application/json' && !isBytes(data) ? stringify(data) ?? '' : eventBody(data, contentType));
+}
+
 function answer(result) {
   if (result === undefined || result === null || result === '' || result === false || result === 0) {
     host.reply(204, '', '');
@@ -52,7 +85,7 @@ function answer(result) {
   } else if (typeof result !== 'object') {
     host.reply(200, `content-type: ${JSON_TYPE}\n`, typeof result === 'bigint' ? String(result) : stringify(result) ?? 'null');
   } else if (looksLikeEvent(result)) {
-    host.replyEvent(stringify(result.constructor === CloudEvent ? result : CloudEvent.prototype.toJSON.call(result)));
+    answerEvent(result);
   } else if (isBytes(result)) {
     host.reply(200, 'content-type: application/octet-stream\n', toBytes(result));
   } else {

@@ -224,29 +224,64 @@ static void collect_event_headers(const struct event *e)
     }
 }
 
-/* HTTP binding §3.1; the event format's reader checks what the function made. */
+/* The slice up to the next NUL, which is taken off the rest. */
+static struct slice take_part(struct slice *rest)
+{
+    const char *nul = rest->len > 0 ? memchr(rest->ptr, '\0', rest->len) : NULL;
+    size_t len = nul != NULL ? (size_t)(nul - rest->ptr) : rest->len;
+    struct slice part = slice_of(rest->ptr, len);
+    size_t skip = nul != NULL ? len + 1 : len;
+    *rest = slice_of(rest->ptr + skip, rest->len - skip);
+    return part;
+}
+
+static int add_attribute(struct event *e, struct slice name, struct slice value, struct error *err)
+{
+    if (e->count == EVENT_ATTRIBUTES_MAX)
+        return error_set(err, -E2BIG, "it has more than %d attributes", EVENT_ATTRIBUTES_MAX);
+    if (!slice_is(name, "specversion")) {
+        e->attributes[e->count++] = (struct event_attribute){name, value, EVENT_VALUE_STRING};
+        return 0;
+    }
+    e->version = slice_is(value, "0.3") ? EVENT_V03 : EVENT_V1;
+    return slice_is(value, "0.3") || slice_is(value, "1.0")
+               ? 0
+               : error_field(err, -EINVAL, "specversion", "must be 0.3 or 1.0");
+}
+
+static int read_reply(struct event *e, struct error *err)
+{
+    struct slice rest = buf_slice(&call.head);
+    int status = 0;
+    e->count = 0;
+    while (status == 0 && rest.len > 0) {
+        struct slice name = take_part(&rest);
+        status = add_attribute(e, name, take_part(&rest), err);
+    }
+    e->data = buf_slice(&call.body);
+    e->has_data = call.body.len > 0;
+    return status == 0 ? event_check(e, err) : status;
+}
+
+/* HTTP binding §3.1. */
 static void send_event(void)
 {
-    struct event_arena arena = {0};
     struct error err = ERROR_INIT;
     static struct event reply;
-    if (event_json_read(buf_slice(&call.body), &reply, &arena, &err) < 0) {
+    if (read_reply(&reply, &err) < 0) {
         engine_failure_reset(&program.failure);
         buf_printf(&program.failure.message, "the function's reply is no good event: %s%s%s",
                    err.field, err.field[0] != '\0' ? ": " : "", err.message);
         send_exception();
-    } else {
-        collect_event_headers(&reply);
-        struct http_response response = {.status = 200,
-                                         .headers = headers.list,
-                                         .header_count = headers.count,
-                                         .body = reply.data};
-        if (buf_ok(&headers.text))
-            http_respond(call.request, &response);
-        else
-            http_respond_errorf(call.request, 503, "no memory for the reply");
+        return;
     }
-    event_arena_done(&arena);
+    collect_event_headers(&reply);
+    struct http_response response = {
+        .status = 200, .headers = headers.list, .header_count = headers.count, .body = reply.data};
+    if (buf_ok(&headers.text))
+        http_respond(call.request, &response);
+    else
+        http_respond_errorf(call.request, 503, "no memory for the reply");
 }
 
 static void send_plain(void)

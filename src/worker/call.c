@@ -69,11 +69,14 @@ static engine_value host_reply(uint32_t argc, const engine_value *argv)
     return engine_undefined();
 }
 
+/* Attributes as name NUL value NUL name…, and the data. */
 static engine_value host_reply_event(uint32_t argc, const engine_value *argv)
 {
-    if (argc < 1 || answered())
+    if (argc < 2 || answered())
         return engine_undefined();
-    take_body(argv[0]);
+    if (engine_get_text(argv[0], CALL_HEAD_MAX, &call.head) < 0)
+        return engine_throw("the attributes of the reply are too large");
+    take_body(argv[1]);
     call.replied = call.is_event_reply = true;
     return engine_undefined();
 }
