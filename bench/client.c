@@ -171,6 +171,7 @@ static void count_answer(struct run *run, const struct connection *c)
 {
     uint64_t now = load_now_ns();
     struct client *client = run->client;
+    client->answered++;
     bool by_time = run->quota == 0;
     /* A fixed rate counts what was due inside the window, a closed loop what was answered in it. */
     uint64_t when = run->interval_ns != 0 ? c->due_ns : now;

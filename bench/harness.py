@@ -201,6 +201,10 @@ def cpu_seconds(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def tree_cpu_seconds(pid):
+    return sum(cpu_seconds(each) for each in descendants(pid))
+
+
 def interleave(bench, ours, peer, rounds=None):
     """Medians of ours() and peer() in turn, and all values; who comes first changes each round."""
     values = ([], [])

@@ -205,11 +205,12 @@ static void report(const struct load_options *o, const struct client *total)
            (unsigned long long)good, seconds > 0 ? (double)good / seconds : 0);
     print_statuses(total);
     printf("\"errors\":{\"connect\":%llu,\"closed\":%llu,\"protocol\":%llu},\"reconnects\":%llu,"
-           "\"unfinished\":%llu,\"latency_us\":",
+           "\"unfinished\":%llu,\"answered_in_all\":%llu,\"latency_us\":",
            (unsigned long long)total->errors[CLIENT_CONNECT],
            (unsigned long long)total->errors[CLIENT_CLOSED],
            (unsigned long long)total->errors[CLIENT_PROTOCOL],
-           (unsigned long long)total->reconnects, (unsigned long long)total->unfinished);
+           (unsigned long long)total->reconnects, (unsigned long long)total->unfinished,
+           (unsigned long long)total->answered);
     histogram_print_us(&total->latency, stdout);
     printf(",\"generator_cpu_seconds\":%.3f}\n", cpu_seconds());
 }
@@ -220,6 +221,7 @@ static void merge(struct client *total, const struct client *part)
         total->statuses[i] += part->statuses[i];
     for (unsigned i = 0; i < CLIENT_ERROR_COUNT; i++)
         total->errors[i] += part->errors[i];
+    total->answered += part->answered;
     total->reconnects += part->reconnects;
     total->unfinished += part->unfinished;
     if (part->elapsed_ns > total->elapsed_ns)

@@ -111,6 +111,7 @@ struct client {
     /* results */
     uint64_t statuses[CLIENT_STATUS_MAX];
     uint64_t errors[CLIENT_ERROR_COUNT];
+    uint64_t answered; /* outside the measured time, too */
     uint64_t reconnects, unfinished, elapsed_ns;
     struct histogram latency; /* of answers below 400 */
 };

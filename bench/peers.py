@@ -32,26 +32,27 @@ def version_of(*command):
 
 @contextlib.contextmanager
 def nginx(bench):
-    """Its address. It answers 202 to every POST; the body is read, and dropped."""
+    """Its process and address. It answers 202 to every POST; the body is read, and dropped."""
     folder, port = bench.make_folder('nginx'), free_port()
     (folder / 'nginx.conf').write_text(NGINX_CONFIG.format(port=port))
     command = [find_program('nginx'), '-p', folder, '-c', folder / 'nginx.conf',
                '-e', folder / 'nginx.err']
     with Process(command, folder) as process:
         process.wait_until(lambda: accepts(port))
-        yield f'127.0.0.1:{port}'
+        yield process, f'127.0.0.1:{port}'
 
 
 @contextlib.contextmanager
 def redis(bench):
-    """Its address. An answer means that the entry is synced; nothing rewrites the file meanwhile."""
+    """Its process and address. An answer means that the entry is synced; nothing rewrites the file
+    meanwhile."""
     folder, port = bench.make_folder('redis'), free_port()
     command = [find_program('redis-server'), '--bind', '127.0.0.1', '--port', port, '--dir', folder,
                '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
                '--auto-aof-rewrite-percentage', '0']
     with Process(command, folder) as process:
         process.wait_until(lambda: accepts(port))
-        yield f'127.0.0.1:{port}'
+        yield process, f'127.0.0.1:{port}'
 
 
 class NodePeer:

@@ -9,7 +9,8 @@ import time
 import chain
 import ours
 import peers
-from harness import BODY, Process, cpu_seconds, event_headers, interleave, pss_kib
+from harness import (BODY, Process, cpu_seconds, event_headers, interleave, pss_kib,
+                     tree_cpu_seconds)
 from results import Result
 from sink import Sink
 
@@ -36,21 +37,29 @@ class Rates:
                             **options)
         self.trouble = {}
         self.p99_ms = {}
+        self.cpu_us = {}
 
-    def per_second(self, name, address, **more):
+    def per_second(self, name, process, address, **more):
+        before = tree_cpu_seconds(process.pid)
         report = self.bench.load(address, **{**self.options, **more})
         bad = report['answers'] - report['good'] + sum(report['errors'].values())
         if bad:
             self.trouble[name] = f'{bad} of {report["answers"]} answers were bad: ' \
                 f'{report["status"]} {report["errors"]}'
+        cpu = tree_cpu_seconds(process.pid) - before
+        self.cpu_us.setdefault(name, []).append(cpu / report['answered_in_all'] * 1e6)
         self.p99_ms.setdefault(name, []).append(report['latency_us']['p99'] / 1000)
         time.sleep(0.2)  # what the last run left to do in the background ends
         return report['good_per_second']
 
     def details(self, values):
         details = {'rounds_ours': values[0], 'rounds_peer': values[1],
-                   'p99_ms': {k: round(statistics.median(v), 3) for k, v in self.p99_ms.items()}}
+                   'p99_ms': medians(self.p99_ms), 'cpu_us': medians(self.cpu_us)}
         return {**details, 'trouble': self.trouble} if self.trouble else details
+
+
+def medians(values):
+    return {name: round(statistics.median(of), 3) for name, of in values.items()}
 
 
 # ---- durable ingest ----
@@ -63,10 +72,11 @@ def ingest(connections, peer_name):
         theirs = event if peer_name == 'nginx' else dict(mode='redis', body=BODY)
         with start_peer(bench) as peer, ours.serve(bench) as sluice:
             sluice.apply(NAMESPACE, BROKER)
+            ours_at = (sluice.process, sluice.address)
             mine, other, values = interleave(
                 bench,
-                lambda: rates.per_second('ours', sluice.address, path='/bench/default', **event),
-                lambda: rates.per_second('peer', peer, path='/bench/default', **theirs))
+                lambda: rates.per_second('ours', *ours_at, path='/bench/default', **event),
+                lambda: rates.per_second('peer', *peer, path='/bench/default', **theirs))
         title = {'nginx': 'nginx return 202', 'redis': 'Redis XADD, appendfsync always'}[peer_name]
         yield Result(name, 'events/s', mine, title, other, rates.details(values))
     return measure
@@ -78,12 +88,12 @@ def js_function(isolation):
     def measure(bench, name):
         node = peers.NodePeer()
         rates = Rates(bench, 64, header=event_headers(), body=BODY)
-        with node.serve(bench, HANDLER) as (process, peer):
-            peers.first_reply(process, peer)
-            with ours.serve_function(bench, HANDLER, isolation) as (_, address):
+        with node.serve(bench, HANDLER) as peer:
+            peers.first_reply(*peer)
+            with ours.serve_function(bench, HANDLER, isolation) as worker:
                 mine, other, values = interleave(
-                    bench, lambda: rates.per_second('ours', address),
-                    lambda: rates.per_second('peer', peer))
+                    bench, lambda: rates.per_second('ours', *worker),
+                    lambda: rates.per_second('peer', *peer))
         yield Result(name, 'calls/s', mine, node.name, other, rates.details(values))
         yield from through_broker(bench, name, isolation, node.name, other)
     return measure
@@ -93,7 +103,8 @@ def through_broker(bench, name, isolation, peer_name, peer):
     rates = Rates(bench, 64, header=event_headers(), body=BODY, path='/functions/bench/js/')
     with ours.serve(bench) as sluice:
         sluice.apply(NAMESPACE, ours.function('js', HANDLER, isolation))
-        runs = [rates.per_second('ours', sluice.address) for _ in range(bench.rounds)]
+        runs = [rates.per_second('ours', sluice.process, sluice.address)
+                for _ in range(bench.rounds)]
     yield Result(name + '-broker', 'calls/s', statistics.median(runs), peer_name, peer,
                  rates.details((runs, [])))
 

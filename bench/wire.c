@@ -23,8 +23,9 @@ static void print_http(const struct load_options *o, FILE *out)
 /* XADD events * data BODY: the durable append that compares with an event taken. */
 static void print_redis(const struct load_options *o, FILE *out)
 {
+    const char *body = o->body != NULL ? o->body : "";
     fprintf(out, "*5\r\n$4\r\nXADD\r\n$6\r\nevents\r\n$1\r\n*\r\n$4\r\ndata\r\n$%zu\r\n%s\r\n",
-            strlen(o->body), o->body);
+            strlen(body), body);
 }
 
 /* Replaces each name by as many zeros as its stamp has. Lengths that were printed from a body with
