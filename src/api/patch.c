@@ -147,7 +147,7 @@ static int find(json_t *root, const char *pointer, json_t **ret)
     if (*pointer == '\0')
         return 0;
     autobuf token = BUF_INIT;
-    json_t *parent;
+    json_t *parent = NULL;
     int status = find_parent(root, pointer, &token, &parent);
     if (status < 0)
         return status;

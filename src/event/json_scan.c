@@ -199,6 +199,8 @@ static bool nesting_push(struct nesting *n, bool object)
     if (n->depth == JSON_DEPTH_MAX)
         return false;
     uint64_t bit = UINT64_C(1) << n->depth % 64;
+    if (n->depth % 64 == 0)
+        n->objects[n->depth / 64] = 0;
     if (object)
         n->objects[n->depth / 64] |= bit;
     else
@@ -253,8 +255,7 @@ static int scan_open(struct json_scan *s, struct nesting *n, bool *ret_more)
 
 int json_scan_value(struct json_scan *s, struct json_value *ret)
 {
-    struct nesting nesting;
-    nesting.depth = 0;
+    struct nesting nesting = {0};
     bool more = true, escaped = false, outermost = true;
     enum json_kind kind = JSON_NULL, outer_kind = JSON_NULL;
     json_scan_space(s);

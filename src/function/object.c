@@ -4,6 +4,7 @@
 #include "function/object.h"
 
 #include "base/memory.h"
+#include "base/must.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -177,6 +178,7 @@ static int check_needed(struct object *o, uint64_t offset)
 
 static int check_dynamic(struct object *o, const Elf64_Phdr *segment)
 {
+    must(segment != NULL); /* check_segments() saw to it */
     size_t count = segment->p_filesz / sizeof(Elf64_Dyn);
     const Elf64_Dyn *entries = at_offset(o, segment->p_offset, segment->p_filesz);
     if (entries == NULL ||
@@ -268,7 +270,7 @@ int object_check(struct slice file, struct error *err)
     if (((uintptr_t)file.ptr & 7) != 0)
         return error_set(err, -EINVAL, "the compiled module's bytes are not aligned");
     struct object o = {.file = file, .err = err};
-    const Elf64_Phdr *dynamic;
+    const Elf64_Phdr *dynamic = NULL;
     int r = read_head(&o);
     if (r == 0)
         r = check_segments(&o, &dynamic);

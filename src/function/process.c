@@ -84,7 +84,7 @@ int process_spawn(struct process *p, struct loop *loop, const char *const *argv,
                   const struct process_descriptor *descriptors, size_t count)
 {
     must(p->pid == 0);
-    pid_t pid;
+    pid_t pid = 0;
     int r = spawn(&pid, argv, descriptors, count);
     if (r < 0)
         return r;

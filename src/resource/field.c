@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
+#include "base/must.h"
 #include "resource/resource_internal.h"
 
 #include <stdlib.h>
@@ -54,6 +55,7 @@ const struct resource_field *resource_field_find(const struct resource_kind *kin
 
 bool field_is_child(const struct resource_field *f, struct slice table_path, struct slice *ret_name)
 {
+    must(f->path != NULL);
     struct slice path = slice_text(f->path);
     size_t skip = 0;
     if (table_path.len > 0) {

@@ -60,6 +60,7 @@ struct scan {
 
 static void scan_blank(struct scan *s)
 {
+    must(s->text.ptr != NULL || s->text.len == 0);
     for (; s->at < s->text.len; s->at++) {
         char c = s->text.ptr[s->at];
         if (c == '\n')
@@ -144,8 +145,8 @@ static int read_value(struct slice text, int first_line, json_t **ret, size_t *r
 
 int resource_parse_value(struct slice text, json_t **ret, struct error *err)
 {
-    json_t *value;
-    size_t used;
+    json_t *value = NULL;
+    size_t used = 0;
     int status = text_check(text, err);
     if (status == 0)
         status = read_value(text, 1, &value, &used, err);

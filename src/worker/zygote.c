@@ -77,7 +77,7 @@ static _Noreturn void worker_main(const struct order *o, pid_t zygote)
     entropy_reset();
     serve_catch_signals();
     report_setup(o->fds[REPORT_FD], false);
-    struct slice bundle;
+    struct slice bundle = {0};
     int status = map_bundle(o->fds[BUNDLE_FD], &bundle);
     close(o->fds[BUNDLE_FD]);
     if (status < 0) {
