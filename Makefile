@@ -15,7 +15,7 @@ build: ## build the sluice program into build/
 
 test: ## build, then run every test; the last line is the count
 	@scripts/setup test
-	@scripts/build $(BUILD)
+	@scripts/build $(BUILD) -Dtests=enabled
 	@scripts/test --build $(BUILD)
 
 lint: ## formatting, clang-tidy, layers, documents, shell scripts
