@@ -305,12 +305,13 @@ static enum MHD_Result on_headers(struct http_request *r, const char *method, co
         r->phase = HTTP_PHASE_BODY;
         return MHD_YES;
     }
-    if (!r->close_after && length <= HTTP_DRAIN_MAX) {
+    bool asked = scan.expect.len > 0 && length > 0; /* the peer waits for leave to send */
+    if (!r->close_after && !asked && length <= HTTP_DRAIN_MAX) {
         r->phase = HTTP_PHASE_DRAIN;
         refuse(r, refused, &err);
         return MHD_YES;
     }
-    if (r->close_after || scan.expect.len > 0) {
+    if (r->close_after || asked) {
         refuse(r, refused, &err);
         return http_response_queue(r);
     }

@@ -38,31 +38,37 @@ static int listen_split(const char *listen, char host[HTTP_HOST_MAX], char port[
     return 0;
 }
 
-static void guard_learn(struct http_guard *guard, const struct sockaddr_storage *address)
+/* Fills in the guard; returns the port. */
+static unsigned guard_learn(struct http_guard *guard, const struct sockaddr_storage *address)
 {
     if (address->ss_family == AF_INET) {
         const struct sockaddr_in *v4 = (const void *)address;
         inet_ntop(AF_INET, &v4->sin_addr, guard->bound_address, sizeof(guard->bound_address));
         guard->wildcard = v4->sin_addr.s_addr == htonl(INADDR_ANY);
-    } else if (address->ss_family == AF_INET6) {
+        return ntohs(v4->sin_port);
+    }
+    if (address->ss_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const void *)address;
         char text[INET6_ADDRSTRLEN];
         inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
         snprintf(guard->bound_address, sizeof(guard->bound_address), "[%s]", text);
         guard->wildcard = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+        return ntohs(v6->sin6_port);
     }
+    return 0;
 }
 
 int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard, struct error *err)
 {
-    struct sockaddr_storage address = {0};
+    struct sockaddr_storage address;
     socklen_t len = sizeof(address);
+    memset(&address, 0, sizeof(address));
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return error_set(err, -errno, "the listening socket has no address: %s", strerror(errno));
     int status = fdio_set_nonblocking(fd);
     if (status < 0)
         return error_set(err, status, "the listening socket: %s", strerror(-status));
-    guard_learn(guard, &address);
+    unsigned port = guard_learn(guard, &address);
     ret->fd = fd;
     if (address.ss_family == AF_UNIX) {
         const struct sockaddr_un *un = (const void *)&address;
@@ -70,9 +76,6 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
                  un->sun_path);
         return 0;
     }
-    unsigned port = address.ss_family == AF_INET
-                        ? ntohs(((const struct sockaddr_in *)(const void *)&address)->sin_port)
-                        : ntohs(((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
     snprintf(ret->address, sizeof(ret->address), "%s:%u", guard->bound_address, port);
     return 0;
 }

@@ -96,7 +96,8 @@ static void holds_the_largest_event(void **state)
 {
     static char names[EVENT_ATTRIBUTES_MAX][EVENT_NAME_MAX + 1];
     char *data = calloc(1, EVENT_DATA_MAX), *value = malloc(UINT16_MAX);
-    assert_true(data != NULL && value != NULL);
+    assert_non_null(data);
+    assert_non_null(value);
     memset(value, 'v', UINT16_MAX);
     struct event e = {.version = EVENT_V1,
                       .data = slice_of(data, EVENT_DATA_MAX),

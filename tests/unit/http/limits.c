@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "peer.h"
 
-
 static void answer_length(struct http_request *r, void *ctx)
 {
     http_respond_errorf(r, 200, "%zu bytes", http_request_body(r).len);
