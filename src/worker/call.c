@@ -177,7 +177,13 @@ static void finish_entry(engine_value argument, engine_value result)
         engine_take_failure(&program.failure);
         call.failed = true;
     }
-    engine_run_jobs();
+    static struct engine_failure interruption;
+    if (engine_run_jobs(&interruption) < 0 && !answered()) {
+        struct engine_failure spare = program.failure;
+        program.failure = interruption;
+        interruption = spare;
+        call.failed = true;
+    }
     if (program.bundle->isolate_events)
         return; /* the snapshot takes back more than freeing could */
     engine_drop(argument);
@@ -248,6 +254,7 @@ static void run(void)
     if (call.ended == 0 && call.wants_module && !answered())
         run_module();
     guard_set_deadline(0);
+    call.interrupted = engine_interrupted();
     engine_set_soft_deadline(0);
 }
 
@@ -255,7 +262,7 @@ static void run(void)
 static void restore(void)
 {
     bool stopped = call.ended != 0;
-    bool limited = call.failed && (program.failure.interrupted || program.failure.out_of_memory);
+    bool limited = call.interrupted || (call.failed && program.failure.out_of_memory);
     if (!program.bundle->isolate_events && !stopped && !limited)
         return;
     snapshot_restore(engine_snapshot(), stopped);

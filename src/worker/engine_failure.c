@@ -111,7 +111,6 @@ static bool is_out_of_memory(engine_value thrown, const struct engine_failure *f
 void engine_describe(engine_value thrown, struct engine_failure *f)
 {
     engine_failure_reset(f);
-    f->interrupted = engine.interrupted;
     if (GUEST(qjs_is_object, thrown)) {
         read_text(thrown, "name", &f->name);
         read_text(thrown, "message", &f->message);
@@ -122,6 +121,7 @@ void engine_describe(engine_value thrown, struct engine_failure *f)
         engine_get_text(thrown, FAILURE_TEXT_MAX, &f->message);
     }
     f->out_of_memory = is_out_of_memory(thrown, f);
+    f->interrupted = engine.interrupted;
 }
 
 void engine_take_failure(struct engine_failure *f)

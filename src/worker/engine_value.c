@@ -212,9 +212,19 @@ engine_value engine_throw(const char *message)
     return 0;
 }
 
-void engine_run_jobs(void)
+int engine_run_jobs(struct engine_failure *f)
 {
-    while (GUEST(qjs_is_job_pending) != 0)
-        if ((s32)GUEST(qjs_execute_pending_job) < 0)
-            drop_exception();
+    while (GUEST(qjs_is_job_pending) != 0) {
+        if ((s32)GUEST(qjs_execute_pending_job) >= 0)
+            continue;
+        engine_take_failure(f);
+        if (engine.interrupted)
+            return -EINTR;
+    }
+    return 0;
+}
+
+bool engine_interrupted(void)
+{
+    return engine.interrupted;
 }

@@ -226,7 +226,8 @@ static void run_load(void *ctx)
     }
     engine_drop(settings);
     engine_drop(result);
-    engine_run_jobs();
+    if (engine_run_jobs(&program.failure) < 0)
+        program.failed = true;
 }
 
 static int report_end(int ended)

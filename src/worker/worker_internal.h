@@ -151,8 +151,10 @@ int engine_get_text(engine_value value, size_t max, struct buf *out);
 /* The same for the bytes of an ArrayBuffer or a view of one; -EINVAL when it is neither. */
 int engine_get_bytes(engine_value value, size_t max, struct buf *out);
 engine_value engine_throw(const char *message); /* returns 0 */
-/* Runs queued jobs until there are none. */
-void engine_run_jobs(void);
+/* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place. */
+int engine_run_jobs(struct engine_failure *f);
+/* The interrupt hook has thrown since the soft deadline was set. */
+bool engine_interrupted(void);
 /* Takes the pending exception, or describes a thrown value. */
 void engine_take_failure(struct engine_failure *f);
 void engine_describe(engine_value thrown, struct engine_failure *f);
