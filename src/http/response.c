@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RESPONSE_RATE 65536 /* bytes a second that a reader must take, on average */
+#define RESPONSE_RATE        65536 /* bytes a second that a reader must take, on average */
+#define RESPONSE_HEADERS_MAX 12288 /* must fit into a connection's memory beside the request's */
 
 static const struct {
     unsigned status;
@@ -156,8 +157,23 @@ static struct MHD_Response *response_make(const struct http_response *response)
     return made;
 }
 
+static size_t response_headers_size(const struct http_response *response)
+{
+    size_t size = response->content_type != NULL ? strlen(response->content_type) : 0;
+    for (size_t i = 0; i < response->header_count; i++)
+        size += response->headers[i].name.len + response->headers[i].value.len + 4;
+    return size;
+}
+
 void http_respond(struct http_request *r, const struct http_response *response)
 {
+    size_t size = response_headers_size(response);
+    if (size > RESPONSE_HEADERS_MAX) { /* libmicrohttpd would close without a word */
+        free(response->body_owned);
+        http_respond_errorf(r, 500, "the answer's header fields take %zu bytes, more than %d", size,
+                            RESPONSE_HEADERS_MAX);
+        return;
+    }
     struct MHD_Response *made = response_make(response);
     if (made == NULL) { /* out of memory: an answer that needs none */
         http_respond_empty(r, 503);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define SERVER_CONNECTIONS_MAX   4096
 #define SERVER_CONNECTION_MEMORY (32 * 1024) /* header fields and target must fit in */
@@ -65,6 +66,7 @@ static void sweeper_stop(struct http_server *s)
 
 static int daemon_start(struct http_server *s, struct error *err)
 {
+    tzset(); /* the Date field: later the file may be out of reach, in a sandbox */
     unsigned threads = s->options.threads;
     unsigned flags = MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
     flags |= threads == 0 ? MHD_USE_EPOLL : MHD_USE_EPOLL_INTERNAL_THREAD;

@@ -128,10 +128,10 @@ struct http_response {
     unsigned status;
     const char *content_type; /* NULL: none */
     const struct http_header *headers;
-    size_t header_count;
-    struct slice body; /* copied unless body_owned */
-    char *body_owned;  /* malloc'ed, taken over and freed; its length is body.len (body.ptr is not
-                          looked at) */
+    size_t header_count; /* names and values: 12 KiB in all, or the answer becomes a 500 */
+    struct slice body;   /* copied unless body_owned */
+    char *body_owned;    /* malloc'ed, taken over and freed; its length is body.len (body.ptr is not
+                            looked at) */
 };
 void http_respond(struct http_request *r, const struct http_response *response);
 /* {"error":{"status":…,"reason":…,"message":…,"field":…}} with application/json. 429 and 503 get

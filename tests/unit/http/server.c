@@ -2,6 +2,7 @@
 #include "http/server.h"
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "peer.h"
 
 #include <netinet/in.h>
@@ -82,6 +83,20 @@ static void answer_param(struct http_request *r, void *ctx)
     http_respond(r, &response);
 }
 
+static void answer_headers(struct http_request *r, void *ctx)
+{
+    static char value[3000];
+    memset(value, 'v', sizeof(value));
+    struct http_header headers[5];
+    uint64_t count = 0;
+    for (size_t i = 0; i < 5; i++)
+        headers[i] = (struct http_header){SLICE("X-Big"), slice_of(value, sizeof(value))};
+    assert_int_equal(encoding_parse_u64(http_request_param(r, "count"), &count), 0);
+    struct http_response response = {
+        .status = 200, .headers = headers, .header_count = count, .body_owned = calloc(1, 1)};
+    http_respond(r, &response);
+}
+
 static void count_header(void *ctx, struct slice name, struct slice value)
 {
     ++*(unsigned *)ctx;
@@ -117,6 +132,7 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/elsewhere", answer_elsewhere, NULL, HTTP_ROLE_PUBLIC, 100, false, NULL},
     {HTTP_GET, "/hello/{name}", answer_param, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
     {HTTP_GET, "/header", answer_header, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
+    {HTTP_GET, "/headers/{count}", answer_headers, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
     {HTTP_ANY, "/busy", answer_busy, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
 };
 
@@ -212,6 +228,15 @@ static void answers_errors_in_json(void **state)
     assert_int_equal(ask("GET *" END, &out), 400);
     assert_int_equal(ask("GET /hello/a%2Fb" END, &out), 400);
     assert_int_equal(ask("GET /hello/.." END, &out), 400);
+}
+
+static void limits_the_header_of_an_answer(void **state)
+{
+    autobuf out = BUF_INIT;
+    assert_int_equal(ask("GET /headers/4" END, &out), 200);
+    assert_true(out.len > 12000);
+    assert_int_equal(ask("GET /headers/5" END, &out), 500);
+    assert_non_null(strstr(out.ptr, "header fields take"));
 }
 
 static void answers_later(void **state)
@@ -431,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_errors_in_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits_the_header_of_an_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_later, setup, teardown),
         cmocka_unit_test_setup_teardown(serves_several_requests_on_a_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(serves_many_at_once, setup, teardown),
