@@ -69,6 +69,11 @@ static void write_line(struct tail *t, const struct broker *b, const struct stor
     buf_add_json_string(&line, slice_text(b->resource->name));
     buf_add_text(&line, ",\"event\":");
     event_json_write(event, &line);
+    /* Data stands there as it was sent. Line breaks in it are white space between JSON tokens (in
+     * strings they are escaped), and must not end our line. */
+    for (size_t i = 0; i < line.len; i++)
+        if (line.ptr[i] == '\n' || line.ptr[i] == '\r')
+            line.ptr[i] = ' ';
     buf_add_text(&line, "}\n");
     if (!buf_ok(&line) || http_stream_write(t->stream, buf_slice(&line)) < 0) {
         t->ended = true;
