@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs requests through a function without a network: fixture.c stands in for the HTTP server.
- * The engine is prepared once, as in the zygote; each test is a child of its own, as a worker is. */
+ * The engine is prepared once, as in the zygote; each test is a child of its own, as a worker is.
+ */
 #ifndef SLUICE_TESTS_WORKER_FIXTURE_H
 #define SLUICE_TESTS_WORKER_FIXTURE_H
 

@@ -37,7 +37,8 @@ static const char bad[] =
     "  large: () => 'x'.repeat(2 << 20),\n"
     "  large_bytes: () => new Uint8Array(2 << 20),\n"
     "  large_head: () => ({ headers: { a: 'x'.repeat(100000) }, body: '' }),\n"
-    "  chatty: () => { for (let i = 0; i < 1000; i++) console.log('y'.repeat(100)); return 'ok'; },\n"
+    "  chatty: () => { for (let i = 0; i < 1000; i++) console.log('y'.repeat(100)); return 'ok'; "
+    "},\n"
     "  event: () => ({ specversion: '1.0', type: 't', source: '', id: '1' }),\n"
     "  header: () => ({ headers: { 'a b': '1' }, body: '' }),\n"
     "  injected: () => ({ headers: { a: '1\\r\\nb: 2' }, body: '' }),\n"
@@ -127,8 +128,9 @@ static void check_time_is_kept(void)
 
 static void check_place_of_a_stop(void)
 {
-    fixture_load("event", "\"timeoutMs\":100",
-                 "function spin() {\n  for (;;)\n    Math.random();\n}\nmodule.exports = (c, e) => spin();");
+    fixture_load(
+        "event", "\"timeoutMs\":100",
+        "function spin() {\n  for (;;)\n    Math.random();\n}\nmodule.exports = (c, e) => spin();");
     expect_contains(fixture_body(fixture_event("1")), "\"file\":\"index.js\",\"line\":3");
 }
 
