@@ -201,13 +201,13 @@ static unsigned admit_host(struct http_request *r, const struct http_header_scan
     if (scan->host_count == 1 && scan->host.len > 0 && scan->host.len == c->good_host_len &&
         memcmp(scan->host.ptr, c->good_host, c->good_host_len) == 0)
         return 0;
-    bool any_host = r->match.route != NULL && r->match.route->any_host;
-    unsigned refused = http_guard_host(&r->server->guard, scan, any_host, err);
-    if (refused == 0 && !any_host && scan->host_count == 1 &&
-        scan->host.len <= sizeof(c->good_host)) {
+    unsigned refused = http_guard_host(&r->server->guard, scan, false, err);
+    if (refused == 0 && scan->host_count == 1 && scan->host.len <= sizeof(c->good_host)) {
         memcpy(c->good_host, scan->host.ptr, scan->host.len);
         c->good_host_len = scan->host.len;
     }
+    if (refused != 0 && r->match.route != NULL && r->match.route->any_host)
+        refused = http_guard_host(&r->server->guard, scan, true, err);
     return refused;
 }
 
