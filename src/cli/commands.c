@@ -54,6 +54,9 @@ static const struct cli_option serve_options[] = {
      .argument = "ORIGIN",
      .repeated = true,
      .help = "an Origin of web pages that may send requests; without it none may"},
+    {.name = "insecure",
+     .help = "listen on an address that other machines reach, although there is neither TLS nor "
+             "authentication yet"},
     {.name = "worker",
      .argument = "FILE",
      .environment = "SLUICE_WORKER",

@@ -72,6 +72,7 @@ static int start(const struct cli_call *call, const char *worker, const char *co
                                                                       : SERVE_STORE_DISK,
         .log_json = strcmp(cli_call_value(call, "log-format"), "json") == 0,
         .quiet = cli_call_has(call, "quiet"),
+        .insecure = cli_call_has(call, "insecure"),
         .worker_path = worker,
         .hosts = hosts,
         .origins = origins,

@@ -112,6 +112,16 @@ static int make_parts(struct server *s, struct error *err)
     return s->api != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+/* Only what is surely loopback: a name could mean anything. */
+static bool is_loopback(const char *listen)
+{
+    static const char *const hosts[] = {"127.", "localhost:", "[::1]:"};
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        if (strncmp(listen, hosts[i], strlen(hosts[i])) == 0)
+            return true;
+    return false;
+}
+
 static int start_http(struct server *s, struct error *err)
 {
     int r = server_routes(s, err);
@@ -162,6 +172,11 @@ static void forget_address(const struct server *s)
 
 static int start(struct server *s, struct error *err)
 {
+    if (!s->options->insecure && !is_loopback(s->options->listen))
+        return error_set(err, -EACCES,
+                         "%s is reached from other machines, and there is no authentication yet: "
+                         "listen on 127.0.0.1, or say --insecure",
+                         s->options->listen);
     int r = fdio_make_folders(s->options->data_dir, 0700);
     if (r < 0)
         return error_set(err, r, "%s could not be made: %s", s->options->data_dir, strerror(-r));

@@ -15,6 +15,7 @@ struct serve_options {
     enum serve_store store;
     bool log_json;
     bool quiet;                 /* log warnings and errors only */
+    bool insecure;              /* other addresses than loopback are allowed (DESIGN §13) */
     const char *worker_path;    /* the sluice-worker program */
     const char *const *hosts;   /* further names that Host may have; NULL-terminated, or NULL */
     const char *const *origins; /* Origins that are let in; NULL-terminated, or NULL */
