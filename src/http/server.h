@@ -89,7 +89,8 @@ int http_server_start(const struct http_server_options *options, struct http_ser
 const char *http_server_address(const struct http_server *s);
 /* Refuses new connections; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
-/* Waits for threads to end; every kept request must have been answered before. */
+/* Waits for threads to end; every kept request must have been answered before. Streams that still
+ * run are cut, and their closed() called. */
 void http_server_stop(struct http_server *s);
 /* threads == 0 only: the epoll descriptor to wait on, the longest wait in ms (-1: none), and one
  * turn of work. */
@@ -143,7 +144,8 @@ http_respond_errorf(struct http_request *r, unsigned status, const char *format,
 void http_respond_empty(struct http_request *r, unsigned status);
 const char *http_status_text(unsigned status);
 
-/* A chunked answer of unknown length. closed(ctx) is called once, on an HTTP thread, when the peer
+/* NULL when out of memory: then the request was answered with 503 and closed will not be called.
+ * A chunked answer of unknown length. closed(ctx) is called once, on an HTTP thread, when the peer
  * is gone or after http_stream_end() was flushed; after it the stream must not be used. write and
  * end: any thread, not after closed. write returns -ENOBUFS when the peer reads too slowly (over 4
  * MiB pending): the caller ends the stream. */

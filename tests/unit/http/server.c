@@ -129,7 +129,7 @@ static void answer_busy(struct http_request *r, void *ctx)
 
 static const struct http_route routes[] = {
     {HTTP_POST, "/later", answer_later, NULL, HTTP_ROLE_PUBLIC, 1 << 20, false, NULL},
-    {HTTP_POST, "/elsewhere", answer_elsewhere, NULL, HTTP_ROLE_PUBLIC, 100, false, NULL},
+    {HTTP_POST, "/elsewhere", answer_elsewhere, NULL, HTTP_ROLE_PUBLIC, 100, true, NULL},
     {HTTP_GET, "/hello/{name}", answer_param, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
     {HTTP_GET, "/header", answer_header, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
     {HTTP_GET, "/headers/{count}", answer_headers, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
@@ -359,6 +359,9 @@ static void refuses_foreign_pages(void **state)
     autobuf out = BUF_INIT;
     assert_int_equal(ask("GET /hello/x HTTP/1.1\r\nHost: evil.com\r\n\r\n", &out), 421);
     assert_int_equal(ask("GET /nowhere HTTP/1.1\r\nHost: evil.com\r\n\r\n", &out), 421);
+    assert_int_equal(ask("POST /elsewhere HTTP/1.1\r\nHost: b.n.svc.cluster.local\r\n\r\n", &out),
+                     202);
+    assert_int_equal(ask("POST /later HTTP/1.1\r\nHost: b.n.svc.cluster.local\r\n\r\n", &out), 421);
     assert_int_equal(ask("GET /hello/x HTTP/1.1\r\n\r\n", &out), 400);
     assert_int_equal(ask("GET http://evil.com/hello/x HTTP/1.1\r\nHost: localhost\r\n\r\n", &out),
                      400);
