@@ -57,7 +57,7 @@ bool batch_header_read(const void *bytes, uint64_t segment, uint64_t salt, struc
     struct batch_header h;
     memcpy(&h, bytes, sizeof(h));
     if (h.magic != BATCH_MAGIC || h.segment != segment || h.length % 8 != 0 ||
-        h.header_crc != header_crc(&h, salt) || h.synced >= h.first)
+        h.header_crc != header_crc(&h, salt) || h.synced >= h.first || h.records == 0)
         return false;
     *ret = h;
     return true;
