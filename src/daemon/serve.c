@@ -154,6 +154,7 @@ static int tell_address(struct server *s, struct error *err)
     if (!buf_ok(&path) || !buf_ok(&url) || !buf_ok(&line))
         return error_set(err, -ENOMEM, "out of memory");
     broker_core_set_address(s->broker, url.ptr);
+    function_host_set_address(s->functions, url.ptr);
     int r = fdio_replace_file(path.ptr, line.ptr, line.len, 0644);
     if (r < 0)
         return error_set(err, r, "%s could not be written: %s", path.ptr, strerror(-r));

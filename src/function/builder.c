@@ -20,6 +20,7 @@
 #include "module_abi_text.h"
 #include "worker/module_abi.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -49,7 +50,7 @@ const char *__asan_default_options(void)
 struct builder {
     const char *cache;    /* folder */
     const char *function; /* export that must be there, or NULL */
-    uint32_t memory_pages;
+    uint32_t memory_pages, cache_files;
     struct command_limits limits;
     char *wasm2c, *compiler; /* paths; NULL: not installed */
     bool landlock, cached;
@@ -251,6 +252,51 @@ static int check_result(struct builder *b, const char *path)
     return r < 0 ? fail(b, "BuildFailed", r) : 0;
 }
 
+/* The shared object that was not used for longest; *ret_count is how many there are. */
+static char *find_oldest(const char *cache, unsigned *ret_count)
+{
+    char *oldest = NULL;
+    struct timespec time = {0};
+    DIR *folder = opendir(cache);
+    *ret_count = 0;
+    for (struct dirent *e; folder != NULL && (e = readdir(folder)) != NULL;) {
+        struct stat info;
+        if (!slice_ends(slice_text(e->d_name), ".so") ||
+            fstatat(dirfd(folder), e->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        ++*ret_count;
+        if (oldest != NULL &&
+            (info.st_mtim.tv_sec > time.tv_sec ||
+             (info.st_mtim.tv_sec == time.tv_sec && info.st_mtim.tv_nsec >= time.tv_nsec)))
+            continue;
+        free(oldest);
+        oldest = strdup(e->d_name);
+        time = info.st_mtim;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return oldest;
+}
+
+/* Workers hold what they run open: a file that goes here is missed by nobody before a restart, and
+ * built again then. */
+static void trim_cache(const struct builder *b)
+{
+    for (;;) {
+        unsigned count;
+        autofree char *oldest = find_oldest(b->cache, &count);
+        autofree char *path = NULL;
+        if (count <= b->cache_files || oldest == NULL)
+            return;
+        if (asprintf(&path, "%s/%s", b->cache, oldest) < 0) {
+            path = NULL;
+            return;
+        }
+        if (unlink(path) < 0)
+            return;
+    }
+}
+
 static int keep_result(struct builder *b)
 {
     char path[4096];
@@ -306,6 +352,8 @@ static int build(struct builder *b)
         r = keep_result(b);
     if (b->folder != NULL)
         (void)fdio_remove_tree(b->folder);
+    if (r == 0)
+        trim_cache(b);
     return r;
 }
 
@@ -375,7 +423,8 @@ static int print_report(json_t *answer)
 static int usage(void)
 {
     fprintf(stderr, "usage: sluice-builder --cache DIR [--function NAME] [--memory-pages N]\n"
-                    "                      [--cpu-seconds N] [--memory-mib N] <module.wasm\n");
+                    "                      [--cpu-seconds N] [--memory-mib N] [--cache-files N]\n"
+                    "                      <module.wasm\n");
     return 2;
 }
 
@@ -396,6 +445,7 @@ static int read_options(struct builder *b, int argc, char **argv)
         {"memory-pages", required_argument, NULL, 'p'},
         {"cpu-seconds", required_argument, NULL, 's'},
         {"memory-mib", required_argument, NULL, 'm'},
+        {"cache-files", required_argument, NULL, 'n'},
         {0},
     };
     uint64_t n = 0;
@@ -408,9 +458,11 @@ static int read_options(struct builder *b, int argc, char **argv)
         else if (c == 'p' && (r = read_number(optarg, MODULE_PAGE, &n)) == 0)
             b->memory_pages = (uint32_t)n;
         else if (c == 's' && (r = read_number(optarg, 3600, &n)) == 0)
-            b->limits = (struct command_limits){n, n * 2, b->limits.memory_bytes};
+            b->limits = (struct command_limits){n, n * 10, b->limits.memory_bytes};
         else if (c == 'm' && (r = read_number(optarg, 1u << 20, &n)) == 0)
             b->limits.memory_bytes = n << 20;
+        else if (c == 'n' && (r = read_number(optarg, 1u << 20, &n)) == 0)
+            b->cache_files = (uint32_t)n;
         else if (r == 0)
             r = -EINVAL;
     }
@@ -422,7 +474,8 @@ int main(int argc, char **argv)
     uint64_t started = clock_monotonic();
     struct builder b = {
         .memory_pages = module_limits_default.memory_pages_max,
-        .limits = {.cpu_seconds = 120, .wall_seconds = 240, .memory_bytes = UINT64_C(2) << 30},
+        .cache_files = CACHE_FILES_MAX,
+        .limits = {.cpu_seconds = 120, .wall_seconds = 600, .memory_bytes = UINT64_C(2) << 30},
         .reason = "BuildFailed",
         .err = ERROR_INIT,
     };

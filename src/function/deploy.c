@@ -167,10 +167,13 @@ void function_deploy(struct function *f)
         function_spec_done(&spec);
         error_set(&err, r, "out of memory");
     }
-    if (r < 0)
+    if (r < 0) {
         note_failure(f, generation, reason, &err);
-    else
-        version_begin(f->next);
+        return;
+    }
+    f->next->proven = f->current == NULL &&
+                      resource_integer_at(object, "status.servingGeneration", -1) == generation;
+    version_begin(f->next);
 }
 
 void function_version_serving(struct function *f, struct version *v)

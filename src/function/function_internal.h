@@ -185,6 +185,7 @@ struct version {
     struct build *build;
     int module; /* descriptor of the shared object, or -1 */
     struct list workers;
+    bool proven;     /* it served before a restart: no worker has to show that it loads */
     unsigned usable; /* workers that take calls */
     unsigned calls, peak_calls;
     unsigned crashes; /* in a row */

@@ -64,7 +64,7 @@ struct module_section {
 };
 
 #define MODULE_SECTIONS   13
-#define MODULE_TABLES_MAX 16
+#define MODULE_TABLES_MAX 8 /* as many as a worker restores */
 
 /* Everything but the arrays borrows from the bytes that were parsed. */
 struct module {

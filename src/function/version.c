@@ -116,16 +116,15 @@ bool version_ready(const struct version *v)
     return v->state == VERSION_SERVING && (v->usable > 0 || !heap_contains(&v->restart.node));
 }
 
+static void version_serve(struct version *v);
+
 void version_worker_ready(struct worker *w)
 {
     struct version *v = w->version;
     if (v->state != VERSION_STARTING)
         return;
-    v->state = VERSION_SERVING;
-    v->crashes = 0;
-    arm_idle(v);
     version_fill(v, least_workers(v));
-    function_version_serving(v->function, v);
+    version_serve(v);
 }
 
 static void describe_end(int status, struct error *err)
@@ -200,8 +199,22 @@ void version_worker_gone(struct worker *w, enum worker_state was, int status)
 
 /* ---- build and start ---- */
 
+static void version_serve(struct version *v)
+{
+    v->state = VERSION_SERVING;
+    v->crashes = 0;
+    arm_idle(v);
+    function_version_serving(v->function, v);
+}
+
+/* A server that starts with many functions does not start a worker for each: those that served
+ * before get theirs with the first call. */
 static void version_launch(struct version *v)
 {
+    if (v->proven && v->spec.scale_min == 0) {
+        version_serve(v);
+        return;
+    }
     v->state = VERSION_STARTING;
     version_fill(v, 1);
     function_update(v->function);

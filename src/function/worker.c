@@ -21,6 +21,7 @@
 #define STOP_GRACE    (5 * CLOCK_SECOND)
 /* The worker ends a call at its limit by itself; when it has not, it hangs. */
 #define HANG_MARGIN (5 * CLOCK_SECOND)
+#define KILL_AGAIN  CLOCK_SECOND
 #define BACKLOG     1024
 
 static struct function_host *host_of(const struct worker *w)
@@ -198,7 +199,9 @@ static void worker_on_deadline(struct loop_timer *t)
     struct function_host *h = host_of(w);
     uint64_t now = loop_now(h->loop), longest = w->version->spec.timeout_ns + HANG_MARGIN;
     const char *what = "had to be killed after it was told to end";
-    if (w->state == WORKER_READY) {
+    if (w->lost) {
+        what = "is killed once more";
+    } else if (w->state == WORKER_READY) {
         if (w->calls == 0)
             return;
         if (now < w->progress + longest) {
@@ -217,6 +220,7 @@ static void worker_on_deadline(struct loop_timer *t)
     log_warn("function %s/%s: worker %llu (pid %d) %s", w->version->function->namespace_name,
              w->version->function->name, (unsigned long long)w->number, (int)w->pid, what);
     worker_kill(w);
+    loop_timer_set(h->loop, &w->deadline, now + KILL_AGAIN); /* until its end is told */
 }
 
 static int worker_send(struct worker *w, int report)
