@@ -10,9 +10,12 @@ const INLINE_LEVELS = 3;
 const ITEMS_MAX = 100;
 const STRING_MAX = 10000;
 const IDENTIFIER = /^[A-Za-z_][A-Za-z_0-9]*$/;
+// Nothing to quote or escape: most strings, and looking at each character costs ten times as much.
+const PLAIN = /^[ -&(-[\]-~\xa0-\ud7ff\ue000-\uffff]*$/;
 const ESCAPES = { '\b': '\\b', '\t': '\\t', '\n': '\\n', '\f': '\\f', '\r': '\\r', '\\': '\\\\' };
 
 function quoteString(text) {
+  if (PLAIN.test(text)) return `'${text}'`;
   const quote = !text.includes("'") ? "'" : !text.includes('"') ? '"' : !text.includes('`') ? '`' : "'";
   let out = quote;
   for (const c of text) {
@@ -206,7 +209,7 @@ function inColumns(state, items, values) {
   const widest = Math.max(...widths) + 2;
   const total = widths.reduce((sum, w) => sum + w + 2, 0);
   if (widest * 3 + state.indent >= LINE_WIDTH || (total / widest <= 5 && widest > 8)) return items;
-  const typical = Math.max(widest - Math.sqrt(widest - total / items.length), 1);
+  const typical = Math.max(widest - 3 - Math.sqrt(widest - total / items.length), 1);
   const columns = Math.min(Math.round(Math.sqrt(2.5 * typical * whole) / typical),
     Math.floor((LINE_WIDTH - state.indent) / widest), INLINE_LEVELS * 4, 15);
   if (columns <= 1) return items;
