@@ -201,6 +201,7 @@ struct delivery {
     uint64_t position, time_ns;
     struct event_hold *event; /* NULL while it waits for a retry */
     struct http_call *call;
+    struct buf body; /* of a structured-mode request */
 
     enum delivery_stage stage;
     unsigned attempts; /* made in this stage */

@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define HEADERS_MAX (EVENT_ATTRIBUTES_MAX + 8)
+#define HEADERS_MAX        (EVENT_ATTRIBUTES_MAX + 8)
+#define BINARY_HEADERS_MAX (7 * 1024) /* common servers take 8 KiB of headers */
 
 struct event_hold *event_hold_new(struct slice encoded)
 {
@@ -60,6 +61,7 @@ void delivery_free(struct delivery *d)
     event_hold_unref(d->event);
     buf_done(&d->reply);
     buf_done(&d->error_body);
+    buf_done(&d->body);
     d->magic = 0;
     free(d);
 }
@@ -132,30 +134,57 @@ static int send_to(struct delivery *d, const struct target *target,
     return -ENOENT;
 }
 
-static int send_event(struct delivery *d, const struct target *target, const struct event *e)
+/* Prefer and Kn-Namespace, which every delivery carries (Knative data plane). */
+static void collect_common(struct header_places *places, const struct delivery *d)
 {
-    struct header_places places = {.text = &d->core->header_text, .count = 0};
+    collect_header(places, SLICE("Prefer"), SLICE("reply"));
+    collect_header(places, SLICE("Kn-Namespace"), slice_text(d->trigger->resource->namespace_name));
+}
+
+static int send_message(struct delivery *d, const struct target *target,
+                        const struct header_places *places, struct slice body)
+{
     struct http_call_header headers[HEADERS_MAX];
-    buf_reset(places.text);
-    event_http_write(e, collect_header, &places);
-    collect_header(&places, SLICE("Prefer"), SLICE("reply"));
-    collect_header(&places, SLICE("Kn-Namespace"),
-                   slice_text(d->trigger->resource->namespace_name));
-    if (!buf_ok(places.text))
+    if (!buf_ok(places->text))
         return -ENOMEM;
-    resolve_headers(&places, headers);
+    resolve_headers(places, headers);
     struct http_call_options options = {
         .method = "POST",
         .url = target->uri,
         .headers = headers,
-        .header_count = places.count,
-        .body = e->data,
+        .header_count = places->count,
+        .body = body,
         .timeout_ns = d->trigger->policy.timeout_ns,
         .response_max = EVENT_DATA_MAX + EVENT_ATTRIBUTES_BYTES_MAX,
         .done = delivery_done,
         .ctx = d,
     };
     return send_to(d, target, &options);
+}
+
+/* For events whose attributes are too large for the headers that servers take. */
+static int send_structured(struct delivery *d, const struct target *target, const struct event *e)
+{
+    struct header_places places = {.text = &d->core->header_text, .count = 0};
+    buf_reset(places.text);
+    collect_header(&places, SLICE("Content-Type"), SLICE("application/cloudevents+json"));
+    collect_common(&places, d);
+    buf_reset(&d->body);
+    event_json_write(e, &d->body);
+    return buf_ok(&d->body) ? send_message(d, target, &places, buf_slice(&d->body)) : -ENOMEM;
+}
+
+static int send_event(struct delivery *d, const struct target *target, const struct event *e)
+{
+    struct header_places places = {.text = &d->core->header_text, .count = 0};
+    buf_reset(places.text);
+    int r = event_http_write(e, collect_header, &places);
+    if (r < 0)
+        return r;
+    if (places.text->len > BINARY_HEADERS_MAX)
+        return send_structured(d, target, e);
+    collect_common(&places, d);
+    return send_message(d, target, &places, e->data);
 }
 
 static void fail(struct delivery *d, unsigned code, const char *reason, struct slice body)
