@@ -74,10 +74,12 @@ extern const struct store_io store_io_posix;
 
 struct store_options {
     const char *dir;        /* NULL: the memory twin */
-    uint64_t segment_bytes; /* 0: 64 MiB; at least 64 KiB, and never smaller than the largest group
-                               written */
-    uint64_t size_max;      /* bytes of all segments; 0: no limit but the disk */
-    uint64_t memory_max;    /* memory twin: bytes kept; 0: 64 MiB */
+    uint64_t segment_bytes; /* 0: 64 MiB; at least 64 KiB. A group that does not fit into one is
+                               refused with -EMSGSIZE */
+    uint64_t size_max;      /* bytes of all segments and spares, at least three; 0: no limit but the
+                               disk */
+    uint64_t memory_max;    /* memory twin: bytes kept; 0: 64 MiB. Beyond it groups are refused with
+                               -ENOSPC until store_retain lets some go */
     const struct store_io *io;  /* NULL: store_io_posix */
     uint64_t (*now)(void *ctx); /* realtime ns; NULL: clock_realtime */
     void *now_ctx;
@@ -118,9 +120,10 @@ void store_group_begin(struct store_group *g, enum store_record_type type, uint3
                        struct slice key);
 void store_group_end(struct store_group *g);
 
-/* error: 0 when the group is on disk, else negative errno (-ENOSPC, -EIO, -ESHUTDOWN…) and nothing
- * of it will ever be read. position is its first record's. Called on the log thread, in order of
- * positions, after tables show the group; must not block. */
+/* error: 0 when the group is on disk, else negative errno (-ENOSPC, -EMSGSIZE, -EINVAL, -ENOMEM,
+ * -ESHUTDOWN…) and nothing of it will ever be read. Only after -EIO, with which the store stops, it
+ * may turn out at the next start that the disk has it. position is its first record's. Called on
+ * the log thread, in order of positions, after tables show the group; must not block. */
 typedef void store_append_done_fn(void *ctx, int error, uint64_t position);
 /* Appends the group (emptied: the store owns its bytes) and returns at once. done is always called,
  * possibly before this returns when the store refuses. done may be NULL. */
@@ -185,8 +188,8 @@ struct store_stats {
     uint64_t appended_groups, appended_records, appended_bytes, syncs, sync_ns_total, sync_ns_max,
         sync_failures, refused_full;
     uint64_t epoch;
-    int condition; /* 0 well; -ENOSPC full; -EIO a sync failed and the log went on in a new segment
-                      or stopped */
+    int condition; /* 0 well; -ENOSPC full, until there is room; -EIO a sync failed since the start,
+                      and the log went on in a new segment or stopped */
     bool stopped;  /* takes nothing more */
 };
 void store_stats(const struct store *s, struct store_stats *ret);

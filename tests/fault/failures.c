@@ -203,8 +203,10 @@ static void full_disk_keeps_room_for_internal_groups(void **state)
     assert_int_equal(refused, -ENOSPC);
     rig_expect_condition(&r.rig, -ENOSPC);
     uint64_t before = store_synced(r.rig.store);
-    append(&r, 4, 4000, true);
-    assert_int_equal(history_wait(&r.history), 0);
+    for (int i = 0; i < 2; i++) { /* more than what is left of the segment */
+        append(&r, 1, 7000, true);
+        assert_int_equal(history_wait(&r.history), 0);
+    }
     assert_true(store_synced(r.rig.store) > before);
     for (int i = 0; i < 5; i++) { /* in the reserve, only they go on */
         append(&r, 1, 100, false);
