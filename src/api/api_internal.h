@@ -145,6 +145,8 @@ void watch_begin(struct query *q);
 struct watch_set;
 struct watch_set *watch_set_new(struct api *a);
 void watch_set_quiesce(struct watch_set *s);
+/* The last state of the object that q names, if it was deleted not long ago; or NULL. */
+const json_t *watch_gone(const struct watch_set *s, const struct query *q);
 void watch_set_free(struct watch_set *s);
 
 /* ---- discovery.c, openapi.c: on HTTP threads; ctx is the api ---- */

@@ -212,6 +212,17 @@ static void watch_observe(void *ctx, enum registry_change change, struct resourc
     }
 }
 
+const json_t *watch_gone(const struct watch_set *s, const struct query *q)
+{
+    for (size_t i = s->len; i-- > 0;) {
+        const struct watch_event *e = &s->history[(s->first + i) % WATCH_HISTORY_MAX];
+        if (e->change != REGISTRY_DELETED || e->kind != q->kind || !read_selects(q, e->object))
+            continue;
+        return e->object;
+    }
+    return NULL;
+}
+
 /* ---- beginning ---- */
 
 static int tell_existing(void *ctx, struct resource *resource)

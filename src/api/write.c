@@ -44,9 +44,30 @@ void write_replace(struct query *q)
     submit(q, REGISTRY_REPLACE, q->object, write_done);
 }
 
+/* What went with its namespace counts as deleted for a while: `kubectl delete -f` of a folder names
+ * the namespace first and what is in it after, and Kubernetes takes its time over that. */
+static const json_t *gone_with_namespace(const struct query *q)
+{
+    if (!q->kind->namespaced ||
+        registry_find(q->api->registry, &resource_kind_namespace, "", q->namespace_name) != NULL)
+        return NULL;
+    return watch_gone(q->api->watches, q);
+}
+
+static void delete_done(void *ctx, unsigned status, struct resource *resource,
+                        const struct error *err)
+{
+    struct query *q = must_be((struct query *)ctx, QUERY_MAGIC);
+    const json_t *last = status == 404 ? gone_with_namespace(q) : NULL;
+    if (last != NULL)
+        answer_deleted(q, last);
+    else
+        write_done(ctx, status, resource, err);
+}
+
 void write_delete(struct query *q)
 {
-    submit(q, REGISTRY_DELETE, NULL, write_done);
+    submit(q, REGISTRY_DELETE, NULL, delete_done);
 }
 
 /* ---- patch: read, change, replace what was read; again when another was faster ---- */

@@ -234,6 +234,21 @@ static void test_life(void **state)
     expect_status(w, 405, "MethodNotAllowed", "one by one");
 }
 
+/* As `kubectl delete -f` does: the namespace first, then what was in it. */
+static void test_delete_namespace(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(send_json(w, "POST", NAMESPACES, "{\"metadata\":{\"name\":\"n\"}}"), 201);
+    const char *triggers = "/apis/eventing.knative.dev/v1/namespaces/n/triggers";
+    const char *trigger = "/apis/eventing.knative.dev/v1/namespaces/n/triggers/t";
+    assert_int_equal(send_json(w, "POST", triggers, TRIGGER("t", "http://x/")), 201);
+    assert_int_equal(send_json(w, "DELETE", NAMESPACES "/n", "{}"), 200);
+    assert_int_equal(get(w, trigger), 404);
+    assert_int_equal(send_json(w, "DELETE", trigger, "{}"), 200);
+    assert_int_equal(
+        send_json(w, "DELETE", "/apis/eventing.knative.dev/v1/namespaces/n/triggers/u", "{}"), 404);
+}
+
 static void test_bad_bodies(void **state)
 {
     struct world *w = *state;
@@ -392,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_discovery, setup, teardown),
         cmocka_unit_test_setup_teardown(test_life, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_namespace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_validation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The registry over the memory store: writes, conflicts, observers, statuses, what survives. */
+#include "base/fdio.h"
 #include "base/memory.h"
 #include "base/must.h"
 #include "resource/registry.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -336,6 +338,54 @@ static void test_stop(void **state)
     json_decref(object);
 }
 
+/* ---- a store that is full for a while ---- */
+
+static bool disk_full;
+
+static int64_t full_pwrite(void *ctx, int fd, const void *bytes, size_t len, uint64_t offset)
+{
+    return disk_full ? -ENOSPC : store_io_posix.pwrite(store_io_posix.ctx, fd, bytes, len, offset);
+}
+
+static void reopen_on_disk(struct world *w, const struct store_io *io, const char *dir)
+{
+    struct error err = ERROR_INIT;
+    store_close(w->store);
+    registry_free(w->registry);
+    struct store_options options = {.dir = dir, .segment_bytes = 1 << 20, .io = io};
+    if (store_open(&options, NULL, NULL, &w->store, &err) < 0)
+        fail_msg("%s", err.message);
+    load(w);
+    settle(w);
+}
+
+static void test_full_disk(void **state)
+{
+    struct world *w = *state;
+    char dir[] = "/tmp/sluice-registry-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    static struct store_io io; /* as long as the store */
+    io = store_io_posix;
+    io.pwrite = full_pwrite;
+    reopen_on_disk(w, &io, dir);
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    struct resource *b = registry_find(w->registry, &resource_kind_broker, "default", "b");
+    disk_full = true;
+    assert_int_equal(create(w, BROKER("c", "")), 503);
+    assert_null(registry_find(w->registry, &resource_kind_broker, "default", "c"));
+    registry_set_status(w->registry, b, status_of("True"));
+    settle(w);
+    assert_null(resource_at(b->object, "status"));
+    registry_set_status(w->registry, b, status_of("False")); /* the newer one is the one kept */
+    disk_full = false;
+    for (int i = 0; i < 300 && resource_at(b->object, "status") == NULL; i++)
+        loop_turn(w->loop, 20000000);
+    const json_t *condition = json_array_get(resource_at(b->object, "status.conditions"), 0);
+    assert_string_equal(resource_text_at(condition, "status"), "False");
+    assert_int_equal(create(w, BROKER("c", "")), 201);
+    assert_int_equal(fdio_remove_tree(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_generate_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
     return cmocka_run_group_tests_name("resource/registry", tests, NULL, NULL);
 }
