@@ -156,16 +156,21 @@ static void send_trap(void)
     send_limit(500, "trap", message, false);
 }
 
+static bool has_part(struct slice text, const char *part)
+{
+    return text.ptr != NULL && memmem(text.ptr, text.len, part, strlen(part)) != NULL;
+}
+
 /* The stack without frames of the prelude. */
 static void add_stack(struct buf *out, struct slice stack)
 {
     while (stack.len > 0) {
         const char *newline = memchr(stack.ptr, '\n', stack.len);
         size_t len = newline != NULL ? (size_t)(newline - stack.ptr) : stack.len;
-        if (len > 0 && memmem(stack.ptr, len, "sluice:", 7) == NULL &&
-            memmem(stack.ptr, len, "(native)", 8) == NULL) {
+        struct slice line = slice_of(stack.ptr, len);
+        if (len > 0 && !has_part(line, "sluice:") && !has_part(line, "(native)")) {
             buf_add_byte(out, '\n');
-            buf_add(out, stack.ptr, len);
+            buf_add_slice(out, line);
         }
         stack = slice_of(stack.ptr + len, stack.len - len);
         if (stack.len > 0)
