@@ -145,6 +145,16 @@ static int fix_stack_size(void)
     return setrlimit(RLIMIT_STACK, &limit) == 0 ? 0 : -errno;
 }
 
+/* What guard_run() goes back to when a handler was left by a jump. */
+static void note_mask(void)
+{
+    sigprocmask(SIG_SETMASK, NULL, &base_mask);
+    sigdelset(&base_mask, GUARD_SIGNAL);
+    sigdelset(&base_mask, SIGSEGV);
+    sigdelset(&base_mask, SIGBUS);
+    sigprocmask(SIG_SETMASK, &base_mask, NULL);
+}
+
 int guard_init(struct error *err)
 {
     int status = fix_stack_size();
@@ -157,16 +167,13 @@ int guard_init(struct error *err)
         status = install_handlers();
     if (status < 0)
         return error_set(err, status, "cannot set up signal handling");
-    sigprocmask(SIG_SETMASK, NULL, &base_mask);
-    sigdelset(&base_mask, GUARD_SIGNAL);
-    sigdelset(&base_mask, SIGSEGV);
-    sigdelset(&base_mask, SIGBUS);
-    sigprocmask(SIG_SETMASK, &base_mask, NULL);
+    note_mask();
     return 0;
 }
 
 int guard_start_timer(struct error *err)
 {
+    note_mask(); /* a worker blocks other signals than the zygote */
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = GUARD_SIGNAL};
     event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)

@@ -385,6 +385,17 @@ def test_zygote_reports_what_does_not_load(zygote):
     assert (kind, worker) == (EXITED, 1) and os.WEXITSTATUS(status) == 2
 
 
+def test_worker_ends_orderly_after_a_forced_stop(zygote):
+    _, path = zygote.start(1, bundle("module.exports = () => { const a = []; a.length = 4294967295; a.indexOf(1); };",
+                                     limits={"timeoutMs": 50}))
+    zygote.report(1)
+    for _ in range(3):
+        assert call_unix(path)[0] == 504
+        assert zygote.report(1)["limit"] == "time"
+    zygote.kill(1, signal.SIGTERM)
+    assert zygote.receive() == (EXITED, 0, 1)
+
+
 def test_workers_die_with_the_zygote(zygote):
     pid, path = zygote.start(1, bundle("module.exports = () => 'x';"))
     zygote.report(1)
