@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's whole chain, examples/knative-faas: an event into the log, the JavaScript function, its
-reply into the log, the WebAssembly function."""
+"""The demo's whole chain, examples/knative-faas: an event into the log, the JavaScript function,
+its reply into the log, the WebAssembly function."""
 
 import re
 import shutil
@@ -17,7 +17,8 @@ NAMESPACE = 'js-example-service'
 PATH = f'/{NAMESPACE}/default'
 DELIVERIES_PER_EVENT = 2
 
-LATENCY_RESPONSE = ("(result, event, meta, context) => context.cloudEventResponse({ returned: result })"
+LATENCY_RESPONSE = ("(result, event, meta, context) => "
+                    "context.cloudEventResponse({ returned: result })"
                     ".id(event.id).type('bench.end').source('/bench/wasm').response()")
 
 
@@ -35,7 +36,8 @@ def apply(bench, sluice, folder=EXAMPLE):
 
 
 def send(bench, sluice, connections=64, **options):
-    return bench.load(sluice.address, connections=connections, **options, **seed_event('{id}-{sent}'))
+    return bench.load(sluice.address, connections=connections, **options,
+                      **seed_event('{id}-{sent}'))
 
 
 def completed(sluice):

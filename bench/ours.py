@@ -96,8 +96,8 @@ def serve(bench, *options):
     """`sluice serve` with a new data folder on the disk."""
     folder = bench.make_folder('sluice')
     program = bench.build / 'sluice'
-    command = [program, 'serve', '--data-dir', folder / 'data', '--listen', '127.0.0.1:0', '--quiet',
-               *options]
+    command = [program, 'serve', '--data-dir', folder / 'data', '--listen', '127.0.0.1:0',
+               '--quiet', *options]
     address_file = folder / 'data' / 'address'
     with Process(command, folder) as process:
         process.wait_until(lambda: address_file.exists() and address_file.read_text().strip())

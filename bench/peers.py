@@ -6,8 +6,8 @@ import json
 import subprocess
 import time
 
-from harness import (BODY, ROOT, BenchError, Process, accepts, event_headers, find_program, free_port,
-                     header_dict, request)
+from harness import (BODY, ROOT, BenchError, Process, accepts, event_headers, find_program,
+                     free_port, header_dict, request)
 
 FAAS = 'faas-js-runtime@4.0.1'
 NODE = 'node@22'
