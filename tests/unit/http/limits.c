@@ -86,6 +86,18 @@ static void make_chunked(struct buf *out, const char *path, size_t len)
     buf_add_text(out, "0\r\n\r\n");
 }
 
+/* The budget that the request before took is given back once its answer is sent, which the peer may
+ * see a little earlier. */
+static int ask_with_room(struct slice request, struct buf *out)
+{
+    int status = peer_ask(address, request, out);
+    for (int i = 0; i < 100 && status == 429; i++) {
+        usleep(10000);
+        status = peer_ask(address, request, out);
+    }
+    return status;
+}
+
 static void takes_bodies_up_to_the_limit(void **state)
 {
     autobuf request = BUF_INIT, out = BUF_INIT;
@@ -101,9 +113,9 @@ static void takes_bodies_up_to_the_limit(void **state)
         assert_non_null(strstr(out.ptr, expected));
     }
     make_request(&request, "/large", 250000, "");
-    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    assert_int_equal(ask_with_room(buf_slice(&request), &out), 200);
     make_chunked(&request, "/large", 250000);
-    assert_int_equal(peer_ask(address, buf_slice(&request), &out), 200);
+    assert_int_equal(ask_with_room(buf_slice(&request), &out), 200);
     assert_non_null(strstr(out.ptr, "\"250000 bytes\""));
 }
 
