@@ -47,6 +47,13 @@ void answer_add_json(struct buf *out, const json_t *value)
         out->failed = true;
 }
 
+void answer_add_shown(struct buf *out, const struct resource_kind *kind, const json_t *stored)
+{
+    json_t *shown = kinds_show(kind, stored);
+    answer_add_json(out, shown);
+    json_decref(shown);
+}
+
 /* kubectl prints the causes of an Invalid, one a line, under the object's name. */
 static void add_details(struct buf *out, unsigned status, const struct resource_kind *kind,
                         const char *name, const struct error *err)

@@ -92,6 +92,8 @@ static const struct http_route rows[] = {
      "OpenAPI document of a group version"},
     {READS, "/apis/sluice.dev/v1/namespaces/{namespace}/functions/{name}/log", log_handle, NULL,
      HTTP_ROLE_READ, 0, false, "what a function printed"},
+    {READS, "/api/v1/namespaces/{namespace}/pods/{name}/log", log_handle, NULL, HTTP_ROLE_READ, 0,
+     false, "the same, for kubectl logs"},
     RESOURCE_ROUTES("/api/{version}"),
     RESOURCE_ROUTES("/apis/{group}/{version}"),
 };

@@ -121,15 +121,33 @@ void answer_plain_status(struct http_request *request, unsigned status, const ch
 void answer_add_status(struct buf *out, unsigned status, const struct resource_kind *kind,
                        const char *name, bool create, const struct error *err);
 void answer_add_json(struct buf *out, const json_t *value);
+/* A stored object as the kind shows it. */
+void answer_add_shown(struct buf *out, const struct resource_kind *kind, const json_t *stored);
 
 /* ---- table.c ---- */
 /* {"kind":"Table",…,"rows":[ without the end; then rows, then table_end. kind NULL: no columns, as
  * in a watch after its first event. */
 void table_begin(struct buf *out, const struct resource_kind *kind, uint64_t version,
                  const char *continue_token);
-void table_row(struct buf *out, const struct resource_kind *kind, const json_t *object,
+void table_row(struct buf *out, const struct resource_kind *kind, const json_t *stored,
                enum query_include include, uint64_t now_ns);
 void table_end(struct buf *out);
+
+/* ---- pod.c ---- */
+extern const struct resource_kind pod_kind;
+/* The pod that stands for a function; NULL when out of memory. */
+json_t *pod_of(const json_t *function);
+
+/* ---- kinds.c: what is served: the stored kinds, then pods ---- */
+size_t kinds_count(void);
+const struct resource_kind *kinds_at(size_t index);
+const struct resource_kind *kinds_find(struct slice group, struct slice version,
+                                       struct slice plural);
+bool kinds_is_view(const struct resource_kind *kind); /* read-only, made from another kind */
+/* The stored kind that a kind is made from: itself, or Function for pods. */
+const struct resource_kind *kinds_stored(const struct resource_kind *kind);
+/* A stored object as the kind shows it; a new reference, NULL when out of memory. */
+json_t *kinds_show(const struct resource_kind *kind, const json_t *stored);
 
 /* ---- read.c, write.c, watch.c: on the loop thread; they take q ---- */
 void read_get(struct query *q);

@@ -6,7 +6,17 @@
 
 #include <sys/utsname.h>
 
-#define VERBS "[\"create\",\"delete\",\"get\",\"list\",\"patch\",\"update\",\"watch\"]"
+static const char *verbs_of(const struct resource_kind *k)
+{
+    return kinds_is_view(k)
+               ? "[\"get\",\"list\",\"watch\"]"
+               : "[\"create\",\"delete\",\"get\",\"list\",\"patch\",\"update\",\"watch\"]";
+}
+
+static bool has_log(const struct resource_kind *k)
+{
+    return kinds_stored(k) == &resource_kind_function;
+}
 
 static void respond(struct http_request *request, const char *content_type, struct buf *body)
 {
@@ -26,7 +36,7 @@ static void respond(struct http_request *request, const char *content_type, stru
 static bool is_first_of_group(size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (strcmp(resource_kinds[i]->group, resource_kinds[index]->group) == 0)
+        if (strcmp(kinds_at(i)->group, kinds_at(index)->group) == 0)
             return false;
     return true;
 }
@@ -34,7 +44,7 @@ static bool is_first_of_group(size_t index)
 static const char *categories_of(const struct resource_kind *k)
 {
     if (*k->group == '\0')
-        return "[]";
+        return kinds_is_view(k) ? "[\"all\"]" : "[]";
     return strcmp(k->group, "sluice.dev") == 0 ? "[\"all\",\"sluice\"]"
                                                : "[\"all\",\"knative\",\"eventing\"]";
 }
@@ -51,12 +61,12 @@ static void add_aggregated_kind(struct buf *out, const struct resource_kind *k)
 {
     buf_printf(out,
                "{\"resource\":\"%s\",\"responseKind\":{\"group\":\"%s\",\"version\":\"%s\","
-               "\"kind\":\"%s\"},\"scope\":\"%s\",\"singularResource\":\"%s\",\"verbs\":" VERBS
-               ",\"categories\":%s",
+               "\"kind\":\"%s\"},\"scope\":\"%s\",\"singularResource\":\"%s\",\"verbs\":%s,"
+               "\"categories\":%s",
                k->plural, k->group, k->version, k->kind, k->namespaced ? "Namespaced" : "Cluster",
-               k->singular, categories_of(k));
+               k->singular, verbs_of(k), categories_of(k));
     add_short_names(out, k);
-    if (k == &resource_kind_function)
+    if (has_log(k))
         buf_printf(out,
                    ",\"subresources\":[{\"subresource\":\"log\",\"responseKind\":{\"group\":\"%s\","
                    "\"version\":\"%s\",\"kind\":\"%s\"},\"verbs\":[\"get\"]}]",
@@ -72,13 +82,13 @@ static void add_aggregated_group(struct buf *out, const struct resource_kind *fi
     buf_printf(out, "},\"versions\":[{\"version\":\"%s\",\"freshness\":\"Current\",\"resources\":[",
                first->version);
     bool any = false;
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        if (strcmp(resource_kinds[i]->group, first->group) != 0)
+    for (size_t i = 0; i < kinds_count(); i++) {
+        if (strcmp(kinds_at(i)->group, first->group) != 0)
             continue;
         if (any)
             buf_add_byte(out, ',');
         any = true;
-        add_aggregated_kind(out, resource_kinds[i]);
+        add_aggregated_kind(out, kinds_at(i));
     }
     buf_add_text(out, "]}]}");
 }
@@ -102,8 +112,8 @@ static void respond_aggregated(struct http_request *request, const char *version
                "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/%s\","
                "\"metadata\":{},\"items\":[",
                version);
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        const struct resource_kind *k = resource_kinds[i];
+    for (size_t i = 0; i < kinds_count(); i++) {
+        const struct resource_kind *k = kinds_at(i);
         if ((*k->group == '\0') != core || !is_first_of_group(i))
             continue;
         if (any)
@@ -151,12 +161,12 @@ void discovery_handle_groups(struct http_request *request, void *ctx)
     autobuf body = BUF_INIT;
     bool any = false;
     buf_add_text(&body, "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[");
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        if (*resource_kinds[i]->group == '\0' || !is_first_of_group(i))
+    for (size_t i = 0; i < kinds_count(); i++) {
+        if (*kinds_at(i)->group == '\0' || !is_first_of_group(i))
             continue;
         buf_add_text(&body, any ? ",{" : "{");
         any = true;
-        add_group(&body, resource_kinds[i]);
+        add_group(&body, kinds_at(i));
         buf_add_byte(&body, '}');
     }
     buf_add_text(&body, "]}");
@@ -171,12 +181,12 @@ static void refuse_unknown(struct http_request *request)
 void discovery_handle_group(struct http_request *request, void *ctx)
 {
     struct slice group = http_request_param(request, "group");
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        if (group.len == 0 || !slice_is(group, resource_kinds[i]->group))
+    for (size_t i = 0; i < kinds_count(); i++) {
+        if (group.len == 0 || !slice_is(group, kinds_at(i)->group))
             continue;
         autobuf body = BUF_INIT;
         buf_add_text(&body, "{\"kind\":\"APIGroup\",\"apiVersion\":\"v1\",");
-        add_group(&body, resource_kinds[i]);
+        add_group(&body, kinds_at(i));
         buf_add_byte(&body, '}');
         respond(request, "application/json", &body);
         return;
@@ -188,11 +198,12 @@ static void add_legacy_kind(struct buf *out, const struct resource_kind *k)
 {
     buf_printf(out,
                "{\"name\":\"%s\",\"singularName\":\"%s\",\"namespaced\":%s,\"kind\":\"%s\","
-               "\"verbs\":" VERBS ",\"categories\":%s",
-               k->plural, k->singular, k->namespaced ? "true" : "false", k->kind, categories_of(k));
+               "\"verbs\":%s,\"categories\":%s",
+               k->plural, k->singular, k->namespaced ? "true" : "false", k->kind, verbs_of(k),
+               categories_of(k));
     add_short_names(out, k);
     buf_add_byte(out, '}');
-    if (k == &resource_kind_function)
+    if (has_log(k))
         buf_printf(
             out,
             ",{\"name\":\"%s/log\",\"singularName\":\"\",\"namespaced\":true,\"kind\":\"%s\","
@@ -206,8 +217,8 @@ void discovery_handle_resources(struct http_request *request, void *ctx)
     struct slice version = http_request_param(request, "version");
     autobuf body = BUF_INIT;
     bool any = false;
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        const struct resource_kind *k = resource_kinds[i];
+    for (size_t i = 0; i < kinds_count(); i++) {
+        const struct resource_kind *k = kinds_at(i);
         if (!slice_is(group, k->group) || !slice_is(version, k->version))
             continue;
         if (!any) {

@@ -26,18 +26,6 @@ void query_free(struct query *q)
     free(q);
 }
 
-static const struct resource_kind *kind_of_path(struct slice group, struct slice version,
-                                                struct slice plural)
-{
-    for (size_t i = 0; i < resource_kind_count; i++) {
-        const struct resource_kind *k = resource_kinds[i];
-        if (slice_is(group, k->group) && slice_is(version, k->version) &&
-            slice_is(plural, k->plural))
-            return k;
-    }
-    return NULL;
-}
-
 static unsigned read_verb(struct query *q, struct error *err)
 {
     bool named = *q->name != '\0';
@@ -74,9 +62,9 @@ static unsigned read_verb(struct query *q, struct error *err)
 static unsigned read_path(struct query *q, struct error *err)
 {
     struct slice namespace_name = http_request_param(q->request, "namespace");
-    q->kind = kind_of_path(http_request_param(q->request, "group"),
-                           http_request_param(q->request, "version"),
-                           http_request_param(q->request, "plural"));
+    q->kind = kinds_find(http_request_param(q->request, "group"),
+                         http_request_param(q->request, "version"),
+                         http_request_param(q->request, "plural"));
     q->namespace_name = slice_dup(namespace_name);
     q->name = slice_dup(http_request_param(q->request, "name"));
     if (q->namespace_name == NULL || q->name == NULL) {
@@ -91,6 +79,13 @@ static unsigned read_path(struct query *q, struct error *err)
         return 404;
     }
     unsigned status = read_verb(q, err);
+    if (status == 0 && kinds_is_view(q->kind) && q->verb != QUERY_GET && q->verb != QUERY_LIST) {
+        error_set(err, -EINVAL,
+                  "%s are a read-only view of functions' workers: write a Function "
+                  "(apiVersion sluice.dev/v1) instead",
+                  q->kind->plural);
+        return 405;
+    }
     if (status != 0 || q->verb == QUERY_LIST || !q->kind->namespaced || namespace_name.len > 0)
         return status;
     error_set(err, -EINVAL, "%s are in a namespace: use …/namespaces/NAMESPACE/%s", q->kind->plural,

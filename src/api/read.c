@@ -23,7 +23,7 @@ bool read_selects(const struct query *q, const json_t *object)
 void read_get(struct query *q)
 {
     struct resource *resource =
-        registry_find(q->api->registry, q->kind, q->namespace_name, q->name);
+        registry_find(q->api->registry, kinds_stored(q->kind), q->namespace_name, q->name);
     if (resource == NULL) {
         struct error err = ERROR_INIT;
         autobuf what = BUF_INIT;
@@ -32,14 +32,14 @@ void read_get(struct query *q)
         answer_status(q, 404, &err);
         return;
     }
-    if (q->shape == QUERY_JSON) {
-        answer_object(q, 200, resource->object);
-        return;
-    }
     autobuf body = BUF_INIT;
-    table_begin(&body, q->kind, resource->version, NULL);
-    table_row(&body, q->kind, resource->object, q->include, clock_realtime());
-    table_end(&body);
+    if (q->shape == QUERY_JSON) {
+        answer_add_shown(&body, q->kind, resource->object);
+    } else {
+        table_begin(&body, q->kind, resource->version, NULL);
+        table_row(&body, q->kind, resource->object, q->include, clock_realtime());
+        table_end(&body);
+    }
     answer_text(q, 200, "application/json", &body);
 }
 
@@ -96,7 +96,7 @@ static void add_list(struct buf *out, const struct listing *l, uint64_t version,
     for (size_t i = 0; i < l->len; i++) {
         if (i > 0)
             buf_add_byte(out, ',');
-        answer_add_json(out, l->items[i]->object);
+        answer_add_shown(out, kind, l->items[i]->object);
     }
     buf_add_text(out, "]}");
 }
@@ -118,7 +118,7 @@ void read_list(struct query *q)
 {
     struct listing l = {.query = q};
     const char *space = *q->namespace_name != '\0' ? q->namespace_name : NULL;
-    registry_each(q->api->registry, q->kind, space, gather, &l);
+    registry_each(q->api->registry, kinds_stored(q->kind), space, gather, &l);
     autobuf token = BUF_INIT, last = BUF_INIT, body = BUF_INIT;
     if (l.more) {
         buf_printf(&last, "%s/%s", l.items[l.len - 1]->namespace_name, l.items[l.len - 1]->name);

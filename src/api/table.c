@@ -46,9 +46,10 @@ static void add_row_object(struct buf *out, const json_t *object, enum query_inc
     buf_add_byte(out, '}');
 }
 
-void table_row(struct buf *out, const struct resource_kind *kind, const json_t *object,
+void table_row(struct buf *out, const struct resource_kind *kind, const json_t *stored,
                enum query_include include, uint64_t now_ns)
 {
+    json_t *object = kinds_show(kind, stored);
     buf_add_text(out, "{\"cells\":[");
     for (size_t i = 0; i < kind->column_count; i++) {
         autobuf cell = BUF_INIT;
@@ -60,6 +61,7 @@ void table_row(struct buf *out, const struct resource_kind *kind, const json_t *
     buf_add_byte(out, ']');
     add_row_object(out, object, include);
     buf_add_byte(out, '}');
+    json_decref(object);
 }
 
 void table_end(struct buf *out)

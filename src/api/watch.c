@@ -145,7 +145,7 @@ static void add_event(struct watcher *w, const char *type, const json_t *object)
         table_end(&w->backlog);
         w->headed = true;
     } else {
-        answer_add_json(&w->backlog, object);
+        answer_add_shown(&w->backlog, q->kind, object);
     }
     buf_add_text(&w->backlog, "}\n");
 }
@@ -155,7 +155,7 @@ static void watcher_tell(struct watcher *w, const struct watch_event *e)
 {
     bool now = read_selects(w->query, e->object);
     bool before = e->before != NULL && read_selects(w->query, e->before);
-    if (w->ending || e->kind != w->query->kind || (!now && !before))
+    if (w->ending || e->kind != kinds_stored(w->query->kind) || (!now && !before))
         return;
     if (e->change == REGISTRY_DELETED || !now)
         add_event(w, "DELETED", e->object);
@@ -278,7 +278,7 @@ static void watcher_start(struct watcher *w)
     uint64_t version = q->resource_version != NULL ? strtoull(q->resource_version, NULL, 10) : 0;
     const char *space = *q->namespace_name != '\0' ? q->namespace_name : NULL;
     if (version == 0 || q->initial_events)
-        registry_each(w->set->api->registry, q->kind, space, tell_existing, w);
+        registry_each(w->set->api->registry, kinds_stored(q->kind), space, tell_existing, w);
     else
         tell_since(w, version);
     if (q->initial_events)

@@ -278,8 +278,10 @@ static void test_bad_bodies(void **state)
     expect_status(w, 400, "BadRequest", "line 3: unknown field \"metadata.lables\" (did you mean");
     ask(w, (struct ask){"POST", NAMESPACES, "text/yaml; charset=utf-8", "metadata: {name: api}\n"});
     expect_status(w, 422, "Invalid", "reserved");
-    get(w, "/api/v1/pods");
+    get(w, "/api/v1/nodes");
     expect_status(w, 404, "NotFound", "could not find");
+    send_json(w, "POST", "/api/v1/namespaces/default/pods", "{}");
+    expect_status(w, 405, "MethodNotAllowed", "write a Function");
     get(w, NAMESPACES "?labelSelector=,");
     expect_status(w, 400, "BadRequest", "selector");
     send_json(w, "POST", NAMESPACES "?dryRun=Some", "{}");
@@ -385,6 +387,29 @@ static void test_log(void **state)
     assert_int_equal(get(w, "/apis/sluice.dev/v1/namespaces/n/functions/f/log?tailLines=x"), 400);
 }
 
+static void test_pods(void **state)
+{
+    struct world *w = *state;
+    const char *function = "{\"metadata\":{\"name\":\"f\",\"labels\":{\"app\":\"a\"}},\"spec\":{"
+                           "\"runtime\":\"js\",\"codeSource\":{\"index.js\":\"\"}}}";
+    assert_int_equal(
+        send_json(w, "POST", "/apis/sluice.dev/v1/namespaces/default/functions", function), 201);
+    assert_int_equal(get(w, "/api/v1/namespaces/default/pods/f"), 200);
+    assert_string_equal(text_at(w, "kind"), "Pod");
+    assert_string_equal(text_at(w, "status.phase"), "Pending");
+    const json_t *container = json_array_get(resource_at(w->json, "spec.containers"), 0);
+    assert_string_equal(resource_text_at(container, "name"), "f");
+    assert_int_equal(get(w, "/api/v1/pods?labelSelector=app%3Da"), 200);
+    assert_string_equal(text_at(w, "kind"), "PodList");
+    assert_int_equal(json_array_size(json_object_get(w->json, "items")), 1);
+    assert_int_equal(ask(w, (struct ask){"GET", "/api/v1/pods", NULL, NULL, TABLE}), 200);
+    const json_t *row = json_array_get(json_object_get(w->json, "rows"), 0);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(row, "cells"), 1)), "0/1");
+    assert_int_equal(get(w, "/api/v1/namespaces/default/pods?watch=1&timeoutSeconds=1"), 200);
+    assert_non_null(strstr(w->body.ptr, "\"kind\":\"Pod\""));
+    assert_int_equal(get(w, "/api/v1/namespaces/default/pods/f/log?container=f"), 200);
+}
+
 static void test_watch(void **state)
 {
     struct world *w = *state;
@@ -413,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
     };
     curl_global_init(CURL_GLOBAL_ALL);
