@@ -55,6 +55,10 @@ static const char *const symbols_given[] = {
     "sqrtf",
     "trunc",
     "truncf",
+    "__isnan",
+    "__isnanf",
+    "__signbit",
+    "__signbitf",
 };
 
 static const int64_t tags_good[] = {
