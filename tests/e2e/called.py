@@ -4,6 +4,7 @@
 import json
 
 import waiting
+from daemon import is_failed
 from wire import binary_event
 
 
@@ -29,13 +30,5 @@ class Called:
 
     def wait_failure(self):
         """Waits until the newest generation is refused; returns the text of its conditions."""
-
-        def failed(found):
-            generation = found["metadata"].get("generation", 1)
-            status = found.get("status", {})
-            if status.get("observedGeneration", generation) < generation:
-                return False
-            return any(c["reason"].endswith("Failed") for c in status.get("conditions", []))
-
-        found = self.server.wait_condition("Function", self.name, self.place, failed, 60)
+        found = self.server.wait_condition("Function", self.name, self.place, is_failed)
         return json.dumps(found["status"]["conditions"])

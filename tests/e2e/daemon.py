@@ -245,7 +245,11 @@ class Daemon:
             time.sleep(0.02)
 
     def wait_ready_condition(self, kind, name, namespace, timeout=30):
-        return self.wait_condition(kind, name, namespace, is_ready, timeout)
+        def accept(found):
+            assert not is_failed(found), found["status"]
+            return is_ready(found)
+
+        return self.wait_condition(kind, name, namespace, accept, timeout)
 
     # ---- the command line ----
 
@@ -272,11 +276,24 @@ def condition(document, kind="Ready"):
     return {}
 
 
-def is_ready(document):
+def is_current(document):
+    """Its controller has seen the newest generation."""
     observed = document.get("status", {}).get("observedGeneration")
-    generation = document["metadata"].get("generation")
-    current = observed is None or generation is None or observed >= generation
-    return current and condition(document).get("status") == "True"
+    return observed is None or observed >= document["metadata"].get("generation", 1)
+
+
+def is_ready(document):
+    return is_current(document) and condition(document).get("status") == "True"
+
+
+def is_failed(document):
+    """A function whose newest generation will not run, however long one waits."""
+    if document["kind"] != "Function" or not is_current(document):
+        return False
+    ready = condition(document)
+    if ready.get("status") == "True":
+        return ready["reason"] == "DeployFailed"
+    return ready.get("status") == "False" and ready["reason"] not in ("Building", "Starting")
 
 
 # ---- documents ----

@@ -11,10 +11,10 @@ import wasm_modules
 from wire import binary_event
 
 
-def wasm(module, function="add", arguments="event => [event.data.a, event.data.b]", **spec):
+def wasm(code, function="add", arguments="event => [event.data.a, event.data.b]", **spec):
     return {
         "runtime": "wasm",
-        "moduleBase64": wasm_modules.text_form(module),
+        "moduleBase64": wasm_modules.text_form(code),
         "function": function,
         "arguments": arguments,
         **spec,
@@ -46,6 +46,37 @@ def test_wasm_types(deploy):
         local.get 2 f64.promote_f32 f64.add local.get 3 f64.add))"""
     spec = wasm(wasm_modules.from_text(text), "f", "[1, 2n, 0.5, 0.25]", response="({ r: result })")
     assert deploy(**spec).event().json() == {"r": 3.75}
+
+
+FLOATS = [
+    ("f64.min", "-0.0", "0.0", "-0"),
+    ("f64.max", "nan", "1", "NaN"),
+    ("f64.copysign", "1.5", "-2", "-1.5"),
+    ("f64.nearest f64.add", "0.5", "2.5", "2.5"),
+    ("f64.trunc f64.add", "1", "-2.7", "-1"),
+    ("f64.ceil f64.sub", "1", "1.2", "-1"),
+    ("f64.floor f64.sqrt f64.add", "1", "9.9", "4"),
+    ("i32.trunc_sat_f64_s f64.convert_i32_s f64.add", "0", "1e300", "2147483647"),
+    ("f32.demote_f64 f32.nearest f32.abs f64.promote_f32 f64.add", "0", "-3.5", "4"),
+    ("i64.reinterpret_f64 i64.clz f64.convert_i64_u f64.add", "0", "1", "2"),
+]
+
+
+@pytest.mark.parametrize("code, a, b, result", FLOATS)
+def test_wasm_floats(deploy, code, a, b, result):
+    """Each operation that the translation leaves to the C library or to the compiler."""
+    text = f'(module (func (export "f") (result f64) f64.const {a} f64.const {b} {code}))'
+    shown = "({ r: Object.is(result, -0) ? '-0' : String(result) })"
+    called = deploy(**wasm(wasm_modules.from_text(text), "f", "[]", response=shown))
+    assert called.event().json() == {"r": result}
+
+
+def test_wasm_float_to_integer_traps(deploy):
+    text = '(module (func (export "f") (param f32) (result i32) local.get 0 i32.trunc_f32_s))'
+    spec = wasm(wasm_modules.from_text(text), "f", "[event.data]", response="({ r: result })")
+    called = deploy(**spec)
+    assert called.event(b"-1.9").json() == {"r": -1}
+    assert called.event(b"1e20").status >= 500
 
 
 def test_wasm_big_integers(deploy):
@@ -123,7 +154,7 @@ def hostile_modules():
     yield "huge-count", wasm_modules.MAGIC + wasm_modules.section(1, b"\xff\xff\xff\xff\x0f"), ""
     yield "huge-section", wasm_modules.MAGIC + b"\1\xff\xff\xff\xff\x0f", ""
     yield "overlong-number", wasm_modules.MAGIC + b"\1\x80\x80\x80\x80\x80\x80\x80\0", ""
-    yield "invalid-utf8-name", wasm_modules.binary_add(export=b"\xff\xfe"), ""
+    yield "invalid-utf8-name", wasm_modules.binary_add(exports=[b"\xff\xfe"]), ""
     yield "bad-body", wasm_modules.binary_add(body=b"\0\x6a\x0b"), ""
     yield "memory64", wasm_modules.MAGIC + wasm_modules.section(5, b"\1\4\1"), ""
     yield "huge-memory", wasm_modules.from_text(
@@ -172,7 +203,7 @@ NASTY = [
 
 @pytest.mark.parametrize("index", range(len(NASTY)))
 def test_names_that_try_to_become_code(shared, deploy, tmp_path, index):
-    """As the export that is called, as an import, as a custom section, as a debug name."""
+    """As an export, as an import, as a custom section, as a debug name."""
     mark = tmp_path / "mark"
     name = NASTY[index].replace("@", str(mark))
     custom = wasm_modules.section(0, wasm_modules.name(name) + name.encode())
@@ -183,8 +214,8 @@ def test_names_that_try_to_become_code(shared, deploy, tmp_path, index):
         + wasm_modules.number(len(wasm_modules.vector([b"\0" + wasm_modules.name(name)])))
         + wasm_modules.vector([b"\0" + wasm_modules.name(name)]),
     )
-    module = wasm_modules.binary_add(export=name, extra=custom + debug)
-    called = deploy(**wasm(module, name, response="({ r: result })"), wait=False)
+    module = wasm_modules.binary_add(exports=["add", name], extra=custom + debug)
+    called = deploy(**wasm(module, response="({ r: result })"), wait=False)
     found = shared.wait_condition(
         "Function",
         "f",

@@ -20,7 +20,9 @@ import pytest
 
 import daemon
 
-WORKER = pathlib.Path(os.environ.get("SLUICE_WORKER", pathlib.Path(daemon.BINARY).parent / "sluice-worker"))
+WORKER = pathlib.Path(
+    os.environ.get("SLUICE_WORKER", pathlib.Path(daemon.BINARY).parent / "sluice-worker")
+)
 EVENT = {
     "ce-id": "536808d3-88be-4077-9d7a-a3f162705f79",
     "ce-specversion": "0.3",
@@ -33,8 +35,17 @@ EVENT = {
 def bundle(files, **more):
     if isinstance(files, str):
         files = {"index.js": files}
-    return json.dumps({"namespace": "ns", "name": "f", "uid": "u", "generation": 1, "runtime": "js",
-                       "files": files, **more})
+    return json.dumps(
+        {
+            "namespace": "ns",
+            "name": "f",
+            "uid": "u",
+            "generation": 1,
+            "runtime": "js",
+            "files": files,
+            **more,
+        }
+    )
 
 
 class Server:
@@ -62,8 +73,11 @@ def serving(tmp_path, files, **more):
     source.write_text(bundle(files, **more))
     out = tmp_path / "out"
     with out.open("wb") as sink:
-        process = subprocess.Popen([WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0"],
-                                   stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0"],
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
     try:
         deadline = time.monotonic() + 10
         while "listening on " not in out.read_text():
@@ -91,23 +105,35 @@ module.exports = context => {
 
 def test_seed_example(tmp_path):
     with serving(tmp_path, SEED) as server:
-        status, headers, body = server.event(b'{"msg":"Message to js-example-service"}',
-                                             **{"ce-knativearrivaltime": "2020-01-28T13:35:23.9Z"})
+        status, headers, body = server.event(
+            b'{"msg":"Message to js-example-service"}',
+            **{"ce-knativearrivaltime": "2020-01-28T13:35:23.9Z"},
+        )
         assert status == 200
         assert body == b'{"received":"Message to js-example-service"}'
         assert headers["ce-type"] == "dev.nodeshift.samples.fromjs"
         assert headers["ce-source"] == "nodeshift/samples/js-example-service"
         assert headers["ce-specversion"] == "0.3"
         assert headers["content-type"] == "application/json"
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", headers["ce-id"])
+        assert re.fullmatch(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", headers["ce-id"]
+        )
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", headers["ce-time"])
         log = server.log()
-    assert "simple example. context: Context {\n  __ow_user: '',\n  __ow_method: 'POST',\n  __ow_headers: {\n" in log
-    assert "  __ow_path: '',\n  __ow_query: [Object: null prototype] {},\n  __ow_body: 'null',\n  cloudevent: {\n" in log
-    assert ("    specversion: '0.3',\n    id: '536808d3-88be-4077-9d7a-a3f162705f79',\n"
-            "    type: 'dev.nodeshift.samples.js-example',\n    source: 'dev.nodeshift.samples/js-example-source',\n"
-            "    datacontenttype: 'application/json',\n    knativearrivaltime: '2020-01-28T13:35:23.9Z',\n"
-            "    data: { msg: 'Message to js-example-service' }\n  }\n}\n") in log
+    assert (
+        "simple example. context: Context {\n  __ow_user: '',\n  __ow_method: 'POST',\n  __ow_headers: {\n"
+        in log
+    )
+    assert (
+        "  __ow_path: '',\n  __ow_query: [Object: null prototype] {},\n  __ow_body: 'null',\n  cloudevent: {\n"
+        in log
+    )
+    assert (
+        "    specversion: '0.3',\n    id: '536808d3-88be-4077-9d7a-a3f162705f79',\n"
+        "    type: 'dev.nodeshift.samples.js-example',\n    source: 'dev.nodeshift.samples/js-example-source',\n"
+        "    datacontenttype: 'application/json',\n    knativearrivaltime: '2020-01-28T13:35:23.9Z',\n"
+        "    data: { msg: 'Message to js-example-service' }\n  }\n}\n"
+    ) in log
 
 
 RETURNS = """
@@ -128,7 +154,10 @@ module.exports = (context, body) => context.query.later ? (async () => values[co
 @pytest.mark.parametrize("later", ["", "&later=1"])
 def test_return_values(tmp_path, later):
     expected = {
-        "undefined": (204, None, b""), "null": (204, None, b""), "empty": (204, None, b""), "zero": (204, None, b""),
+        "undefined": (204, None, b""),
+        "null": (204, None, b""),
+        "empty": (204, None, b""),
+        "zero": (204, None, b""),
         "false": (204, None, b""),
         "text": (200, "text/plain; charset=utf-8", "grüß dich".encode()),
         "number": (200, "application/json; charset=utf-8", b"42"),
@@ -149,7 +178,11 @@ def test_return_values(tmp_path, later):
             got = server.call("GET", f"/?name={name}{later}")
             assert (got[0], got[1].get("content-type"), got[2]) == (status, kind, body), name
         headers = server.call("GET", f"/?name=event{later}")[1]
-        assert headers["ce-subject"] == "%C3%BC%20%25" and headers["ce-n"] == "5" and headers["ce-id"] == "7"
+        assert (
+            headers["ce-subject"] == "%C3%BC%20%25"
+            and headers["ce-n"] == "5"
+            and headers["ce-id"] == "7"
+        )
         assert server.call("GET", f"/?name=body{later}")[1]["x-one"] == "yes"
 
 
@@ -164,31 +197,50 @@ module.exports = { handle(context, event) {
 
 def test_event_forms(tmp_path):
     with serving(tmp_path, ECHO) as server:
+
         def data(body, kind, **headers):
             status, _, text = server.event(body, **{"content-type": kind, **headers})
             assert status == 200, text
             answer = json.loads(text)
             assert answer["same"] and answer["event"] == "CloudEvent"
             return answer["kind"], answer.get("data")
+
         assert data(b'{"a":1}', "application/json") == ("Object", {"a": 1})
-        assert data(b'[1]', "application/vnd.x+json; charset=utf-8") == ("Array", [1])
-        assert data(b'plain', "text/plain") == ("String", "plain")
-        assert data(b'\0\1\xff', "application/octet-stream") == ("Uint8Array", [0, 1, 255])
-        assert data(b'\xff\xfe', "text/plain") == ("Uint8Array", [255, 254])
+        assert data(b"[1]", "application/vnd.x+json; charset=utf-8") == ("Array", [1])
+        assert data(b"plain", "text/plain") == ("String", "plain")
+        assert data(b"\0\1\xff", "application/octet-stream") == ("Uint8Array", [0, 1, 255])
+        assert data(b"\xff\xfe", "text/plain") == ("Uint8Array", [255, 254])
         # What tries to smuggle attributes in through the data.
         status, _, text = server.event(b'1,{"id":"x"}')
         assert status == 400 and b"no JSON" in text
-        status, _, text = server.event(b'1],[2')
+        status, _, text = server.event(b"1],[2")
         assert status == 400
-        structured = {"specversion": "1.0", "id": "9", "type": "t", "source": "/s", "n": 3, "data_base64": "AAEC",
-                      "datacontenttype": "application/x"}
-        status, _, text = server.call(body=json.dumps(structured),
-                                      headers={"content-type": "application/cloudevents+json"})
-        assert json.loads(text) == {"event": "CloudEvent", "kind": "Uint8Array", "data": [0, 1, 2], "id": "9", "n": 3,
-                                    "same": True}
-        for headers, body in [({**EVENT, "ce-source": ""}, b""), ({**EVENT, "ce-specversion": "9"}, b""),
-                              ({"content-type": "application/cloudevents+json"}, b"{"),
-                              ({"content-type": "application/cloudevents-batch+json"}, b"[]")]:
+        structured = {
+            "specversion": "1.0",
+            "id": "9",
+            "type": "t",
+            "source": "/s",
+            "n": 3,
+            "data_base64": "AAEC",
+            "datacontenttype": "application/x",
+        }
+        status, _, text = server.call(
+            body=json.dumps(structured), headers={"content-type": "application/cloudevents+json"}
+        )
+        assert json.loads(text) == {
+            "event": "CloudEvent",
+            "kind": "Uint8Array",
+            "data": [0, 1, 2],
+            "id": "9",
+            "n": 3,
+            "same": True,
+        }
+        for headers, body in [
+            ({**EVENT, "ce-source": ""}, b""),
+            ({**EVENT, "ce-specversion": "9"}, b""),
+            ({"content-type": "application/cloudevents+json"}, b"{"),
+            ({"content-type": "application/cloudevents-batch+json"}, b"[]"),
+        ]:
             assert server.call(body=body, headers=headers)[0] == 400
 
 
@@ -201,17 +253,38 @@ export const handle = (context, body) => ({ method: context.method, path: contex
 
 def test_plain_requests(tmp_path):
     with serving(tmp_path, REQUEST) as server:
+
         def call(*args, **more):
             status, _, text = server.call(*args, **more)
             assert status == 200, text
             return json.loads(text)
-        got = call("PUT", "/a/b?x=1&x=2&y=%20z", body=b'{"a":1}', headers={"content-type": "application/json", "X-One": "1"})
-        assert got == {"method": "PUT", "path": "/a/b", "query": {"x": ["1", "2"], "y": " z"}, "type": "application/json",
-                       "one": "1", "event": True, "parsed": {"a": 1}, "raw": '{"a":1}'}
-        assert call("POST", body=b"a=1&b=%C3%BC+x", headers={"content-type": "application/x-www-form-urlencoded"})["parsed"] == {"a": "1", "b": "ü x"}
+
+        got = call(
+            "PUT",
+            "/a/b?x=1&x=2&y=%20z",
+            body=b'{"a":1}',
+            headers={"content-type": "application/json", "X-One": "1"},
+        )
+        assert got == {
+            "method": "PUT",
+            "path": "/a/b",
+            "query": {"x": ["1", "2"], "y": " z"},
+            "type": "application/json",
+            "one": "1",
+            "event": True,
+            "parsed": {"a": 1},
+            "raw": '{"a":1}',
+        }
+        assert call(
+            "POST",
+            body=b"a=1&b=%C3%BC+x",
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )["parsed"] == {"a": "1", "b": "ü x"}
         assert call("POST", body=b"\1\2")["parsed"] == [1, 2]
         assert call("GET").get("parsed") is None
-        assert server.call("POST", body=b"{", headers={"content-type": "application/json"})[0] == 400
+        assert (
+            server.call("POST", body=b"{", headers={"content-type": "application/json"})[0] == 400
+        )
         assert server.call("POST", body=b"x" * (1 << 20 | 1))[0] == 413
         for path in ("/health/liveness", "/health/readiness"):
             assert server.call("GET", path)[::2] == (200, b"OK")
@@ -219,8 +292,8 @@ def test_plain_requests(tmp_path):
 
 MODULES = {
     "index.mjs": "import { a } from './lib/a.mjs'; import c from './c.cjs'; import data from './data.json';\n"
-                 "let ready = 0; export async function init() { await null; ready = await import('./late.mjs').then(m => m.default); }\n"
-                 "export default { handle: () => ({ a, c, data, ready }), init };",
+    "let ready = 0; export async function init() { await null; ready = await import('./late.mjs').then(m => m.default); }\n"
+    "export default { handle: () => ({ a, c, data, ready }), init };",
     "lib/a.mjs": "import { b } from '../b.mjs'; export const a = 'a' + b;",
     "b.mjs": "export const b = 'b';",
     "c.cjs": "const { d } = require('./lib/d'); module.exports = { d, name: __filename };",
@@ -234,8 +307,17 @@ def test_modules(tmp_path):
     with serving(tmp_path, MODULES, main="index.mjs") as server:
         status, _, text = server.event()
         assert status == 200, text
-        assert json.loads(text) == {"a": "ab", "c": {"d": 42, "name": "/c.cjs"}, "data": {"value": 41}, "ready": 0} or \
-            json.loads(text) == {"a": "ab", "c": {"d": 42, "name": "/c.cjs"}, "data": {"value": 41}, "ready": 7}
+        assert json.loads(text) == {
+            "a": "ab",
+            "c": {"d": 42, "name": "/c.cjs"},
+            "data": {"value": 41},
+            "ready": 0,
+        } or json.loads(text) == {
+            "a": "ab",
+            "c": {"d": 42, "name": "/c.cjs"},
+            "data": {"value": 41},
+            "ready": 7,
+        }
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="compares with node")
@@ -261,7 +343,9 @@ console.log({ a: 1n, b: Symbol.iterator, c: [[1, 2, [3, 4, [5]]]], d: new (class
 console.log({ aaaaaaaaaaaaaaaaaaaa: 1, bbbbbbbbbbbbbbbbbbbbbbbbb: 2, cccccccccccccccccccc: 3, ddddddddddd: 4 });
 console.log(['a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff', 'ggggggg', 'h'], [1.5, 2, 300, 4, 5, 6, 7, 8]);
 """
-    node = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True).stdout
+    node = subprocess.run(
+        ["node", "-e", program], capture_output=True, text=True, check=True
+    ).stdout
     with serving(tmp_path, "module.exports = () => {" + program + "}") as server:
         status, _, text = server.event()
         assert status == 204, text
@@ -273,15 +357,26 @@ def test_bad_start(tmp_path):
     def start(content, *more):
         source = tmp_path / "b.json"
         source.write_text(content)
-        return subprocess.run([WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0", *more],
-                              capture_output=True, text=True, timeout=20)
+        return subprocess.run(
+            [WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0", *more],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+
     done = start(bundle("const a = 1;\nlet b = ;"))
     assert done.returncode == 2 and "index.js:2:9: SyntaxError" in done.stdout
     assert "runtime must be js or wasm" in start(bundle("1", runtime="ruby")).stdout
     assert "no JSON" in start("{").stdout
     assert "limits.timeoutMs must be a number" in start(bundle("1", limits={"timeoutMs": 0})).stdout
-    assert "not among the function's files" in start(bundle({"a.js": "", "b.js": ""}, main="c.js")).stdout
-    assert "needs its compiled module" in start(bundle({}, runtime="wasm", wasm={"function": "f"})).stdout
+    assert (
+        "not among the function's files"
+        in start(bundle({"a.js": "", "b.js": ""}, main="c.js")).stdout
+    )
+    assert (
+        "needs its compiled module"
+        in start(bundle({}, runtime="wasm", wasm={"function": "f"})).stdout
+    )
     assert subprocess.run([WORKER, "serve"], capture_output=True).returncode == 1
     assert subprocess.run([WORKER, "zygote"], capture_output=True).returncode == 1
 
@@ -296,8 +391,10 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(10)
         self.socket, self.folder, self.reports = ours, tmp_path, {}
-        self.process = subprocess.Popen(["/bin/bash", "-c", f'exec "$0" zygote 3<&{theirs.fileno()}', WORKER],
-                                        pass_fds=[theirs.fileno()])
+        self.process = subprocess.Popen(
+            ["/bin/bash", "-c", f'exec "$0" zygote 3<&{theirs.fileno()}', WORKER],
+            pass_fds=[theirs.fileno()],
+        )
         theirs.close()
         assert self.receive() == (READY, 0, 0)
 
@@ -314,8 +411,9 @@ class Zygote:
         listener.listen(64)
         reader, writer = os.pipe()
         fds = array.array("i", [memory, listener.fileno(), writer])
-        self.socket.sendmsg([struct.pack("=IiQ", START, 0, number)],
-                            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        self.socket.sendmsg(
+            [struct.pack("=IiQ", START, 0, number)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+        )
         os.close(memory)
         os.close(writer)
         listener.close()
@@ -348,7 +446,10 @@ def call_unix(path, body=b"{}", headers=EVENT):
 
 
 def alive(pid):
-    return os.path.exists(f"/proc/{pid}") and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    return (
+        os.path.exists(f"/proc/{pid}")
+        and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    )
 
 
 @pytest.fixture
@@ -362,11 +463,18 @@ def zygote(tmp_path):
 def test_zygote_runs_workers(zygote):
     pids = {}
     for number in (7, 8):
-        pids[number], path = zygote.start(number, bundle(f"module.exports = () => {{ console.log('in', {number}); return 'worker {number}'; }};"))
+        pids[number], path = zygote.start(
+            number,
+            bundle(
+                f"module.exports = () => {{ console.log('in', {number}); return 'worker {number}'; }};"
+            ),
+        )
         assert zygote.report(number) == {"report": "ready"}
         assert call_unix(path) == (200, f"worker {number}".encode())
         line = zygote.report(number)
-        assert line["report"] == "log" and line["text"] == f"in {number}" and line["level"] == "info"
+        assert (
+            line["report"] == "log" and line["text"] == f"in {number}" and line["level"] == "info"
+        )
         assert line["event"] == EVENT["ce-id"] and abs(line["time"] / 1e9 - time.time()) < 60
     zygote.kill(7, signal.SIGTERM)
     assert zygote.receive() == (EXITED, 0, 7)
@@ -386,8 +494,13 @@ def test_zygote_reports_what_does_not_load(zygote):
 
 
 def test_worker_ends_orderly_after_a_forced_stop(zygote):
-    _, path = zygote.start(1, bundle("module.exports = () => { const a = []; a.length = 4294967295; a.indexOf(1); };",
-                                     limits={"timeoutMs": 50}))
+    _, path = zygote.start(
+        1,
+        bundle(
+            "module.exports = () => { const a = []; a.length = 4294967295; a.indexOf(1); };",
+            limits={"timeoutMs": 50},
+        ),
+    )
     zygote.report(1)
     for _ in range(3):
         assert call_unix(path)[0] == 504
@@ -408,7 +521,9 @@ def test_workers_die_with_the_zygote(zygote):
 
 
 def test_zygote_ends_with_its_socket(zygote):
-    pid, _ = zygote.start(1, bundle("module.exports = () => { for (;;); };", limits={"timeoutMs": 60000}))
+    pid, _ = zygote.start(
+        1, bundle("module.exports = () => { for (;;); };", limits={"timeoutMs": 60000})
+    )
     zygote.report(1)
     zygote.close()
     deadline = time.monotonic() + 5
@@ -418,7 +533,12 @@ def test_zygote_ends_with_its_socket(zygote):
 
 
 def test_long_log_lines_are_split(zygote):
-    _, path = zygote.start(1, bundle("module.exports = () => { console.log('é\"'.repeat(5000)); console.log('line\\n'.repeat(2000)); };"))
+    _, path = zygote.start(
+        1,
+        bundle(
+            "module.exports = () => { console.log('é\"'.repeat(5000)); console.log('line\\n'.repeat(2000)); };"
+        ),
+    )
     zygote.report(1)
     assert call_unix(path)[0] == 204
     text = ""

@@ -50,13 +50,13 @@ def name(value):
     return number(len(value)) + value
 
 
-def binary_add(export="add", imports=(), extra=b"", body=b"\0\x20\0\x20\1\x6a\x0b"):
-    """add(i32, i32) → i32, exported under any name, with any (module, field) function imports."""
+def binary_add(exports=("add",), imports=(), extra=b"", body=b"\0\x20\0\x20\1\x6a\x0b"):
+    """add(i32, i32) → i32, exported under any names, with any (module, field) function imports."""
     module = MAGIC
     module += section(TYPE, vector([b"\x60" + vector([b"\x7f", b"\x7f"]) + vector([b"\x7f"])]))
     if imports:
         module += section(IMPORT, vector([name(m) + name(f) + b"\0\0" for m, f in imports]))
     module += section(FUNCTION, vector([b"\0"]))
-    module += section(EXPORT, vector([name(export) + b"\0" + number(len(imports))]))
+    module += section(EXPORT, vector([name(n) + b"\0" + number(len(imports)) for n in exports]))
     module += section(CODE, vector([number(len(body)) + body]))
     return module + extra
