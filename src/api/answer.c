@@ -34,23 +34,10 @@ static const char *reason_of(unsigned status, bool create)
     return "";
 }
 
-static int add_chunk(const char *bytes, size_t len, void *ctx)
-{
-    struct buf *out = ctx;
-    buf_add(out, bytes, len);
-    return out->failed ? -1 : 0;
-}
-
-void answer_add_json(struct buf *out, const json_t *value)
-{
-    if (json_dump_callback(value, add_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
-        out->failed = true;
-}
-
 void answer_add_shown(struct buf *out, const struct resource_kind *kind, const json_t *stored)
 {
     json_t *shown = kinds_show(kind, stored);
-    answer_add_json(out, shown);
+    resource_dump(out, shown);
     json_decref(shown);
 }
 
@@ -165,7 +152,7 @@ void answer_plain_status(struct http_request *request, unsigned status, const ch
 void answer_object(struct query *q, unsigned status, const json_t *object)
 {
     autobuf body = BUF_INIT;
-    answer_add_json(&body, object);
+    resource_dump(&body, object);
     answer_text(q, status, "application/json", &body);
 }
 

@@ -120,7 +120,6 @@ void answer_plain_status(struct http_request *request, unsigned status, const ch
 /* A Status as JSON; kind and name may be NULL. create tells AlreadyExists from Conflict. */
 void answer_add_status(struct buf *out, unsigned status, const struct resource_kind *kind,
                        const char *name, bool create, const struct error *err);
-void answer_add_json(struct buf *out, const json_t *value);
 /* A stored object as the kind shows it. */
 void answer_add_shown(struct buf *out, const struct resource_kind *kind, const json_t *stored);
 

@@ -214,7 +214,7 @@ static void add_index_entry(json_t *paths, const struct resource_kind *k)
     buf_add_text(&name, *k->group != '\0' ? "apis/" : "api/");
     resource_kind_api_version(k, &name);
     json_t *document = buf_ok(&name) ? document_of(buf_slice(&name)) : NULL;
-    answer_add_json(&text, document);
+    resource_dump(&text, document);
     json_decref(document);
     buf_printf(&url, "/openapi/v3/%s?hash=%016" PRIX64, buf_ok(&name) ? name.ptr : "",
                hash_of(buf_slice(&text)));
@@ -239,7 +239,7 @@ void openapi_handle_v3(struct http_request *request, void *ctx)
         return;
     }
     autobuf body = BUF_INIT;
-    answer_add_json(&body, document);
+    resource_dump(&body, document);
     json_decref(document);
     struct http_header cache = {SLICE("Cache-Control"),
                                 SLICE("public, immutable, max-age=31536000")};

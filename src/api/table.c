@@ -37,12 +37,12 @@ static void add_row_object(struct buf *out, const json_t *object, enum query_inc
         return;
     buf_add_text(out, ",\"object\":");
     if (include == QUERY_INCLUDE_OBJECT) {
-        answer_add_json(out, object);
+        resource_dump(out, object);
         return;
     }
     buf_add_text(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\","
                       "\"metadata\":");
-    answer_add_json(out, json_object_get(object, "metadata"));
+    resource_dump(out, json_object_get(object, "metadata"));
     buf_add_byte(out, '}');
 }
 

@@ -116,14 +116,11 @@ static int dump_value(struct registry_step *step, struct buf *out)
     buf_add_byte(out, REGISTRY_VALUE_FORMAT);
     buf_add(out, "\0\0\0", 3);
     buf_add_u32(out, step->number);
-    char *text = json_dumps(object, JSON_COMPACT);
+    size_t header = out->len;
+    resource_dump(out, object);
     json_decref(object);
-    if (text == NULL)
-        return -ENOMEM;
-    step->bytes = strlen(text);
-    buf_add(out, text, step->bytes);
-    free(text);
-    return step->bytes > REGISTRY_VALUE_MAX ? -EFBIG : buf_ok(out) ? 0 : -ENOMEM;
+    step->bytes = out->len - header;
+    return !buf_ok(out) ? -ENOMEM : step->bytes > REGISTRY_VALUE_MAX ? -EFBIG : 0;
 }
 
 static int group_add_step(struct store_group *g, struct registry_step *step)

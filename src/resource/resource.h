@@ -118,6 +118,9 @@ const struct resource_field *resource_field_at(const struct resource_kind *kind,
 void resource_column_text(const struct resource_column *column, const json_t *object,
                           uint64_t now_ns, struct buf *out);
 
+/* The value as compact JSON; a NULL value fails the buffer. */
+void resource_dump(struct buf *out, const json_t *value);
+
 /* Value at a path as "spec.delivery.retry"; NULL when absent. Borrowed. */
 json_t *resource_at(const json_t *object, const char *path);
 const char *resource_text_at(const json_t *object, const char *path); /* NULL unless a string */

@@ -17,13 +17,12 @@ static void check_again(const struct resource_kind *kind, json_t *object)
 {
     struct error err = ERROR_INIT;
     json_t *again;
-    char *text = json_dumps(object, JSON_COMPACT);
-    must(text != NULL);
-    must(resource_parse_value(slice_text(text), &again, &err) == 0);
+    autobuf text = BUF_INIT;
+    resource_dump(&text, object);
+    must(buf_ok(&text) && resource_parse_value(buf_slice(&text), &again, &err) == 0);
     must(resource_check(kind, again, "default", &err) == 0);
     must(json_equal(object, again));
     json_decref(again);
-    free(text);
 }
 
 static void show(const struct resource_kind *kind, const json_t *object)

@@ -194,13 +194,32 @@ static void test_size(void **state)
     expect_error(text.ptr, 40002, "too many documents");
 }
 
+static void test_dump(void **state)
+{
+    static const char *const texts[] = {
+        "{}",
+        "[]",
+        "{\"a\":[1,-2,{\"b\":null}],\"c\":true,\"d\":false,\"e\":1.5,\"f\":[]}",
+        "[\"\\\"\\\\\\n\\t\\u0001\u00e9 plain\"]",
+        "\"\"",
+        "{\"a\\\"b\":\"x\"}"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        json_t *value = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+        autobuf text = BUF_INIT;
+        resource_dump(&text, value);
+        assert_string_equal(text.ptr, texts[i]);
+        json_decref(value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scalars), cmocka_unit_test(test_documents),
         cmocka_unit_test(test_list),    cmocka_unit_test(test_lines),
         cmocka_unit_test(test_json),    cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_depth),   cmocka_unit_test(test_size),
+        cmocka_unit_test(test_depth),   cmocka_unit_test(test_dump),
+        cmocka_unit_test(test_size),
     };
     return cmocka_run_group_tests_name("resource/parse", tests, NULL, NULL);
 }
