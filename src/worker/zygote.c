@@ -215,7 +215,7 @@ int zygote_run(int socket)
             continue;
         struct order o;
         int status = n < 0 ? -failure : receive(socket, &o);
-        if (status == 0)
+        if (status == 0 || status == -ECONNRESET) /* it left something unread */
             return 0;
         if (status == 1)
             obey(socket, &o);
