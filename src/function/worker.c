@@ -193,6 +193,13 @@ static void worker_on_report(struct loop_watch *watch, uint32_t events)
 
 /* ---- its life ---- */
 
+/* The worker guards loading with the limit of a call itself; this is for when it does not. */
+static uint64_t start_longest(const struct version *v)
+{
+    uint64_t longest = v->spec.timeout_ns + HANG_MARGIN;
+    return longest < START_LONGEST ? longest : START_LONGEST;
+}
+
 static void worker_on_deadline(struct loop_timer *t)
 {
     struct worker *w = t->ctx;
@@ -213,8 +220,8 @@ static void worker_on_deadline(struct loop_timer *t)
         what = "was not ready in time, and is killed";
         if (!w->failed) {
             w->failed = true;
-            error_set(&w->failure, -ETIMEDOUT, "it was not ready within %llu s",
-                      (unsigned long long)(START_LONGEST / CLOCK_SECOND));
+            error_set(&w->failure, -ETIMEDOUT, "it did not load in time (%.1f s)",
+                      (double)start_longest(w->version) / CLOCK_SECOND);
         }
     }
     log_warn("function %s/%s: worker %llu (pid %d) %s", w->version->function->namespace_name,
@@ -280,7 +287,7 @@ int worker_start(struct version *v, struct worker **ret, struct error *err)
         return error_set(err, r, "cannot start a worker: %s",
                          r == -EAGAIN ? "the zygote is not ready" : strerror(-r));
     }
-    loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + START_LONGEST);
+    loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + start_longest(v));
     v->usable++;
     h->stats.worker_starts++;
     h->stats.workers++;
