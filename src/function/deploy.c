@@ -171,6 +171,7 @@ void function_deploy(struct function *f)
         note_failure(f, generation, reason, &err);
         return;
     }
+    must(f->next != NULL);
     f->next->proven = f->current == NULL &&
                       resource_integer_at(object, "status.servingGeneration", -1) == generation;
     version_begin(f->next);

@@ -40,7 +40,7 @@ struct call {
     struct buf head;   /* "name: value\n"… */
     struct buf body;   /* for an event: its JSON */
     int ended;         /* as guard_run() */
-    bool interrupted; /* by the soft limit, whether or not that shows in the answer */
+    bool interrupted;  /* by the soft limit, whether or not that shows in the answer */
     bool module_ended; /* it was the module's call that did */
 
     bool wants_module;

@@ -151,7 +151,8 @@ int engine_get_text(engine_value value, size_t max, struct buf *out);
 /* The same for the bytes of an ArrayBuffer or a view of one; -EINVAL when it is neither. */
 int engine_get_bytes(engine_value value, size_t max, struct buf *out);
 engine_value engine_throw(const char *message); /* returns 0 */
-/* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place. */
+/* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place.
+ */
 int engine_run_jobs(struct engine_failure *f);
 /* The interrupt hook has thrown since the soft deadline was set. */
 bool engine_interrupted(void);

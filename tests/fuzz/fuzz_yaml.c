@@ -19,8 +19,8 @@ static int count_lines(struct slice text)
     return lines;
 }
 
-/* libyaml counts the end of an unfinished line as one more. YAML also breaks lines at U+0085, U+2028 and U+2029 (YAML 1.1 §4.2), so the bound is a loose one
- * there. */
+/* libyaml counts the end of an unfinished line as one more. YAML also breaks lines at U+0085,
+ * U+2028 and U+2029 (YAML 1.1 §4.2), so the bound is a loose one there. */
 static bool is_ascii(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
