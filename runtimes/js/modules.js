@@ -4,6 +4,24 @@
 const loadedModules = new Map();
 const WRAPPER = '(function(exports,require,module,__filename,__dirname){';
 
+// A brace too many closes the wrapper, and the parser complains about the wrapper's own end, which
+// is no line of the file. Then the bare text says where: it is parsed only, since the first thing
+// that it does is to throw.
+function compileWrapped(text, name) {
+  try {
+    return host.compile(`${WRAPPER}${text}\n})`, name);
+  } catch (error) {
+    const place = /:(\d+):\d+\)?$/m.exec(error.stack);
+    if (!(error instanceof SyntaxError) || place === null || Number(place[1]) <= text.split('\n').length) throw error;
+    try {
+      host.compile('throw 0;'.padEnd(WRAPPER.length) + text, name);
+    } catch (bare) {
+      throw bare instanceof SyntaxError ? bare : error;
+    }
+    throw error;
+  }
+}
+
 function requireFile(name) {
   const known = loadedModules.get(name);
   if (known !== undefined) return known.exports;
@@ -17,7 +35,7 @@ function requireFile(name) {
   }
   loadedModules.set(name, module);
   try {
-    const run = host.compile(`${WRAPPER}${text.startsWith('#!') ? '//' : ''}${text}\n})`, name);
+    const run = compileWrapped(text.startsWith('#!') ? `//${text}` : text, name);
     const require = specifier => requireFile(host.resolve(name, String(specifier)));
     run.call(module.exports, module.exports, require, module, `/${name}`, `/${name}`.replace(/\/[^/]*$/, '') || '/');
   } catch (error) {
