@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two kinds of client behind client.h: client_web.c for URLs (libcurl), client_local.c for Unix
+ * sockets of this machine's own servers, where libcurl's generality would cost more than the call.
+ */
+#ifndef SLUICE_HTTP_CLIENT_INTERNAL_H
+#define SLUICE_HTTP_CLIENT_INTERNAL_H
+
+#include "base/clock.h"
+#include "http/client.h"
+
+#define CALL_MAGIC                0x63616c6cu
+#define CALL_TIMEOUT_DEFAULT      (30 * CLOCK_SECOND)
+#define CALL_RESPONSE_MAX_DEFAULT (1024 * 1024)
+#define CALL_HEADERS_MAX          128
+
+/* What every call begins with. */
+struct http_call {
+    unsigned magic;
+    void (*cancel)(struct http_call *call); /* lets go of it without calling anybody */
+    http_call_done_fn *done;
+    void (*cancelled)(void *ctx);
+    void *ctx;
+    uint64_t started_ns;
+};
+
+void call_begin(struct http_call *call, const struct http_call_options *o,
+                void (*cancel)(struct http_call *call));
+/* A header value that would end its line. */
+bool call_header_is_bad(const struct http_call_header *h);
+/* Names and values of header lines. Returns how many; at most max. */
+unsigned call_split_headers(struct slice text, struct http_call_header *out, unsigned max);
+
+struct web_client;
+struct web_client *web_client_new(struct loop *l, unsigned connections_per_host_max);
+void web_client_free(struct web_client *c);
+int web_client_call(struct web_client *c, const struct http_call_options *o,
+                    struct http_call **ret);
+
+struct local_client;
+struct local_client *local_client_new(struct loop *l, unsigned connections_per_socket_max);
+void local_client_free(struct local_client *c);
+int local_client_call(struct local_client *c, const struct http_call_options *o,
+                      struct http_call **ret);
+
+#endif

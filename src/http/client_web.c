@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client keeps easy handles for reuse and lets libcurl's multi handle keep the connections.
+ * Everything runs on the loop's thread; libcurl tells by callbacks which sockets and which timer it
+ * wants watched. */
+#include "http/client_internal.h"
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/memory.h"
+#include "base/must.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#define IDLE_HANDLES_MAX     64
+#define CONNECTIONS_KEPT_MAX 512
+#define TRANSFER_BUFFER      (16 * 1024L)
+#define HEADERS_MAX          (64 * 1024) /* bytes of an answer's headers */
+
+struct web_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer timer;
+    struct list running; /* struct http_call */
+    struct list idle;
+    unsigned idle_count;
+};
+
+struct web_call {
+    struct http_call call;
+    struct list link;
+    struct web_client *client;
+    CURL *easy;
+    struct buf header_text; /* the request's header lines, each NUL-terminated */
+    struct curl_slist *header_nodes;
+    size_t header_node_cap;
+    struct buf response_headers;
+    struct buf response_body;
+    size_t response_max;
+    bool too_large;
+    char error_text[CURL_ERROR_SIZE];
+};
+
+/* One socket that libcurl wants watched. */
+struct client_socket {
+    struct loop_watch watch;
+    struct web_client *client;
+};
+
+static void client_reap(struct web_client *c);
+
+static void socket_ready(struct loop_watch *w, uint32_t events)
+{
+    struct client_socket *s = w->ctx;
+    struct web_client *c = s->client;
+    int action = 0;
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        action |= CURL_CSELECT_IN;
+    if ((events & EPOLLOUT) != 0)
+        action |= CURL_CSELECT_OUT;
+    if ((events & EPOLLERR) != 0)
+        action |= CURL_CSELECT_ERR;
+    int running;
+    curl_multi_socket_action(c->multi, w->fd, action, &running);
+    client_reap(c);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *per_socket)
+{
+    struct web_client *c = user;
+    struct client_socket *s = per_socket;
+    if (what == CURL_POLL_REMOVE) {
+        if (s != NULL) {
+            loop_unwatch(c->loop, &s->watch);
+            curl_multi_assign(c->multi, fd, NULL);
+            free(s);
+        }
+        return 0;
+    }
+    uint32_t events =
+        ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0u);
+    if (s != NULL)
+        return loop_rewatch(c->loop, &s->watch, events) < 0 ? -1 : 0;
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -1;
+    s->client = c;
+    s->watch.ready = socket_ready;
+    s->watch.ctx = s;
+    if (loop_watch(c->loop, &s->watch, fd, events) < 0) {
+        free(s);
+        return -1;
+    }
+    curl_multi_assign(c->multi, fd, s);
+    return 0;
+}
+
+static void timer_due(struct loop_timer *t)
+{
+    struct web_client *c = t->ctx;
+    int running;
+    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    client_reap(c);
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *user)
+{
+    struct web_client *c = user;
+    if (timeout_ms < 0)
+        loop_timer_cancel(c->loop, &c->timer);
+    else
+        loop_timer_set(c->loop, &c->timer,
+                       loop_now(c->loop) + (uint64_t)timeout_ms * CLOCK_MILLISECOND);
+    return 0;
+}
+
+struct web_client *web_client_new(struct loop *l, unsigned connections_per_host_max)
+{
+    struct web_client *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return NULL;
+    c->loop = l;
+    c->timer.due = timer_due;
+    c->timer.ctx = c;
+    list_init(&c->running);
+    list_init(&c->idle);
+    c->multi = curl_multi_init();
+    if (c->multi == NULL) {
+        free(c);
+        return NULL;
+    }
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
+    curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_per_host_max);
+    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return c;
+}
+
+static void call_free(struct web_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    buf_done(&call->header_text);
+    buf_done(&call->response_headers);
+    buf_done(&call->response_body);
+    free(call->header_nodes);
+    call->call.magic = 0;
+    free(call);
+}
+
+/* Keeps the call's handle and buffers for the next one, unless they grew large. */
+static void call_retire(struct web_call *call)
+{
+    struct web_client *c = call->client;
+    list_remove(&call->link);
+    if (c->idle_count >= IDLE_HANDLES_MAX || call->response_body.cap > 256 * 1024) {
+        call_free(call);
+        return;
+    }
+    list_append(&c->idle, &call->link);
+    c->idle_count++;
+}
+
+static int error_of(const struct web_call *call, CURLcode code)
+{
+    if (call->too_large)
+        return -EMSGSIZE;
+    switch ((int)code) {
+    case CURLE_OK:
+        return 0;
+    case CURLE_OPERATION_TIMEDOUT:
+        return -ETIMEDOUT;
+    case CURLE_COULDNT_CONNECT:
+        return -ECONNREFUSED;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return -EHOSTUNREACH;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return -EINVAL;
+    case CURLE_OUT_OF_MEMORY:
+        return -ENOMEM;
+    default:
+        return -EIO;
+    }
+}
+
+static void call_finish(struct web_call *call, CURLcode code)
+{
+    struct http_call_header headers[CALL_HEADERS_MAX];
+    struct http_call_result result = {
+        .error = error_of(call, code),
+        .error_text = "",
+        .headers = headers,
+        .header_count =
+            call_split_headers(buf_slice(&call->response_headers), headers, CALL_HEADERS_MAX),
+        .body = buf_slice(&call->response_body),
+        .duration_ns = clock_monotonic() - call->call.started_ns,
+    };
+    if (call->too_large)
+        result.error_text = "the answer is larger than allowed";
+    else if (code != CURLE_OK)
+        result.error_text =
+            call->error_text[0] != '\0' ? call->error_text : curl_easy_strerror(code);
+    long status = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    result.status = result.error == 0 ? (unsigned)status : 0;
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    call->call.done(call->call.ctx, &result);
+    call_retire(call);
+}
+
+static void client_reap(struct web_client *c)
+{
+    int left;
+    for (CURLMsg *m = curl_multi_info_read(c->multi, &left); m != NULL;
+         m = curl_multi_info_read(c->multi, &left)) {
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        struct web_call *call = NULL;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        call_finish(call, m->data.result);
+    }
+}
+
+void web_client_free(struct web_client *c)
+{
+    if (c == NULL)
+        return;
+    struct http_call_result cancelled = {.error = -ECANCELED,
+                                         .error_text = "the client was stopped"};
+    while (!list_empty(&c->running)) {
+        struct web_call *call = list_entry(list_shift(&c->running), struct web_call, link);
+        curl_multi_remove_handle(c->multi, call->easy);
+        call->call.done(call->call.ctx, &cancelled);
+        call_free(call);
+    }
+    while (!list_empty(&c->idle))
+        call_free(list_entry(list_shift(&c->idle), struct web_call, link));
+    curl_multi_cleanup(c->multi);
+    loop_timer_cancel(c->loop, &c->timer);
+    free(c);
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *user)
+{
+    struct web_call *call = user;
+    size_t n = size * count;
+    if (slice_starts(slice_of(bytes, n), "HTTP/"))
+        buf_reset(&call->response_headers); /* of the last answer: 1xx may come before it */
+    else if (call->response_headers.len + n <= HEADERS_MAX)
+        buf_add(&call->response_headers, bytes, n);
+    else
+        call->too_large = true;
+    return call->too_large ? 0 : n;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *user)
+{
+    struct web_call *call = user;
+    size_t n = size * count;
+    if (n > call->response_max - call->response_body.len) {
+        call->too_large = true;
+        return 0;
+    }
+    buf_add(&call->response_body, bytes, n);
+    return buf_ok(&call->response_body) ? n : 0;
+}
+
+/* Options that are the same for every call. */
+static void set_constant_options(struct web_call *call)
+{
+    CURL *e = call->easy;
+    curl_easy_setopt(e, CURLOPT_PRIVATE, (char *)call);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_PROXY, "");
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->error_text);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+}
+
+static struct web_call *call_take(struct web_client *c)
+{
+    if (!list_empty(&c->idle)) {
+        struct web_call *call = list_entry(c->idle.prev, struct web_call, link);
+        list_remove(&call->link);
+        c->idle_count--;
+        return call;
+    }
+    struct web_call *call = calloc(1, sizeof(*call));
+    if (call == NULL)
+        return NULL;
+    call->easy = curl_easy_init();
+    if (call->easy == NULL) {
+        free(call);
+        return NULL;
+    }
+    call->client = c;
+    list_init(&call->link);
+    set_constant_options(call);
+    return call;
+}
+
+static void web_cancel(struct http_call *base)
+{
+    struct web_call *call = container_of(base, struct web_call, call);
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    call_retire(call);
+}
+
+/* Header lines in one buffer, and list nodes that point into it: libcurl only reads them. 0,
+ * -EINVAL, -ENOMEM. */
+static int set_headers(struct web_call *call, const struct http_call_options *o)
+{
+    /* No Expect: 100-continue, and no headers that libcurl would add by itself. */
+    static const char *const suppressed[] = {"Expect:", "Accept:"};
+    size_t nodes = o->header_count + COUNT_OF(suppressed);
+    if (nodes > call->header_node_cap) {
+        struct curl_slist *grown = realloc(call->header_nodes, nodes * sizeof(*grown));
+        if (grown == NULL)
+            return -ENOMEM;
+        call->header_nodes = grown;
+        call->header_node_cap = nodes;
+    }
+    buf_reset(&call->header_text);
+    for (unsigned i = 0; i < o->header_count; i++) {
+        const struct http_call_header *h = &o->headers[i];
+        if (call_header_is_bad(h))
+            return -EINVAL;
+        buf_add_slice(&call->header_text, h->name);
+        buf_add_text(&call->header_text, h->value.len > 0 ? ": " : ";");
+        buf_add_slice(&call->header_text, h->value);
+        buf_add_byte(&call->header_text, '\0');
+    }
+    for (size_t i = 0; i < COUNT_OF(suppressed); i++)
+        buf_add(&call->header_text, suppressed[i], strlen(suppressed[i]) + 1);
+    if (!buf_ok(&call->header_text))
+        return -ENOMEM;
+    char *at = call->header_text.ptr;
+    for (size_t i = 0; i < nodes; i++) {
+        call->header_nodes[i].data = at;
+        call->header_nodes[i].next = i + 1 < nodes ? &call->header_nodes[i + 1] : NULL;
+        at += strlen(at) + 1;
+    }
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->header_nodes);
+    return 0;
+}
+
+static void set_method_and_body(CURL *e, const struct http_call_options *o)
+{
+    bool get = strcmp(o->method, "GET") == 0, head = strcmp(o->method, "HEAD") == 0;
+    curl_easy_setopt(e, CURLOPT_NOBODY, head ? 1L : 0L);
+    if ((get || head) && o->body.len == 0) {
+        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+        if (get)
+            curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    curl_easy_setopt(e, CURLOPT_POST, 1L);
+    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, strcmp(o->method, "POST") == 0 ? NULL : o->method);
+    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
+    curl_easy_setopt(e, CURLOPT_POSTFIELDS, o->body.len > 0 ? o->body.ptr : "");
+}
+
+static long whole_milliseconds(uint64_t ns)
+{
+    uint64_t ms = (ns + CLOCK_MILLISECOND - 1) / CLOCK_MILLISECOND;
+    return ms > LONG_MAX ? LONG_MAX : (long)ms;
+}
+
+int web_client_call(struct web_client *c, const struct http_call_options *o, struct http_call **ret)
+{
+    struct web_call *call = call_take(c);
+    if (call == NULL)
+        return -ENOMEM;
+    buf_reset(&call->response_headers);
+    buf_reset(&call->response_body);
+    call->response_max = o->response_max > 0 ? o->response_max : CALL_RESPONSE_MAX_DEFAULT;
+    call->too_large = false;
+    call->error_text[0] = '\0';
+    call_begin(&call->call, o, web_cancel);
+    int r = set_headers(call, o);
+    if (r == 0 && curl_easy_setopt(call->easy, CURLOPT_URL, o->url) != CURLE_OK)
+        r = -ENOMEM;
+    if (r == 0) {
+        uint64_t timeout = o->timeout_ns > 0 ? o->timeout_ns : CALL_TIMEOUT_DEFAULT;
+        curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, whole_milliseconds(timeout));
+        set_method_and_body(call->easy, o);
+        if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK)
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        call_free(call);
+        return r;
+    }
+    list_append(&c->running, &call->link);
+    *ret = &call->call;
+    return 0;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client against a peer in the same program, over a Unix socket and over TCP: the same calls,
+ * the same results. */
+#include "http/client.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* What the peer does with each request, by the first byte of its body. */
+static void answer(int fd, char what)
+{
+    static const char plain[] = "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello";
+    static const char chunked[] =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    static const char junk[] = "this is not HTTP\r\n\r\n";
+    static const char large[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
+    const char *text = what == 'c' ? chunked : what == 'j' ? junk : what == 'l' ? large : plain;
+    if (what == 's') /* never */
+        return;
+    if (what != 'x')
+        assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    if (what == 'x' || what == 'j' || what == 'l')
+        shutdown(fd, SHUT_RDWR);
+}
+
+static int accepted; /* connections */
+
+static void *serve_connection(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char request[4096];
+    for (;;) {
+        size_t len = 0;
+        const char *body = NULL;
+        while (body == NULL || len < (size_t)(body + 4 - request) + 1) {
+            ssize_t n = recv(fd, request + len, sizeof(request) - len, 0);
+            if (n <= 0) {
+                close(fd);
+                return NULL;
+            }
+            len += (size_t)n;
+            body = memmem(request, len, "\r\n\r\n", 4);
+        }
+        answer(fd, body[4]);
+    }
+}
+
+static void *accept_all(void *arg)
+{
+    int listener = (int)(intptr_t)arg;
+    for (int fd = accept(listener, NULL, NULL); fd >= 0; fd = accept(listener, NULL, NULL)) {
+        pthread_t thread;
+        __atomic_add_fetch(&accepted, 1, __ATOMIC_SEQ_CST);
+        pthread_create(&thread, NULL, serve_connection, (void *)(intptr_t)fd);
+        pthread_detach(thread);
+    }
+    return NULL;
+}
+
+static char socket_path[64], tcp_url[64];
+static struct loop *loop;
+static struct http_client *client;
+
+static void listen_on(int fd, const struct sockaddr *address, socklen_t len)
+{
+    pthread_t thread;
+    assert_int_equal(bind(fd, address, len), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    pthread_create(&thread, NULL, accept_all, (void *)(intptr_t)fd);
+    pthread_detach(thread);
+}
+
+static int setup(void **state)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    snprintf(socket_path, sizeof(socket_path), "/tmp/sluice-client-%d", (int)getpid());
+    strcpy(local.sun_path, socket_path);
+    listen_on(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&local, sizeof(local));
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    listen_on(fd, (struct sockaddr *)&inet, sizeof(inet));
+    socklen_t len = sizeof(inet);
+    getsockname(fd, (struct sockaddr *)&inet, &len);
+    snprintf(tcp_url, sizeof(tcp_url), "http://127.0.0.1:%d/x?y=1", ntohs(inet.sin_port));
+    loop = loop_new();
+    client = http_client_new(loop, 8);
+    return loop != NULL && client != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    http_client_free(client);
+    loop_free(loop);
+    return unlink(socket_path);
+}
+
+struct outcome {
+    int ended, error;
+    unsigned status;
+    char body[64], header[64];
+};
+
+static void note(void *ctx, const struct http_call_result *result)
+{
+    struct outcome *o = ctx;
+    o->ended++;
+    o->error = result->error;
+    o->status = result->status;
+    snprintf(o->body, sizeof(o->body), SLICE_FMT, SLICE_ARG(result->body));
+    for (unsigned i = 0; i < result->header_count; i++)
+        if (slice_is_nocase(result->headers[i].name, "x-a"))
+            snprintf(o->header, sizeof(o->header), SLICE_FMT, SLICE_ARG(result->headers[i].value));
+}
+
+static struct http_call *begin(bool local, const char *body, uint64_t timeout_ns, struct outcome *o)
+{
+    struct http_call *call = NULL;
+    struct http_call_options options = {.method = "POST",
+                                        .url = local ? "http://f.n.svc/x?y=1" : tcp_url,
+                                        .unix_socket = local ? socket_path : NULL,
+                                        .body = slice_text(body),
+                                        .timeout_ns = timeout_ns,
+                                        .done = note,
+                                        .ctx = o};
+    assert_int_equal(http_client_call(client, &options, &call), 0);
+    assert_int_equal(o->ended, 0); /* never from within */
+    return call;
+}
+
+static struct outcome call(bool local, const char *body, uint64_t timeout_ns)
+{
+    struct outcome o = {0};
+    begin(local, body, timeout_ns, &o);
+    uint64_t deadline = clock_monotonic() + 20 * CLOCK_SECOND;
+    while (o.ended == 0 && clock_monotonic() < deadline)
+        loop_turn(loop, CLOCK_SECOND);
+    assert_int_equal(o.ended, 1);
+    return o;
+}
+
+static void both_kinds_give_the_same_results(void **state)
+{
+    for (int local = 0; local < 2; local++) {
+        struct outcome o = call(local, "plain", 0);
+        assert_int_equal(o.error, 0);
+        assert_int_equal(o.status, 200);
+        assert_string_equal(o.body, "hello");
+        assert_string_equal(o.header, "b");
+        o = call(local, "chunked", 0);
+        assert_string_equal(o.body, "abc");
+        assert_int_equal(call(local, "silence", 50 * CLOCK_MILLISECOND).error, -ETIMEDOUT);
+        assert_true(call(local, "x closes", 0).error < 0);
+        assert_true(call(local, "junk", 0).error < 0);
+        assert_true(call(local, "large", 0).error < 0);
+        assert_int_equal(call(local, "plain", 0).status, 200); /* and on it goes */
+    }
+}
+
+static void nobody_there_is_refused(void **state)
+{
+    struct outcome o = {0};
+    struct http_call_options options = {.method = "POST",
+                                        .url = "http://f.n.svc/",
+                                        .unix_socket = "/tmp/sluice-client-nobody",
+                                        .done = note,
+                                        .ctx = &o};
+    assert_int_equal(http_client_call(client, &options, NULL), 0);
+    while (o.ended == 0)
+        loop_turn(loop, CLOCK_SECOND);
+    assert_int_equal(o.error, -ECONNREFUSED);
+}
+
+static void connections_are_kept_and_limited(void **state)
+{
+    int before = __atomic_load_n(&accepted, __ATOMIC_SEQ_CST);
+    struct outcome outcomes[100] = {0};
+    for (int i = 0; i < 100; i++)
+        begin(true, "plain", 0, &outcomes[i]);
+    for (int i = 0; i < 100; i++)
+        while (outcomes[i].ended == 0)
+            loop_turn(loop, CLOCK_SECOND);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(outcomes[i].status, 200);
+    int opened = __atomic_load_n(&accepted, __ATOMIC_SEQ_CST) - before;
+    assert_true(opened <= 8);
+}
+
+static int cancelled_calls;
+
+static void count_cancelled(void *ctx)
+{
+    cancelled_calls++;
+}
+
+static void cancelled_calls_do_not_end(void **state)
+{
+    for (int local = 0; local < 2; local++) {
+        struct outcome o = {0};
+        struct http_call *running = NULL;
+        struct http_call_options options = {.method = "POST",
+                                            .url = local ? "http://f.n.svc/" : tcp_url,
+                                            .unix_socket = local ? socket_path : NULL,
+                                            .body = slice_text("silence"),
+                                            .done = note,
+                                            .cancelled = count_cancelled,
+                                            .ctx = &o};
+        assert_int_equal(http_client_call(client, &options, &running), 0);
+        loop_turn(loop, 10 * CLOCK_MILLISECOND);
+        http_call_cancel(running);
+        loop_turn(loop, 10 * CLOCK_MILLISECOND);
+        assert_int_equal(o.ended, 0);
+        assert_int_equal(cancelled_calls, local + 1);
+    }
+}
+
+static void header_injection_is_refused(void **state)
+{
+    struct http_call_header bad = {SLICE("X"), SLICE("a\r\nEvil: yes")};
+    for (int local = 0; local < 2; local++) {
+        struct outcome o = {0};
+        struct http_call_options options = {.method = "POST",
+                                            .url = local ? "http://f.n.svc/" : tcp_url,
+                                            .unix_socket = local ? socket_path : NULL,
+                                            .headers = &bad,
+                                            .header_count = 1,
+                                            .done = note,
+                                            .ctx = &o};
+        assert_int_equal(http_client_call(client, &options, NULL), -EINVAL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_kinds_give_the_same_results),
+        cmocka_unit_test(nobody_there_is_refused),
+        cmocka_unit_test(connections_are_kept_and_limited),
+        cmocka_unit_test(cancelled_calls_do_not_end),
+        cmocka_unit_test(header_injection_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
