@@ -45,7 +45,7 @@ static void dump_object(struct buf *out, json_t *object)
         buf_add_byte(out, before);
         before = ',';
         const char *key = json_object_iter_key(at);
-        dump_string(out, key, strlen(key));
+        dump_string(out, key, json_object_iter_key_len(at));
         buf_add_byte(out, ':');
         resource_dump(out, json_object_iter_value(at));
     }

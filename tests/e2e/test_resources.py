@@ -37,9 +37,8 @@ def test_discovery(shared):
         assert document["kind"] == "APIResourceList"
         listed.update({resource["name"]: resource for resource in document["resources"]})
     assert {"namespaces", "brokers", "triggers", "functions"} <= set(listed)
-    for resource in listed.values():
-        if "/" not in resource["name"]:
-            assert {"create", "get", "list", "update", "delete"} <= set(resource["verbs"])
+    for name in ("namespaces", "brokers", "triggers", "functions"):
+        assert {"create", "get", "list", "update", "delete"} <= set(listed[name]["verbs"])
     assert listed["namespaces"]["namespaced"] is False
     assert listed["triggers"]["namespaced"] is True
     assert listed["triggers"]["kind"] == "Trigger"
@@ -292,7 +291,7 @@ def test_status_sent_by_a_client_is_ignored(shared, place):
     document = trigger("t", place, "http://127.0.0.1:1/")
     document["status"] = {"conditions": [{"type": "Ready", "status": "True"}], "nonsense": True}
     assert shared.create(document).status == 201
-    assert "nonsense" not in shared.get("Trigger", "t", place)["status"]
+    assert "nonsense" not in shared.get("Trigger", "t", place).get("status", {})
 
 
 def test_resources_survive_a_restart(server):
