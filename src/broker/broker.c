@@ -237,7 +237,23 @@ void broker_scan_wake(struct broker_core *b)
 /* Log thread. */
 static void log_synced(void *ctx, uint64_t synced)
 {
-    broker_scan_wake(ctx);
+    struct broker_core *b = ctx;
+    if (atomic_load_explicit(&b->listeners, memory_order_relaxed) > 0)
+        broker_scan_wake(b);
+}
+
+/* Nobody wanted what came meanwhile: the scan need not read it. */
+static void skip_unwanted(struct broker_core *b)
+{
+    uint64_t synced = store_synced(b->store);
+    if (atomic_load(&b->listeners) > 0 || b->scanned >= synced)
+        return;
+    struct store_reader *ahead = store_reader_new(b->store, synced + 1);
+    if (ahead == NULL)
+        return;
+    store_reader_free(b->scan);
+    b->scan = ahead;
+    b->scanned = synced;
 }
 
 static void end_of_turn(void *ctx)
@@ -273,6 +289,7 @@ static uint64_t keep_since(const struct broker_core *b)
 static void housekeeping_due(struct loop_timer *timer)
 {
     struct broker_core *b = timer->ctx;
+    skip_unwanted(b);
     if (store_checkpoint_due(b->store))
         cursor_checkpoint(b);
     if (++b->housekeeping_turns % RETAIN_TURNS == 0)

@@ -75,6 +75,8 @@ struct broker_core {
     uint64_t scanned; /* every event up to here has been matched, and is finished or outstanding */
     struct loop_message scan_wanted;
     atomic_bool scan_posted;
+    atomic_uint
+        listeners; /* triggers and tails: without any, the log thread need not wake the loop */
     bool running, quiet;
 
     struct list behind; /* triggers that read the log by themselves */

@@ -8,16 +8,21 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define TAIL_RECORDS_A_TURN 500
 #define TAIL_PENDING_MAX    (1u << 20)
+#define TAIL_PAUSE_NS       (5 * UINT64_C(1000000)) /* until a slow reader is looked at again */
 #define TAIL_MAGIC          0x7461696cu
 
 struct tail {
     unsigned magic;
     struct broker_core *core;
     struct http_request *request; /* until the stream begins */
+    pthread_mutex_t lock;         /* the next two: an HTTP thread closes the stream at any time */
     struct http_stream *stream;
+    bool closed_already;
+    struct loop_timer again;
     struct list link;
     struct store_reader *reader;
     char *namespace_name, *broker; /* NULL: all */
@@ -28,10 +33,14 @@ struct tail {
 
 static void tail_free(struct tail *t)
 {
+    if (!list_empty(&t->link))
+        atomic_fetch_sub(&t->core->listeners, 1);
     list_remove(&t->link);
+    loop_timer_cancel(t->core->loop, &t->again);
     store_reader_free(t->reader);
     free(t->namespace_name);
     free(t->broker);
+    pthread_mutex_destroy(&t->lock);
     t->magic = 0;
     free(t);
 }
@@ -41,13 +50,46 @@ static void closed_on_loop(struct loop_message *m)
     tail_free(container_of(m, struct tail, closed));
 }
 
-/* HTTP thread. */
+/* HTTP thread; the last time that it touches the tail. */
 static void stream_closed(void *ctx)
 {
-    struct tail *t = ctx;
-    t->closed.receive = closed_on_loop;
-    loop_post(t->core->loop, &t->closed);
+    struct tail *t = must_be((struct tail *)ctx, TAIL_MAGIC);
+    struct loop *loop = t->core->loop;
+    pthread_mutex_lock(&t->lock);
+    t->stream = NULL;
+    t->closed_already = true;
+    pthread_mutex_unlock(&t->lock);
+    loop_post(loop, &t->closed);
 }
+
+/* ---- the stream, which may be gone ---- */
+
+static int tail_write(struct tail *t, struct slice bytes)
+{
+    pthread_mutex_lock(&t->lock);
+    int status = t->stream != NULL ? http_stream_write(t->stream, bytes) : -EPIPE;
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
+
+static size_t tail_pending(struct tail *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t pending = t->stream != NULL ? http_stream_pending(t->stream) : 0;
+    pthread_mutex_unlock(&t->lock);
+    return pending;
+}
+
+static void tail_end(struct tail *t)
+{
+    t->ended = true;
+    pthread_mutex_lock(&t->lock);
+    if (t->stream != NULL)
+        http_stream_end(t->stream);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- reading ---- */
 
 static bool wanted(const struct tail *t, const struct broker *b)
 {
@@ -75,10 +117,8 @@ static void write_line(struct tail *t, const struct broker *b, const struct stor
         if (line.ptr[i] == '\n' || line.ptr[i] == '\r')
             line.ptr[i] = ' ';
     buf_add_text(&line, "}\n");
-    if (!buf_ok(&line) || http_stream_write(t->stream, buf_slice(&line)) < 0) {
-        t->ended = true;
-        http_stream_end(t->stream);
-    }
+    if (!buf_ok(&line) || tail_write(t, buf_slice(&line)) < 0)
+        tail_end(t);
 }
 
 /* Returns false when there is nothing more for now. */
@@ -86,10 +126,8 @@ static bool tail_step(struct tail *t)
 {
     struct store_entry entry;
     if (store_reader_next(t->reader, &entry) != 1) {
-        if (!t->follow) {
-            t->ended = true;
-            http_stream_end(t->stream);
-        }
+        if (!t->follow)
+            tail_end(t);
         return false;
     }
     if (entry.type != STORE_RECORD_EVENT)
@@ -103,10 +141,22 @@ static bool tail_step(struct tail *t)
 
 static void tail_pump(struct tail *t)
 {
-    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++)
-        if (http_stream_pending(t->stream) > TAIL_PENDING_MAX || !tail_step(t))
+    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++) {
+        if (tail_pending(t) > TAIL_PENDING_MAX) { /* nothing tells when it has read some */
+            loop_timer_set(t->core->loop, &t->again, loop_now(t->core->loop) + TAIL_PAUSE_NS);
             return;
+        }
+        if (!tail_step(t))
+            return;
+    }
     broker_scan_wake(t->core); /* there is more: come again next turn */
+}
+
+static void pump_again(struct loop_timer *timer)
+{
+    struct tail *t = container_of(timer, struct tail, again);
+    if (!t->ended)
+        tail_pump(t);
 }
 
 void tail_pump_all(struct broker_core *b)
@@ -123,8 +173,7 @@ void tail_end_all(struct broker_core *b)
     list_for_each_safe (node, following, &b->tails) {
         struct tail *t = list_entry(node, struct tail, link);
         if (!t->ended)
-            http_stream_end(t->stream);
-        t->ended = true;
+            tail_end(t);
     }
 }
 
@@ -140,18 +189,23 @@ static void opened_on_loop(struct loop_message *m)
     struct http_request *request = STEAL(t->request);
     uint64_t from = t->from != 0 ? t->from : store_synced(t->core->store) + 1;
     t->reader = store_reader_new(t->core->store, from);
-    if (t->reader != NULL)
-        t->stream = http_stream_begin(request, 200, "application/x-ndjson", stream_closed, t);
     if (t->reader == NULL) {
         http_respond_errorf(request, 503, "out of memory");
         tail_free(t);
         return;
     }
-    if (t->stream == NULL) {
+    struct http_stream *stream =
+        http_stream_begin(request, 200, "application/x-ndjson", stream_closed, t);
+    if (stream == NULL) { /* answered already */
         tail_free(t);
         return;
     }
+    pthread_mutex_lock(&t->lock);
+    if (!t->closed_already)
+        t->stream = stream;
+    pthread_mutex_unlock(&t->lock);
     list_append(&t->core->tails, &t->link);
+    atomic_fetch_add(&t->core->listeners, 1);
     tail_pump(t);
 }
 
@@ -187,6 +241,9 @@ void tail_serve(struct http_request *request, void *ctx)
     t->namespace_name = copy_query(request, "namespace");
     t->broker = copy_query(request, "broker");
     list_init(&t->link);
+    pthread_mutex_init(&t->lock, NULL);
+    t->again.due = pump_again;
+    t->closed.receive = closed_on_loop;
     t->opened.receive = opened_on_loop;
     loop_post(t->core->loop, &t->opened);
 }

@@ -240,9 +240,12 @@ static void added(struct broker_core *b, struct resource *resource)
         return;
     }
     resource->controller = t;
+    atomic_fetch_add(&b->listeners, 1);
     t->start = resource->version;
-    if (b->running)
+    if (b->running) {
         cursor_log_start(t);
+        broker_scan_wake(b);
+    }
     const char *name = resource_text_at(resource->object, "spec.broker");
     struct broker *broker =
         broker_find(b, resource->namespace_name, name != NULL ? name : "default");
@@ -266,6 +269,7 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
         trigger_refresh(t);
     else {
         broker_number_put(b, t->number, NUMBER_FREE, NULL);
+        atomic_fetch_sub(&b->listeners, 1);
         resource->controller = NULL;
         retry_forget(b, t->number);
         trigger_free(t);

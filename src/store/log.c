@@ -88,6 +88,15 @@ static void answer(struct log_group *first, const struct log_group *end)
     }
 }
 
+static void notify(struct log *l)
+{
+    uint64_t synced = atomic_load_explicit(&l->synced, memory_order_relaxed);
+    if (l->notify == NULL || synced == l->notified)
+        return;
+    l->notified = synced;
+    l->notify(l->notify_ctx, synced);
+}
+
 static void *run(void *arg)
 {
     struct log *l = arg;
@@ -96,7 +105,8 @@ static void *run(void *arg)
     while ((first = take(l)) != NULL) {
         while (first != NULL) {
             struct log_group *rest = l->commit(l->commit_ctx, first);
-            answer(first, rest);
+            answer(first, rest); /* whoever waits for the sync comes before whoever reads the log */
+            notify(l);
             first = rest;
         }
     }
@@ -127,6 +137,4 @@ void log_stop(struct log *l)
 void log_publish(struct log *l, uint64_t synced)
 {
     atomic_store_explicit(&l->synced, synced, memory_order_release);
-    if (l->notify != NULL)
-        l->notify(l->notify_ctx, synced);
 }

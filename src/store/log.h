@@ -46,6 +46,7 @@ struct log {
     atomic_uint_fast64_t synced;
     void (*notify)(void *ctx, uint64_t synced);
     void *notify_ctx;
+    uint64_t notified; /* log thread: the last position that notify was told */
     log_commit_fn *commit;
     void *commit_ctx;
     pthread_t thread;

@@ -131,7 +131,7 @@ void store_append(struct store *s, struct store_group *g, store_append_done_fn *
 
 /* The last position that is synced (0: none). Any thread. */
 uint64_t store_synced(const struct store *s);
-/* Called on the log thread after each sync, before the groups' done functions, with the new synced
+/* Called on the log thread after each sync, after the groups' done functions, with the new synced
  * position. Set once, before the first append. */
 void store_set_synced_notify(struct store *s, void (*notify)(void *ctx, uint64_t synced),
                              void *ctx);
