@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -135,17 +136,17 @@ def test_kill_of_the_broker_under_load(server, sink):
 
 @pytest.mark.slow
 def test_kill_of_workers_under_load(server, sink):
+    """Few kills: a worker that is killed again and again is started again later and later."""
     dice = random.Random(SEED)
     build_chain(server, sink)
     kills = 0
     with Load(server, "/n/default", ["js.in"], clients=4, pause=0.002) as load:
-        for _ in range(20):
-            time.sleep(dice.uniform(0.02, 0.2))
-            workers = processes.workers(server.pid)
-            for pid in dice.sample(workers, min(len(workers), dice.randrange(1, 3))):
+        for _ in range(6):
+            time.sleep(dice.uniform(0.2, 0.5))
+            for pid in processes.workers(server.pid):
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
-    assert kills >= 10 and len(load.acknowledged) > 100
+    assert kills >= 4 and len(load.acknowledged) > 100
     wait_delivered(sink, load, 60)
     waiting.until(lambda: chain_finished(server), 60)
     check_log(server, sink, load)
@@ -202,24 +203,11 @@ def test_a_second_kill_changes_nothing(server, sink):
     assert after[:-1] == before and after[-1]["position"] > before[-1]["position"]
 
 
-def test_two_brokers_on_one_folder(server, make_daemon):
-    second = make_daemon()
-    second.data_dir = server.data_dir
+def test_two_brokers_on_one_folder(server):
     address = (server.data_dir / "address").read_text()
-    import subprocess
-
+    command = [str(daemon.BINARY), "serve", "--data-dir", str(server.data_dir)]
     result = subprocess.run(
-        [
-            str(daemon.BINARY),
-            "serve",
-            "--data-dir",
-            str(server.data_dir),
-            "--listen",
-            "127.0.0.1:0",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=20,
+        [*command, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=20
     )
     assert result.returncode != 0
     assert str(server.data_dir) in result.stderr, result.stderr

@@ -189,3 +189,40 @@ def test_nothing_leaks_over_many_requests(server, sink):
     waiting.until(lambda: len(processes.descriptors(server.pid)) <= descriptors + 4)
     assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads
     assert processes.proportional_memory([server.pid]) - memory < 24 * 1024 * 1024
+
+
+def many_events(server, count):
+    for batch in range(0, count, 10000):
+        events = ",".join(
+            f'{{"specversion":"1.0","id":"{batch + n}","type":"t","source":"/s","data":{{"n":{n}}}}}'
+            for n in range(min(10000, count - batch))
+        )
+        body = f"[{events}]".encode()
+        answer = server.send_json("/n/default", body, "application/cloudevents-batch+json")
+        assert answer.status == 202
+
+
+def test_tails_whose_readers_go_away(server):
+    """In the middle of a line, while there is more to write."""
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    many_events(server, 20000)
+    for turn in range(150):
+        with RawConnection(server.address) as stream:
+            follow = "true" if turn % 2 else "false"
+            stream.send(
+                f"GET /-/events?from=1&follow={follow} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
+            if turn % 3:
+                stream.more()
+    assert len(server.events()) == 20000
+
+
+def test_tail_whose_reader_pauses(server):
+    """More than its buffer takes: it goes on when the reader does."""
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    many_events(server, 40000)
+    with RawConnection(server.address) as stream:
+        stream.send(b"GET /-/events?from=1&follow=false HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream.more()
+        time.sleep(1)
+        assert stream.response().body.count(b"\n") == 40000
