@@ -228,6 +228,11 @@ void tail_serve(struct http_request *request, void *ctx)
                             SLICE_ARG(from));
         return;
     }
+    if (follow.ptr != NULL && !slice_is(follow, "true") && !slice_is(follow, "false")) {
+        http_respond_errorf(request, 400, "follow: true or false, not " SLICE_FMT,
+                            SLICE_ARG(follow));
+        return;
+    }
     struct tail *t = calloc(1, sizeof(*t));
     if (t == NULL) {
         http_respond_errorf(request, 503, "out of memory");
