@@ -254,7 +254,7 @@ def test_dead_rows_say_what_happened(shared, place, sink):
         "event",
     } <= set(row)
     assert (row["trigger"], row["namespace"], row["code"]) == ("t", place, 400)
-    assert "no such field" in row["error"]
+    assert "400" in row["error"] and row["body"] == "no such field"
     entry = [e for e in shared.events() if e["position"] == row["position"]][0]
     assert entry["event"]["id"] == "d"
 
