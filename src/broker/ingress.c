@@ -6,7 +6,10 @@
 
 #include "base/encoding.h"
 
+#include <ctype.h>
 #include <errno.h>
+
+#define HOST_MAX 300 /* 253 of a name (RFC 1035 §2.3.4), a port */
 
 static void refuse(struct broker_core *b, struct http_request *request, unsigned status,
                    const struct error *err)
@@ -104,12 +107,37 @@ static int read_binary(struct http_request *request, struct taking *t, struct ev
     return r < 0 ? r : take_event(t, &event);
 }
 
+/* Structured and batch mode: the part after application/cloudevents[-batch] names the format. */
+static int check_format(struct slice content_type, struct error *err)
+{
+    size_t end = 0;
+    while (end < content_type.len && content_type.ptr[end] != ';')
+        end++;
+    while (end > 0 && (content_type.ptr[end - 1] == ' ' || content_type.ptr[end - 1] == '\t'))
+        end--;
+    const char *plus = memchr(content_type.ptr, '+', end);
+    if (plus == NULL ||
+        slice_is_nocase(slice_of(plus, (size_t)(content_type.ptr + end - plus)), "+json"))
+        return 0;
+    return error_set(err, -EPROTONOSUPPORT,
+                     "events in the format " SLICE_FMT " are not understood; send "
+                     "application/cloudevents+json",
+                     (int)(end < 100 ? end : 100), content_type.ptr);
+}
+
 static int read_body(struct http_request *request, struct taking *t, struct event_arena *arena)
 {
     struct header_feed feed = {NULL, false};
     http_request_each_header(request, look_for_ce, &feed);
     struct slice body = http_request_body(request);
-    switch (event_mode_of(http_request_header(request, "Content-Type"), feed.has_ce)) {
+    struct slice content_type = http_request_header(request, "Content-Type");
+    enum event_mode mode = event_mode_of(content_type, feed.has_ce);
+    if (mode == EVENT_MODE_STRUCTURED || mode == EVENT_MODE_BATCH) {
+        int r = check_format(content_type, t->err);
+        if (r < 0)
+            return r;
+    }
+    switch (mode) {
     case EVENT_MODE_BINARY:
         return read_binary(request, t, arena);
     case EVENT_MODE_STRUCTURED: {
@@ -134,6 +162,8 @@ static unsigned status_of(int error)
     case -E2BIG:
     case -EMSGSIZE:
         return 413;
+    case -EPROTONOSUPPORT:
+        return 415;
     case -ENOMEM:
         return 503;
     default:
@@ -205,9 +235,13 @@ static bool split_host(struct slice host, struct slice *ret_namespace, struct sl
 
 static uint32_t find_by_host(struct broker_core *b, struct http_request *request, struct error *err)
 {
-    struct slice host = http_request_header(request, "Host");
+    struct slice given = http_request_header(request, "Host");
     struct slice space, name;
-    if (host.ptr == NULL || !split_host(host, &space, &name)) {
+    char host[HOST_MAX]; /* in small letters: host names have no case (RFC 9110 §4.2.3) */
+    size_t len = given.ptr != NULL && given.len <= sizeof(host) ? given.len : 0;
+    for (size_t i = 0; i < len; i++)
+        host[i] = (char)tolower((unsigned char)given.ptr[i]);
+    if (len == 0 || !split_host(slice_of(host, len), &space, &name)) {
         error_set(err, -ENOENT,
                   "no broker here: post to /NAMESPACE/BROKER, or to / with Host: "
                   "BROKER-broker.NAMESPACE.svc.cluster.local");

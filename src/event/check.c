@@ -100,8 +100,36 @@ static size_t uri_scheme(struct slice text)
     return 0;
 }
 
+/* [ and ] stand around an IP address in the authority, and nowhere else (RFC 3986 §3.2.2). */
+static const char *uri_brackets_problem(struct slice text)
+{
+    static const char problem[] = "has [ or ] elsewhere than around an IP address after //";
+    const char *end = text.ptr + text.len, *begin = text.ptr + uri_scheme(text);
+    if (end - begin < 2 || begin[0] != '/' || begin[1] != '/')
+        return problem;
+    begin += 2;
+    const char *authority_end = begin;
+    while (authority_end < end && strchr("/?#", *authority_end) == NULL)
+        authority_end++;
+    const char *open = memchr(begin, '[', (size_t)(authority_end - begin));
+    const char *close = memchr(begin, ']', (size_t)(authority_end - begin));
+    if (open == NULL || close == NULL || close < open + 2 || (open > begin && open[-1] != '@') ||
+        (close + 1 < authority_end && close[1] != ':'))
+        return problem;
+    size_t rest = (size_t)(end - close - 1);
+    bool more = memchr(open + 1, '[', (size_t)(end - open - 1)) != NULL ||
+                memchr(close + 1, ']', rest) != NULL;
+    return more ? problem : NULL;
+}
+
 static const char *uri_characters_problem(struct slice text)
 {
+    if (text.len > 0 &&
+        (memchr(text.ptr, '[', text.len) != NULL || memchr(text.ptr, ']', text.len) != NULL)) {
+        const char *problem = uri_brackets_problem(text);
+        if (problem != NULL)
+            return problem;
+    }
     bool fragment = false;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
