@@ -85,10 +85,35 @@ static void knows_uri_references(void **state)
                                        "?a:b",
                                        "#a:b",
                                        "arn:aws:s3:::bucket",
-                                       "http://[::1]:8080/"};
-    static const char *const bad[] = {"a b",   "a<b",  "a%2", "a%zz", "%",
-                                      "a\"b",  "1a:b", "a|b", "a{b}", "a\\b",
-                                      "a#b#c", "a^b",  "a`b", ":a",   "\xc3\xa9"};
+                                       "http://[::1]:8080/",
+                                       "//u@[fe80::1]",
+                                       "x://[::1]?q"};
+    static const char *const bad[] = {"http://[::1",
+                                      "http://::1]",
+                                      "http://[]",
+                                      "http://h/[x]",
+                                      "a[0]",
+                                      "http://[::1]x/",
+                                      "http://x[::1]/",
+                                      "http://[::1]]/",
+                                      "http://[::1]/[",
+                                      "[",
+                                      "//[:[:1]",
+                                      "a b",
+                                      "a<b",
+                                      "a%2",
+                                      "a%zz",
+                                      "%",
+                                      "a\"b",
+                                      "1a:b",
+                                      "a|b",
+                                      "a{b}",
+                                      "a\\b",
+                                      "a#b#c",
+                                      "a^b",
+                                      "a`b",
+                                      ":a",
+                                      "\xc3\xa9"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         accepts(EVENT_V1, "source", slice_text(good[i]));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
