@@ -49,7 +49,7 @@ static void tell(int socket, uint32_t type, int32_t value, uint64_t worker)
     do
         n = send(socket, &m, sizeof(m), MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
+    if (n < 0 && errno != EPIPE && errno != ECONNRESET) /* without a host this process ends, too */
         log_error("cannot report to the host: %s", strerror(errno));
 }
 
