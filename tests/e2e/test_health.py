@@ -188,7 +188,7 @@ def test_nothing_leaks_over_many_requests(server, sink):
         work(turn)
     waiting.until(lambda: len(processes.descriptors(server.pid)) <= descriptors + 4)
     assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads
-    assert processes.proportional_memory([server.pid]) - memory < 24 * 1024 * 1024
+    assert processes.proportional_memory([server.pid]) - memory < daemon.MEMORY_FACTOR * 24 * 1024 * 1024
 
 
 def many_events(server, count):
