@@ -206,31 +206,52 @@ static unsigned ttl_of(const struct event *e)
     return (unsigned)left;
 }
 
-static void event_set_integer(struct event *e, const char *name, const char *digits)
+static int event_set_integer(struct event *e, const char *name, const char *digits)
 {
-    event_set(e, name, slice_text(digits));
+    int r = event_set(e, name, slice_text(digits));
     for (unsigned i = 0; i < e->count; i++)
         if (slice_is(e->attributes[i].name, name))
             e->attributes[i].kind = EVENT_VALUE_INTEGER;
+    return r;
 }
 
-/* The event goes (on) into a broker's log with the end of this delivery, one round poorer. */
-static void keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
+/* The event goes (on) into a broker's log with the end of this delivery, one round poorer. Without
+ * room for the count of rounds it does not: a loop would never end. 0 or negative errno. */
+static int keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
 {
     struct event cause = {0};
     must(event_decode(slice_of(d->event->bytes, d->event->len), &cause) == 0);
     unsigned left = ttl_of(&cause);
     if (left <= 1) {
         atomic_fetch_add_explicit(&d->core->counters.loops, 1, memory_order_relaxed);
-        return;
+        return 0;
     }
     char ttl[8];
     snprintf(ttl, sizeof(ttl), "%u", left - 1);
-    event_set_integer(reply, "knativebrokerttl", ttl);
+    int r = event_set_integer(reply, "knativebrokerttl", ttl);
+    if (r < 0)
+        return r;
     buf_reset(&d->reply);
     event_encode(reply, &d->reply);
+    if (!buf_ok(&d->reply)) {
+        buf_done(&d->reply);
+        return -ENOMEM;
+    }
     d->reply_broker = broker;
     atomic_fetch_add_explicit(&d->core->counters.replies, 1, memory_order_relaxed);
+    return 0;
+}
+
+/* The delivery ends well if its reply can be kept. */
+static void conclude_with_reply(struct delivery *d, struct event *reply, uint32_t broker)
+{
+    int r = keep_reply(d, reply, broker);
+    if (r < 0)
+        fail(d, 502,
+             r == -ENOSPC ? "the event has no room left for the attribute knativebrokerttl"
+                          : strerror(-r),
+             (struct slice){"", 0});
+    conclude(d, r == 0 ? OUTCOME_DONE : OUTCOME_RETRY);
 }
 
 static void forward_to_broker(struct delivery *d, const struct target *target, struct event *e)
@@ -241,8 +262,7 @@ static void forward_to_broker(struct delivery *d, const struct target *target, s
         conclude(d, OUTCOME_RETRY);
         return;
     }
-    keep_reply(d, e, to->number);
-    conclude(d, OUTCOME_DONE);
+    conclude_with_reply(d, e, to->number);
 }
 
 /* 1: an event was read into e; 0: there is none; -ENOMSG: a body that does not claim to be an
@@ -291,9 +311,10 @@ static void take_reply(struct delivery *d, const struct http_call_result *result
         return;
     }
     if (r > 0 && t->broker != NULL)
-        keep_reply(d, &reply, t->broker->number);
+        conclude_with_reply(d, &reply, t->broker->number);
+    else
+        conclude(d, OUTCOME_DONE);
     event_arena_done(&arena);
-    conclude(d, OUTCOME_DONE);
 }
 
 /* ---- the answer ---- */

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matching, delivery, replies, dead letters: one core, no restarts. */
+#include "world.h"
+
+#include "unit.h"
+
+#include "base/encoding.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    world_init(&w, true);
+    world_open(&w);
+    world_broker(&w, "b");
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+static void each_event_goes_to_the_triggers_that_want_it(void **state)
+{
+    struct world *w = *state;
+    world_trigger(w, "all", "all", "");
+    world_trigger(w, "red", "red", ",\"filter\":{\"attributes\":{\"type\":\"red\"}}");
+    world_trigger(w, "not-red", "other", ",\"filters\":[{\"not\":{\"exact\":{\"type\":\"red\"}}}]");
+    world_send(w, "1", "red");
+    world_send(w, "2", "blue");
+    WORLD_UNTIL(w, w->seen_count == 4);
+    world_rest(w);
+    assert_int_equal(world_seen(w, "all", NULL), 2);
+    assert_int_equal(world_seen(w, "red", "1"), 1);
+    assert_int_equal(world_seen(w, "red", "2"), 0);
+    assert_int_equal(world_seen(w, "other", "2"), 1);
+    assert_int_equal(w->seen_count, 4);
+}
+
+static void a_trigger_gets_events_after_its_creation_only(void **state)
+{
+    struct world *w = *state;
+    world_send(w, "before", "t");
+    world_rest(w);
+    world_trigger(w, "t", "f", "");
+    world_send(w, "after", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "after") == 1);
+    world_rest(w);
+    assert_int_equal(world_seen(w, "f", "before"), 0);
+}
+
+/* The scan may have passed events that follow the creation before the core hears of it. */
+static void events_right_after_the_creation_are_for_the_trigger(void **state)
+{
+    struct world *w = *state;
+    struct error err = ERROR_INIT;
+    json_t *object = json_pack(
+        "{ss ss s{ss} s{ss s{s{ss ss ss}}}}", "apiVersion", "eventing.knative.dev/v1", "kind",
+        "Trigger", "metadata", "name", "t", "spec", "broker", "b", "subscriber", "ref", "apiVersion",
+        "sluice.dev/v1", "kind", "Function", "name", "f");
+    assert_non_null(object);
+    assert_int_equal(resource_check(&resource_kind_trigger, object, "default", &err), 0);
+    world_rest(w);
+    registry_create(w->registry, &resource_kind_trigger, object, NULL, NULL);
+    json_decref(object);
+    uint64_t before = store_synced(w->store);
+    loop_turn(w->loop, 0); /* appends it */
+    for (unsigned i = 0; i < 5000 && store_synced(w->store) == before; i++)
+        usleep(1000);
+    assert_true(store_synced(w->store) > before); /* and the core has not heard of it */
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1);
+}
+
+static void reply_with_an_event(struct world *w, struct fake_call *c)
+{
+    if (strcmp(c->type, "ask") == 0) {
+        snprintf(c->reply_id, sizeof(c->reply_id), "re-%.60s", c->id);
+        snprintf(c->reply_type, sizeof(c->reply_type), "answer");
+    }
+}
+
+static void the_reply_and_the_finish_are_one_group(void **state)
+{
+    struct world *w = *state;
+    w->plan = reply_with_an_event;
+    world_trigger(w, "t", "f", "");
+    int64_t cause = world_send(w, "1", "ask");
+    WORLD_UNTIL(w, world_seen(w, "f", "re-1") == 1);
+    struct store_reader *r = store_reader_new(w->store, (uint64_t)cause + 1);
+    struct store_entry entry;
+    uint64_t reply = 0, finish = 0;
+    while (finish == 0 && store_reader_next(r, &entry) == 1) {
+        uint64_t position;
+        if (entry.type == STORE_RECORD_EVENT)
+            reply = entry.position;
+        if (entry.type != STORE_RECORD_FINISH)
+            continue;
+        memcpy(&position, entry.key.ptr, sizeof(position));
+        finish = le64toh(position) == (uint64_t)cause ? entry.position : 0;
+    }
+    store_reader_free(r);
+    assert_true(reply != 0);
+    assert_int_equal(finish, reply + 1);
+}
+
+static void echo(struct world *w, struct fake_call *c)
+{
+    snprintf(c->reply_id, sizeof(c->reply_id), "x");
+    snprintf(c->reply_type, sizeof(c->reply_type), "echo");
+}
+
+static void a_loop_of_replies_ends(void **state)
+{
+    struct world *w = *state;
+    w->plan = echo;
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "echo");
+    WORLD_UNTIL(w, atomic_load(&w->core->counters.loops) == 1);
+    world_rest(w);
+    assert_int_equal(w->seen_count, BROKER_TTL_DEFAULT);
+}
+
+static void echo_all_attributes(struct world *w, struct fake_call *c)
+{
+    echo(w, c);
+    c->reply_attributes = EVENT_ATTRIBUTES_MAX - 3;
+}
+
+static void a_reply_without_room_for_the_ttl_is_no_reply(void **state)
+{
+    struct world *w = *state;
+    w->plan = echo_all_attributes;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":0}");
+    world_send(w, "1", "echo");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 1);
+}
+
+#define TO_DEAD(more)                                                                              \
+    ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT0.01S\",\"deadLetterSink\":{" more "}}"
+#define FUNCTION_REF(name)                                                                         \
+    "\"ref\":{\"apiVersion\":\"sluice.dev/v1\",\"kind\":\"Function\",\"name\":\"" name "\"}"
+
+static void fail_at_f(struct world *w, struct fake_call *c)
+{
+    if (strcmp(c->to, "f") == 0) {
+        c->status = 500;
+        c->reply_bytes = 3;
+    }
+}
+
+static void without_a_dead_letter_sink_the_event_stays_in_the_table(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_at_f;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":2,\"backoffDelay\":\"PT0.01S\"}");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 3);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 1);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
+}
+
+static struct fake_call at_sink; /* the last call of the dead-letter sink */
+
+static void fail_and_keep(struct world *w, struct fake_call *c)
+{
+    fail_at_f(w, c);
+    if (strcmp(c->to, "d") != 0)
+        return;
+    at_sink = *c;
+    if (c->try == 1)
+        c->status = 503;
+}
+
+/* Also when the sink itself fails at first. */
+static void a_dead_letter_says_why(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_and_keep;
+    world_trigger(w, "t", "f", TO_DEAD(FUNCTION_REF("d")));
+    world_send(w, "1", "t");
+    for (unsigned n = 1; n <= 2; n++) {
+        WORLD_UNTIL(w, world_seen(w, "d", "1") == n);
+        assert_string_equal(at_sink.code, "500");
+        assert_string_equal(at_sink.data, "eHh4");
+        assert_string_equal(at_sink.destination, "http://f.default.svc.cluster.local/");
+    }
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+    assert_int_equal(world_seen(w, "f", "1"), 2);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 1);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 1);
+}
+
+static void a_dead_letter_can_go_to_a_broker(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_at_f;
+    world_broker(w, "graves");
+    world_trigger(w, "t", "f",
+                  TO_DEAD("\"ref\":{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Broker\","
+                          "\"name\":\"graves\"}"));
+    world_send(w, "1", "lost");
+    WORLD_UNTIL(w, world_events(w, "lost") == 2);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+}
+
+static void refuse_for_good(struct world *w, struct fake_call *c)
+{
+    c->status = 400;
+}
+
+static void what_cannot_be_retried_is_dead_at_once(void **state)
+{
+    struct world *w = *state;
+    w->plan = refuse_for_good;
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    assert_int_equal(w->seen_count, 1);
+}
+
+static void no_answer_from_slow(struct world *w, struct fake_call *c)
+{
+    c->never = strcmp(c->to, "slow") == 0;
+}
+
+static void a_slow_subscriber_holds_nobody_up(void **state)
+{
+    struct world *w = *state;
+    w->plan = no_answer_from_slow;
+    world_trigger(w, "slow", "slow", "");
+    world_trigger(w, "fast", "fast", "");
+    world_send_many(w, "e", 2000, "t");
+    WORLD_UNTIL(w, world_seen(w, "fast", NULL) == 2000);
+    assert_int_equal(world_seen(w, "slow", NULL), TRIGGER_WINDOW);
+    assert_true(world_trigger_find(w, "slow")->behind != 0);
+    w->plan = NULL;
+    world_answer_all(w);
+    WORLD_UNTIL(w, world_seen(w, "slow", NULL) == 2000);
+    WORLD_UNTIL(w, world_trigger_find(w, "slow")->behind == 0);
+    assert_int_equal(world_seen(w, "fast", NULL), 2000);
+}
+
+static bool function_ready;
+
+static enum sink_state ready_or_waiting(struct world *w, const char *name)
+{
+    return function_ready ? SINK_READY : SINK_WAITING;
+}
+
+static void events_wait_for_a_function_in_order(void **state)
+{
+    struct world *w = *state;
+    function_ready = false;
+    w->state = ready_or_waiting;
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "", 5000, "t");
+    world_rest(w);
+    assert_int_equal(w->seen_count, 0);
+    function_ready = true;
+    broker_core_sink_changed(w->core, "default", "f");
+    WORLD_UNTIL(w, w->seen_count == 5000);
+    for (size_t i = 0; i < 5000; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%zu", i);
+        assert_string_equal(w->seen[i].id, id);
+    }
+    assert_in_range(w->in_flight_max, 1, TRIGGER_WINDOW);
+}
+
+static void never_answer(struct world *w, struct fake_call *c)
+{
+    c->never = true;
+}
+
+static void a_trigger_is_deleted_with_deliveries_in_flight(void **state)
+{
+    struct world *w = *state;
+    w->plan = never_answer;
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "e", 500, "t");
+    WORLD_UNTIL(w, w->seen_count == TRIGGER_WINDOW);
+    world_delete(w, &resource_kind_trigger, "t");
+    assert_true(list_empty(&w->calls));
+    struct broker_core_stats stats;
+    broker_core_stats(w->core, &stats);
+    assert_int_equal(stats.in_flight, 0);
+    assert_int_equal(stats.waiting, 0);
+    assert_true(broker_core_idle(w->core));
+}
+
+static void fail_all(struct world *w, struct fake_call *c)
+{
+    c->status = 500;
+}
+
+/* Rows whose appends are under way when the trigger goes must not stay. */
+static void a_deleted_trigger_leaves_no_rows(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_all;
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "e", 40, "t");
+    WORLD_UNTIL(w, w->core->settling > 0);
+    registry_delete(w->registry, &resource_kind_trigger, "default", "t", NULL, NULL);
+    WORLD_UNTIL(w,
+                registry_find(w->registry, &resource_kind_trigger, "default", "t") == NULL &&
+                    w->core->settling == 0);
+    world_rest(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 0);
+    world_checkpoint(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_CURSORS), 1); /* the scan's */
+}
+
+static void an_update_counts_for_the_next_attempt(void **state)
+{
+    struct world *w = *state;
+    w->plan = never_answer;
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, w->seen_count == 1);
+    w->plan = NULL;
+    world_trigger(w, "t", "g", ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT0.01S\"}");
+    list_entry(w->calls.next, struct fake_call, link)->status = 503;
+    world_answer_all(w);
+    WORLD_UNTIL(w, world_seen(w, "g", "1") == 1);
+    world_rest(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
+}
+
+static void a_broker_that_comes_back_serves_its_triggers(void **state)
+{
+    struct world *w = *state;
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1);
+    world_delete(w, &resource_kind_broker, "b");
+    assert_false(world_trigger_find(w, "t")->ready);
+    world_broker(w, "b");
+    assert_true(world_trigger_find(w, "t")->ready);
+    world_send(w, "2", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "2") == 1);
+    assert_int_equal(w->seen_count, 2);
+}
+
+int main(void)
+{
+#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(each_event_goes_to_the_triggers_that_want_it),
+        CORE_TEST(a_trigger_gets_events_after_its_creation_only),
+        CORE_TEST(events_right_after_the_creation_are_for_the_trigger),
+        CORE_TEST(the_reply_and_the_finish_are_one_group),
+        CORE_TEST(a_loop_of_replies_ends),
+        CORE_TEST(a_reply_without_room_for_the_ttl_is_no_reply),
+        CORE_TEST(without_a_dead_letter_sink_the_event_stays_in_the_table),
+        CORE_TEST(a_dead_letter_says_why),
+        CORE_TEST(a_dead_letter_can_go_to_a_broker),
+        CORE_TEST(what_cannot_be_retried_is_dead_at_once),
+        CORE_TEST(a_slow_subscriber_holds_nobody_up),
+        CORE_TEST(events_wait_for_a_function_in_order),
+        CORE_TEST(a_trigger_is_deleted_with_deliveries_in_flight),
+        CORE_TEST(a_deleted_trigger_leaves_no_rows),
+        CORE_TEST(an_update_counts_for_the_next_attempt),
+        CORE_TEST(a_broker_that_comes_back_serves_its_triggers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole broker core for tests: a real store, registry and loop; the HTTP client and the functions
+ * are fakes in world.c that record each delivery and answer it from a timer, as `plan` says. */
+#ifndef SLUICE_TESTS_BROKER_WORLD_H
+#define SLUICE_TESTS_BROKER_WORLD_H
+
+#include "base/clock.h"
+#include "broker/broker_internal.h"
+
+#define WORLD_NAME_MAX 80
+
+struct world;
+
+/* One request under way; *struct http_call of this program. */
+struct fake_call {
+    struct list link;
+    struct world *world;
+    struct loop_timer timer;
+    char to[WORLD_NAME_MAX]; /* the function's name, or the URL */
+    char id[WORLD_NAME_MAX], type[WORLD_NAME_MAX];
+    char code[16], destination[WORLD_NAME_MAX], data[256]; /* knativeerror… */
+    unsigned try; /* deliveries of this id to this place, this one included */
+    http_call_done_fn *done;
+    void (*cancelled)(void *ctx);
+    void *ctx;
+    /* what plan decides; 200 without a body, in the next turn, when it does nothing */
+    unsigned status;
+    int error;
+    bool never; /* no answer until world_answer_all() */
+    uint64_t delay_ns;
+    const char *retry_after; /* of static life */
+    char reply_id[WORLD_NAME_MAX], reply_type[WORLD_NAME_MAX]; /* "": no reply */
+    unsigned reply_attributes;                                 /* more of them */
+    size_t reply_bytes;
+};
+
+struct seen {
+    char to[WORLD_NAME_MAX], id[WORLD_NAME_MAX];
+    uint64_t at_ns;
+    bool finished; /* it was answered with success */
+};
+
+struct world {
+    char dir[64];
+    struct store_options options;
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct broker_core *core;
+    void (*plan)(struct world *w, struct fake_call *call);
+    enum sink_state (*state)(struct world *w, const char *name); /* NULL: all are ready */
+    struct list calls;
+    struct seen *seen;
+    size_t seen_count, seen_cap;
+    unsigned in_flight, in_flight_max;
+    void *more; /* the test's own */
+    /* of the last write to the registry */
+    bool answered;
+    unsigned status;
+    uint64_t version;
+};
+
+/* memory: the twin without a disk, which cannot be opened again. */
+void world_init(struct world *w, bool memory);
+void world_done(struct world *w);
+void world_open(struct world *w);
+/* Ends without a checkpoint: what is not in the log is lost. */
+void world_abandon(struct world *w);
+/* Ends as the daemon does: lets deliveries end, then a checkpoint. */
+void world_stop(struct world *w);
+void world_checkpoint(struct world *w);
+
+/* Creates, or replaces what is there. Fails the test when the registry does not take it. */
+void world_apply(struct world *w, const char *json);
+void world_delete(struct world *w, const struct resource_kind *kind, const char *name);
+/* A trigger on broker b; more: further members of spec, each with a comma before it. */
+void world_trigger(struct world *w, const char *name, const char *function, const char *more);
+void world_broker(struct world *w, const char *name);
+struct trigger *world_trigger_find(struct world *w, const char *name);
+
+/* Appends an event to broker b and waits until it is synced: its position, or negative errno. */
+int64_t world_send(struct world *w, const char *id, const char *type);
+/* Prefix0 to prefix(count - 1), in groups of 100. */
+void world_send_many(struct world *w, const char *prefix, unsigned count, const char *type);
+
+void world_turn(struct world *w);
+/* Runs the loop until nothing is to be done but to wait for timers of more than a moment. */
+void world_rest(struct world *w);
+void world_answer_all(struct world *w);
+unsigned world_seen(const struct world *w, const char *to, const char *id); /* id NULL: all */
+unsigned world_rows(struct world *w, enum store_table t);
+unsigned world_events(struct world *w, const char *type); /* in the log */
+
+/* Runs the loop until the condition holds; fails after 20 s. */
+#define WORLD_UNTIL(w, condition)                                                                  \
+    do {                                                                                           \
+        uint64_t until_ = clock_monotonic() + 20 * CLOCK_SECOND;                                   \
+        while (!(condition)) {                                                                     \
+            if (clock_monotonic() > until_)                                                        \
+                fail_msg("did not come: %s", #condition);                                          \
+            world_turn(w);                                                                         \
+        }                                                                                          \
+    } while (0)
+
+#endif
