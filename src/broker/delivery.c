@@ -101,19 +101,28 @@ static void resolve_headers(const struct header_places *p, struct http_call_head
 
 struct dead_letter_text {
     char code[16];
-    struct buf data;
+    struct buf key, row, data;
 };
 
-/* Knative's dead-letter extensions. */
+static void dead_letter_text_done(struct dead_letter_text *text)
+{
+    buf_done(&text->key);
+    buf_done(&text->row);
+    buf_done(&text->data);
+}
+
+/* Knative's dead-letter extensions: why the subscriber did not take the event, which is in the row
+ * in DEAD (the delivery itself may be one that the dead-letter sink has failed since). */
 static void add_error_attributes(const struct delivery *d, struct event *e,
                                  struct dead_letter_text *text)
 {
     const char *destination = d->trigger->subscriber.uri;
-    snprintf(text->code, sizeof(text->code), "%u", d->code != 0 ? d->code : 500);
-    if (d->error_body.len > 0)
-        encoding_base64_add(&text->data, buf_slice(&d->error_body));
-    else
-        encoding_base64_add(&text->data, slice_text(d->error));
+    struct dead_row why = {.code = d->code, .error = slice_text(d->error)};
+    row_object_key(d->trigger_number, d->position, &text->key);
+    if (store_get(d->core->store, STORE_TABLE_DEAD, buf_slice(&text->key), &text->row, NULL) == 0)
+        row_dead_read(buf_slice(&text->key), buf_slice(&text->row), &why);
+    snprintf(text->code, sizeof(text->code), "%u", why.code != 0 ? why.code : 500);
+    encoding_base64_add(&text->data, why.body.len > 0 ? why.body : why.error);
     event_set(e, "knativeerrordest", slice_text(destination != NULL ? destination : ""));
     event_set(e, "knativeerrorcode", slice_text(text->code));
     event_set(e, "knativeerrordata", buf_slice(&text->data));
@@ -373,7 +382,7 @@ void delivery_start(struct delivery *d)
         d->stage == STAGE_DEAD_LETTER ? &t->policy.dead_letter : &t->subscriber;
     struct event event = {0};
     must(event_decode(slice_of(d->event->bytes, d->event->len), &event) == 0);
-    struct dead_letter_text text = {.data = BUF_INIT};
+    struct dead_letter_text text = {.key = BUF_INIT, .row = BUF_INIT, .data = BUF_INIT};
     if (d->stage == STAGE_DEAD_LETTER)
         add_error_attributes(d, &event, &text);
     if (target->kind == TARGET_BROKER) {
@@ -391,15 +400,14 @@ void delivery_start(struct delivery *d)
             conclude(d, OUTCOME_RETRY);
         }
     }
-    buf_done(&text.data);
+    dead_letter_text_done(&text);
 }
 
 /* d(n): linear n·delay, exponential delay·2^(n-1), n counted from 1. */
 static uint64_t backoff(const struct policy *p, unsigned n)
 {
-    uint64_t delay =
-        p->linear ? p->delay_ns * n : (n > 30 ? RETRY_DELAY_MAX : p->delay_ns << (n - 1));
-    return delay > RETRY_DELAY_MAX ? RETRY_DELAY_MAX : delay;
+    uint64_t times = p->linear ? n : UINT64_C(1) << (n > 32 ? 31 : n - 1);
+    return p->delay_ns > RETRY_DELAY_MAX / times ? RETRY_DELAY_MAX : p->delay_ns * times;
 }
 
 static void conclude(struct delivery *d, enum delivery_outcome outcome)

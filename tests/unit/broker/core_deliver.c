@@ -61,10 +61,10 @@ static void events_right_after_the_creation_are_for_the_trigger(void **state)
 {
     struct world *w = *state;
     struct error err = ERROR_INIT;
-    json_t *object = json_pack(
-        "{ss ss s{ss} s{ss s{s{ss ss ss}}}}", "apiVersion", "eventing.knative.dev/v1", "kind",
-        "Trigger", "metadata", "name", "t", "spec", "broker", "b", "subscriber", "ref", "apiVersion",
-        "sluice.dev/v1", "kind", "Function", "name", "f");
+    json_t *object =
+        json_pack("{ss ss s{ss} s{ss s{s{ss ss ss}}}}", "apiVersion", "eventing.knative.dev/v1",
+                  "kind", "Trigger", "metadata", "name", "t", "spec", "broker", "b", "subscriber",
+                  "ref", "apiVersion", "sluice.dev/v1", "kind", "Function", "name", "f");
     assert_non_null(object);
     assert_int_equal(resource_check(&resource_kind_trigger, object, "default", &err), 0);
     world_rest(w);
@@ -314,9 +314,8 @@ static void a_deleted_trigger_leaves_no_rows(void **state)
     world_send_many(w, "e", 40, "t");
     WORLD_UNTIL(w, w->core->settling > 0);
     registry_delete(w->registry, &resource_kind_trigger, "default", "t", NULL, NULL);
-    WORLD_UNTIL(w,
-                registry_find(w->registry, &resource_kind_trigger, "default", "t") == NULL &&
-                    w->core->settling == 0);
+    WORLD_UNTIL(w, registry_find(w->registry, &resource_kind_trigger, "default", "t") == NULL &&
+                       w->core->settling == 0);
     world_rest(w);
     assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
     assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);

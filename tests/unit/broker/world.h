@@ -28,7 +28,7 @@ struct fake_call {
     int error;
     bool never; /* no answer until world_answer_all() */
     uint64_t delay_ns;
-    const char *retry_after; /* of static life */
+    const char *retry_after;                                   /* of static life */
     char reply_id[WORLD_NAME_MAX], reply_type[WORLD_NAME_MAX]; /* "": no reply */
     unsigned reply_attributes;                                 /* more of them */
     size_t reply_bytes;
