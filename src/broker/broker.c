@@ -61,7 +61,7 @@ struct broker *broker_find(const struct broker_core *b, const char *namespace_na
     return r != NULL ? r->controller : NULL;
 }
 
-static void each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
+void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
 {
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_TRIGGER)
@@ -119,9 +119,13 @@ static void refresh_forwarding(struct trigger *t)
 static void broker_added(struct broker_core *b, struct resource *resource)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
-    if (broker == NULL || broker_number_put(b, resource->number, NUMBER_BROKER, broker) < 0 ||
-        directory_put(b->directory, resource->namespace_name, resource->name, resource->number) <
-            0) {
+    if (broker == NULL || broker_number_put(b, resource->number, NUMBER_BROKER, broker) < 0) {
+        free(broker);
+        return;
+    }
+    if (directory_put(b->directory, resource->namespace_name, resource->name, resource->number) <
+        0) {
+        broker_number_put(b, resource->number, NUMBER_FREE, NULL);
         free(broker);
         return;
     }
@@ -133,7 +137,7 @@ static void broker_added(struct broker_core *b, struct resource *resource)
     registry_each(b->registry, &resource_kind_trigger, resource->namespace_name, attach_trigger,
                   broker);
     broker_set_status(b, broker);
-    each_trigger(b, refresh_forwarding);
+    broker_each_trigger(b, refresh_forwarding);
 }
 
 static void broker_free(struct broker *broker)
@@ -154,7 +158,7 @@ static void broker_removed(struct broker_core *b, struct resource *resource)
         trigger_refresh(t);
     }
     broker_free(broker);
-    each_trigger(b, refresh_forwarding);
+    broker_each_trigger(b, refresh_forwarding);
 }
 
 static void broker_changed(void *ctx, enum registry_change change, struct resource *resource,
@@ -314,6 +318,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
     list_init(&b->behind);
     list_init(&b->tails);
+    list_init(&b->orphans);
     b->scan_wanted.receive = scan_on_loop;
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
@@ -354,7 +359,7 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
     if (b->scan == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     b->running = true;
-    each_trigger(b, trigger_refresh);
+    broker_each_trigger(b, trigger_refresh);
     loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
     broker_scan_wake(b);
     return 0;
@@ -371,7 +376,7 @@ void broker_core_release_log(struct broker_core *b)
         return;
     b->running = false;
     store_reader_free(STEAL(b->scan));
-    each_trigger(b, release_log);
+    broker_each_trigger(b, release_log);
     tail_free_all(b);
 }
 
@@ -381,7 +386,10 @@ void broker_core_free(struct broker_core *b)
         return;
     loop_set_end_of_turn(b->loop, NULL, NULL);
     loop_timer_cancel(b->loop, &b->housekeeping);
-    each_trigger(b, trigger_free);
+    b->closed = true;
+    broker_each_trigger(b, trigger_free);
+    while (!list_empty(&b->orphans))
+        delivery_free(list_entry(b->orphans.next, struct delivery, outstanding));
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
@@ -390,6 +398,7 @@ void broker_core_free(struct broker_core *b)
     free(b->number_kind);
     free(b->base_url);
     buf_done(&b->header_text);
+    buf_done(&b->forgotten);
     free(b);
 }
 

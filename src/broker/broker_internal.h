@@ -83,7 +83,13 @@ struct broker_core {
     struct list tails;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
+    struct list orphans;       /* deliveries of deleted triggers, whose appends are on their way */
+    bool closed;               /* the store is: no append comes back any more */
     bool checkpointing;
+    struct loop_message checkpoint_ended;
+    int checkpoint_error;
+    struct buf forgotten; /* u32 numbers of deleted triggers whose cursor rows are to be deleted */
+    size_t forgotten_written; /* bytes of it that the checkpoint on its way deletes */
     struct loop_timer housekeeping;
     uint64_t housekeeping_turns;
 
@@ -97,6 +103,7 @@ struct broker *broker_by_number(const struct broker_core *b, uint32_t number);
 struct trigger *trigger_by_number(const struct broker_core *b, uint32_t number);
 struct broker *broker_find(const struct broker_core *b, const char *namespace_name,
                            const char *name);
+void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t));
 void broker_scan_wake(struct broker_core *b);
 
 /* ---- directory.c: what HTTP threads know of brokers ---- */
@@ -199,7 +206,7 @@ struct delivery {
     struct broker_core *core;
     uint32_t trigger_number;
     struct list link;        /* in trigger->waiting, or alone */
-    struct list outstanding; /* in trigger->outstanding or trigger->retrying */
+    struct list outstanding; /* in trigger->outstanding or trigger->retrying, or core->orphans */
     uint64_t position, time_ns;
     struct event_hold *event; /* NULL while it waits for a retry */
     struct http_call *call;
@@ -270,6 +277,8 @@ void retry_forget(struct broker_core *b, uint32_t trigger);
 /* ---- cursor.c: checkpoint rows and recovery ---- */
 /* The position after which the trigger wants events, logged once. */
 void cursor_log_start(struct trigger *t);
+/* The trigger is deleted: its rows go with the next checkpoint. */
+void cursor_forget(struct broker_core *b, uint32_t trigger);
 int cursor_load(struct trigger *t);
 uint64_t cursor_load_scan(struct broker_core *b);
 void cursor_checkpoint(struct broker_core *b);

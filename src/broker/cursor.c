@@ -189,53 +189,88 @@ static void add_row(struct trigger *t, struct store_group *g)
     t->row_written = true;
 }
 
-struct checkpoint_end {
-    struct loop_message message;
-    struct broker_core *core;
-};
+void cursor_forget(struct broker_core *b, uint32_t trigger)
+{
+    buf_add_u32(&b->forgotten, trigger);
+}
 
+static void add_forgotten(struct broker_core *b, struct store_group *g)
+{
+    if (!buf_ok(&b->forgotten)) { /* the rows of some stay until the next start */
+        buf_done(&b->forgotten);
+        return;
+    }
+    autobuf key = BUF_INIT;
+    for (size_t at = 0; at < b->forgotten.len; at += sizeof(uint32_t)) {
+        uint32_t little;
+        memcpy(&little, b->forgotten.ptr + at, sizeof(little));
+        for (const char *letter = "bc"; *letter != '\0'; letter++) {
+            row_key(*letter, le32toh(little), &key);
+            store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
+                            (struct slice){"", 0});
+        }
+    }
+}
+
+static void row_may_be_there(struct trigger *t)
+{
+    t->row_written = true;
+}
+
+/* Loop thread. */
 static void checkpoint_ended(struct loop_message *m)
 {
-    struct checkpoint_end *end = container_of(m, struct checkpoint_end, message);
-    end->core->checkpointing = false;
-    free(end);
+    struct broker_core *b = container_of(m, struct broker_core, checkpoint_ended);
+    b->checkpointing = false;
+    if (b->checkpoint_error != 0) { /* rows that it was to delete are still there */
+        broker_each_trigger(b, row_may_be_there);
+        return;
+    }
+    size_t rest = b->forgotten.len - b->forgotten_written;
+    if (b->forgotten_written > 0)
+        memmove(b->forgotten.ptr, b->forgotten.ptr + b->forgotten_written, rest);
+    b->forgotten.len = rest;
 }
 
 /* A store thread. */
 static void checkpoint_done(void *ctx, int error, uint64_t position)
 {
-    struct checkpoint_end *end = ctx;
-    end->message.receive = checkpoint_ended;
-    loop_post(end->core->loop, &end->message);
+    struct broker_core *b = ctx;
+    b->checkpoint_error = error;
+    loop_post(b->loop, &b->checkpoint_ended);
+}
+
+static void add_rows(struct broker_core *b, struct store_group *g)
+{
+    autobuf value = BUF_INIT;
+    buf_add_u64(&value, b->scanned);
+    store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_CURSORS, SLICE("s"), buf_slice(&value));
+    for (uint32_t i = 0; i < b->number_cap; i++)
+        if (b->number_kind[i] == NUMBER_TRIGGER)
+            add_row(b->by_number[i], g);
+    add_forgotten(b, g);
 }
 
 void cursor_checkpoint(struct broker_core *b)
 {
-    struct checkpoint_end *end = calloc(1, sizeof(*end));
-    if (b->checkpointing || end == NULL) {
-        free(end);
+    if (b->checkpointing)
         return;
-    }
-    end->core = b;
     /* Every FINISH up to here has been seen: all of them when no append is on its way. */
     uint64_t synced = store_synced(b->store);
     if (b->settling == 0 && synced > b->settled_position)
         b->settled_position = synced;
     struct store_group rows;
     store_group_init(&rows);
-    autobuf value = BUF_INIT;
-    buf_add_u64(&value, b->scanned);
-    store_group_add(&rows, STORE_RECORD_PUT, STORE_TABLE_CURSORS, SLICE("s"), buf_slice(&value));
-    for (uint32_t i = 0; i < b->number_cap; i++)
-        if (b->number_kind[i] == NUMBER_TRIGGER)
-            add_row(b->by_number[i], &rows);
+    add_rows(b, &rows);
     if (rows.status < 0) {
         store_group_done(&rows);
-        free(end);
+        broker_each_trigger(b, row_may_be_there);
         return;
     }
     b->checkpointing = true;
-    store_checkpoint(b->store, b->settled_position, &rows, checkpoint_done, end);
+    b->forgotten_written = b->forgotten.len;
+    b->checkpoint_ended.receive = checkpoint_ended;
+    store_checkpoint(b->store, b->settled_position, &rows, checkpoint_done, b);
 }
 
 uint64_t cursor_needed(const struct broker_core *b)

@@ -130,13 +130,17 @@ void trigger_detach(struct trigger *t)
     t->broker = NULL;
 }
 
+static void fall_behind(struct trigger *t, uint64_t position)
+{
+    t->behind = position;
+    list_append(&t->core->behind, &t->behind_link);
+}
+
 /* A filter that cannot be used must not lose events: the trigger holds its place until it can. */
 static void hold_place(struct trigger *t)
 {
-    if (t->filter == NULL && t->broker != NULL && t->behind == 0) {
-        t->behind = t->core->scanned + 1;
-        list_append(&t->core->behind, &t->behind_link);
-    }
+    if (t->filter == NULL && t->broker != NULL && t->behind == 0)
+        fall_behind(t, t->core->scanned + 1);
 }
 
 /* Reads filter, subscriber and policy anew, and says in the status what came of it. */
@@ -212,8 +216,10 @@ static void drop_deliveries(struct trigger *t, struct list *deliveries)
             http_call_cancel(STEAL(d->call));
             atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
         }
-        if (!d->settling)
-            delivery_free(d); /* else its append comes back, and frees it */
+        if (d->settling && !t->core->closed)
+            list_append(&t->core->orphans, &d->outstanding); /* freed when its append comes back */
+        else
+            delivery_free(d);
     }
 }
 
@@ -246,6 +252,8 @@ static void added(struct broker_core *b, struct resource *resource)
         cursor_log_start(t);
         broker_scan_wake(b);
     }
+    if (b->running && t->start < b->scanned) /* the scan has passed events that follow it */
+        fall_behind(t, t->start + 1);
     const char *name = resource_text_at(resource->object, "spec.broker");
     struct broker *broker =
         broker_find(b, resource->namespace_name, name != NULL ? name : "default");
@@ -272,6 +280,7 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
         atomic_fetch_sub(&b->listeners, 1);
         resource->controller = NULL;
         retry_forget(b, t->number);
+        cursor_forget(b, t->number);
         trigger_free(t);
     }
 }
@@ -332,12 +341,6 @@ void trigger_queue(struct trigger *t, struct delivery *d)
     t->waiting_count++;
     t->waiting_bytes += d->event->len;
     atomic_fetch_add_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
-}
-
-static void fall_behind(struct trigger *t, uint64_t position)
-{
-    t->behind = position;
-    list_append(&t->core->behind, &t->behind_link);
 }
 
 /* Queues the event. False when there is no room or no memory: the trigger stays at this position.

@@ -67,6 +67,7 @@ static void events_right_after_the_creation_are_for_the_trigger(void **state)
                   "ref", "apiVersion", "sluice.dev/v1", "kind", "Function", "name", "f");
     assert_non_null(object);
     assert_int_equal(resource_check(&resource_kind_trigger, object, "default", &err), 0);
+    world_trigger(w, "other", "g", ""); /* without any the scan does not run */
     world_rest(w);
     registry_create(w->registry, &resource_kind_trigger, object, NULL, NULL);
     json_decref(object);
