@@ -109,7 +109,9 @@ struct http_request {
     bool close_after;  /* after a refusal the framing cannot be trusted */
     void *state;
 
-    _Atomic int progress;          /* enum http_progress */
+    _Atomic int progress;               /* enum http_progress */
+    struct http_request *next_answered; /* in server->answered */
+    bool leads;                    /* first of a stack of answers: its thread resumes the others */
     unsigned status;               /* of the answer */
     uint64_t sending;              /* bytes of its body; UINT64_MAX for a stream */
     struct MHD_Response *response; /* NULL: the prebuilt empty one */
@@ -133,6 +135,7 @@ void http_request_reset(struct http_request *r);
 
 /* Queues the answer that is in the request; HTTP thread. */
 enum MHD_Result http_response_queue(struct http_request *r);
+void http_response_resume_followers(struct http_request *leader);
 /* Puts the answer into the request and hands it to the HTTP thread. Takes the response over. */
 void http_response_deliver(struct http_request *r, unsigned status, struct MHD_Response *response);
 /* The error's JSON as a whole HTTP message, for what cannot go through libmicrohttpd. */
@@ -173,7 +176,6 @@ void http_stream_detach(struct http_connection *c);
 /* ---- listen.c ---- */
 struct http_listen {
     int fd;
-    bool own;                        /* opened here: nobody else accepts from it */
     char address[HTTP_HOST_MAX + 8]; /* HOST:PORT, or unix:PATH */
 };
 int http_listen_open(const char *listen, struct http_listen *ret, struct http_guard *guard,
@@ -184,6 +186,8 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
 /* ---- server.c ---- */
 
 struct http_server {
+    /* Answered requests whose connections are still suspended; the one below all leads. */
+    _Atomic(struct http_request *) answered;
     struct http_server_options options;
     struct http_router *router;
     struct http_guard guard;
@@ -200,7 +204,7 @@ struct http_server {
     pthread_t sweeper;
     pthread_cond_t sweeper_wake;
     bool sweeper_runs, stopping; /* under lock */
-    bool quiesced;
+    _Atomic bool quiesced;
     uint64_t next_sweep_ns; /* threads == 0 only */
 };
 

@@ -116,6 +116,5 @@ int http_listen_open(const char *listen, struct http_listen *ret, struct http_gu
     status = http_listen_adopt(fd, ret, guard, err);
     if (status < 0)
         close(fd);
-    ret->own = true;
     return status;
 }

@@ -64,6 +64,15 @@ static void sweeper_stop(struct http_server *s)
     s->sweeper_runs = false;
 }
 
+/* MHD_quiesce_daemon() takes the listening socket out of each thread's epoll set, and so does each
+ * thread when it sees that: when both do (libmicrohttpd 0.9.75), it ends the process. So a pool
+ * goes on to listen, and closes what it accepts. */
+static enum MHD_Result still_welcome(void *cls, const struct sockaddr *peer, socklen_t len)
+{
+    const struct http_server *s = cls;
+    return atomic_load_explicit(&s->quiesced, memory_order_relaxed) ? MHD_NO : MHD_YES;
+}
+
 static int daemon_start(struct http_server *s, struct error *err)
 {
     tzset(); /* the Date field: later the file may be out of reach, in a sandbox */
@@ -75,7 +84,7 @@ static int daemon_start(struct http_server *s, struct error *err)
         {MHD_OPTION_END, 0, NULL},
     };
     s->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_request_on_progress, s,         /**/
+        flags, 0, still_welcome, s, http_request_on_progress, s,   /**/
         MHD_OPTION_LISTEN_SOCKET, s->listen.fd,                    /**/
         MHD_OPTION_URI_LOG_CALLBACK, http_request_on_target, s,    /**/
         MHD_OPTION_UNESCAPE_CALLBACK, keep_raw, s,                 /**/
@@ -89,6 +98,15 @@ static int daemon_start(struct http_server *s, struct error *err)
     return s->daemon != NULL ? 0
                              : error_set(err, errno != 0 ? -errno : -EIO,
                                          "the HTTP server does not start: %s", strerror(errno));
+}
+
+/* Ends the threads. The listening socket goes with them, unless MHD_quiesce_daemon() gave it back.
+ */
+static void daemon_stop(struct http_server *s)
+{
+    MHD_stop_daemon(s->daemon);
+    if (s->options.threads > 0)
+        s->listen.fd = -1;
 }
 
 static void server_free(struct http_server *s)
@@ -143,14 +161,11 @@ int http_server_start(const struct http_server_options *options, struct http_ser
                      : http_listen_adopt(options->listen_fd, &s->listen, &s->guard, err);
     if (status == 0)
         status = daemon_start(s, err);
-    if (status == 0 && options->threads > 0) {
+    if (status == 0 && options->threads > 0)
         status = sweeper_start(s, err);
-        if (status < 0)
-            http_server_quiesce(s);
-    }
     if (status < 0) {
         if (s->daemon != NULL)
-            MHD_stop_daemon(s->daemon);
+            daemon_stop(s);
         server_free(s);
         return status;
     }
@@ -165,13 +180,10 @@ const char *http_server_address(const struct http_server *s)
 
 void http_server_quiesce(struct http_server *s)
 {
-    if (s->quiesced)
+    if (atomic_exchange(&s->quiesced, true))
         return;
-    s->quiesced = true;
-    MHD_quiesce_daemon(s->daemon);
-    /* A thread may be about to accept, so the descriptor stays until they have ended. */
-    if (s->listen.own)
-        shutdown(s->listen.fd, SHUT_RDWR);
+    if (s->options.threads == 0)
+        MHD_quiesce_daemon(s->daemon); /* others may listen on the socket, too: leave it to them */
 }
 
 /* Streams that still run are idle and suspended: libmicrohttpd wants them resumed. A kept request
@@ -194,7 +206,7 @@ void http_server_stop(struct http_server *s)
     sweeper_stop(s);
     http_server_quiesce(s);
     streams_abort(s);
-    MHD_stop_daemon(s->daemon);
+    daemon_stop(s);
     server_free(s);
 }
 

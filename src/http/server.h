@@ -87,7 +87,7 @@ int http_server_start(const struct http_server_options *options, struct http_ser
                       struct error *err);
 /* The bound address as HOST:PORT, valid as long as the server. */
 const char *http_server_address(const struct http_server *s);
-/* Refuses new connections; requests in progress may finish. */
+/* New connections are closed at once; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
 /* Waits for threads to end; every kept request must have been answered before. Streams that still
  * run are cut, and their closed() called. */
