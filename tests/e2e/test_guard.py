@@ -325,7 +325,9 @@ def test_stream_reader_that_stops_reading(server):
             )
             assert answer.status == 202
         after = processes.proportional_memory([server.pid])
-        assert after - before < daemon.MEMORY_FACTOR * 64 * 1024 * 1024, "an unread stream is bounded"
+        assert (
+            after - before < daemon.MEMORY_FACTOR * 64 * 1024 * 1024
+        ), "an unread stream is bounded"
 
 
 def test_refuses_any_other_address_without_saying_so(make_daemon, tmp_path):

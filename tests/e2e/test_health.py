@@ -106,6 +106,31 @@ def test_a_client_that_posts_while_it_stops(server):
     assert set(taken) <= {entry["event"]["id"] for entry in server.events()}
 
 
+def test_stops_while_clients_come(server):
+    """Again and again: the HTTP threads and the end of the server must not get in each other's way."""
+    running = True
+
+    def knock():
+        while running:
+            try:
+                server.http.get("/health/liveness", timeout=2)
+            except OSError:
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=knock) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(8):
+            time.sleep(0.05)
+            assert server.stop() == 0
+            server.restart()
+    finally:
+        running = False
+        for thread in threads:
+            thread.join()
+
+
 def test_store_in_memory(make_daemon, sink):
     server = make_daemon("--store", "memory").start()
     server.apply(
@@ -188,7 +213,10 @@ def test_nothing_leaks_over_many_requests(server, sink):
         work(turn)
     waiting.until(lambda: len(processes.descriptors(server.pid)) <= descriptors + 4)
     assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads
-    assert processes.proportional_memory([server.pid]) - memory < daemon.MEMORY_FACTOR * 24 * 1024 * 1024
+    assert (
+        processes.proportional_memory([server.pid]) - memory
+        < daemon.MEMORY_FACTOR * 24 * 1024 * 1024
+    )
 
 
 def many_events(server, count):

@@ -39,7 +39,9 @@ class Client:
             try:
                 connection.request(method, path, body=body, headers=headers or {})
             except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before the body was all there: the answer may have come
+                if connection.sock is None:
+                    raise
+                # refused before the body was all there: the answer may have come
             answer = connection.getresponse()
             merged = {}
             for name, value in answer.getheaders():
