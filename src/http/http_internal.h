@@ -109,9 +109,7 @@ struct http_request {
     bool close_after;  /* after a refusal the framing cannot be trusted */
     void *state;
 
-    _Atomic int progress;               /* enum http_progress */
-    struct http_request *next_answered; /* in server->answered */
-    bool leads;                    /* first of a stack of answers: its thread resumes the others */
+    _Atomic int progress;          /* enum http_progress */
     unsigned status;               /* of the answer */
     uint64_t sending;              /* bytes of its body; UINT64_MAX for a stream */
     struct MHD_Response *response; /* NULL: the prebuilt empty one */
@@ -135,7 +133,6 @@ void http_request_reset(struct http_request *r);
 
 /* Queues the answer that is in the request; HTTP thread. */
 enum MHD_Result http_response_queue(struct http_request *r);
-void http_response_resume_followers(struct http_request *leader);
 /* Puts the answer into the request and hands it to the HTTP thread. Takes the response over. */
 void http_response_deliver(struct http_request *r, unsigned status, struct MHD_Response *response);
 /* The error's JSON as a whole HTTP message, for what cannot go through libmicrohttpd. */
@@ -186,8 +183,6 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
 /* ---- server.c ---- */
 
 struct http_server {
-    /* Answered requests whose connections are still suspended; the one below all leads. */
-    _Atomic(struct http_request *) answered;
     struct http_server_options options;
     struct http_router *router;
     struct http_guard guard;
