@@ -40,7 +40,8 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
 /* No new deliveries; those in flight may end within their time-out. A last checkpoint is written by
  * broker_core_free. */
 void broker_core_quiesce(struct broker_core *b);
-/* True when nothing is in flight and every outcome is in the log. */
+/* True when nothing is in flight and every outcome is in the log, or was refused by it (then its
+ * event is delivered again after the next start). */
 bool broker_core_idle(struct broker_core *b);
 /* Begins a checkpoint; broker_core_checkpointing() is true until it is written. */
 void broker_core_checkpoint(struct broker_core *b);

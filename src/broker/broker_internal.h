@@ -153,6 +153,7 @@ struct trigger {
 
     struct list waiting; /* deliveries with their event in memory */
     unsigned waiting_count, in_flight;
+    unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes;
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */

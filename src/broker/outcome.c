@@ -9,6 +9,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define APPEND_AGAIN_NS CLOCK_SECOND /* when the store refused: the disk may have room again */
 
@@ -152,7 +153,27 @@ static void settle(struct delivery *d)
 
 static void append_again(struct loop_timer *timer)
 {
-    outcome_append(must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC));
+    struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
+    d->trigger->refused--;
+    outcome_append(d);
+}
+
+/* The store had no room, or no segment is large enough for the reply, and none ever will be. */
+static void refused(struct delivery *d)
+{
+    if (d->settle_error == -EMSGSIZE && d->reply.len > 0) {
+        buf_reset(&d->reply);
+        buf_reset(&d->error_body);
+        d->code = 413;
+        snprintf(d->error, sizeof(d->error), "the reply is too large for a segment of the log");
+        d->outcome = OUTCOME_DEAD;
+        outcome_append(d);
+        return;
+    }
+    d->trigger->refused++;
+    d->due.due = append_again;
+    d->due.ctx = d;
+    loop_timer_set(d->core->loop, &d->due, loop_now(d->core->loop) + APPEND_AGAIN_NS);
 }
 
 /* Loop thread. */
@@ -169,9 +190,7 @@ static void settled(struct loop_message *m)
             retry_forget(b, d->trigger_number);
         delivery_free(d);
     } else if (d->settle_error != 0) {
-        d->due.due = append_again;
-        d->due.ctx = d;
-        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + APPEND_AGAIN_NS);
+        refused(d);
     } else {
         settle(d);
     }

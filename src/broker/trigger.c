@@ -375,7 +375,7 @@ void trigger_offer(struct trigger *t, const struct store_entry *entry, struct ev
 
 void trigger_pump(struct trigger *t)
 {
-    while (t->ready && !t->core->quiet && t->in_flight < TRIGGER_WINDOW &&
+    while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
            !list_empty(&t->waiting)) {
         struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
         t->waiting_count--;
@@ -410,7 +410,8 @@ static void caught_up(struct trigger *t)
 
 void trigger_catch_up(struct trigger *t)
 {
-    if (t->filter == NULL || t->broker == NULL || t->waiting_count > TRIGGER_WAITING_MAX / 2)
+    if (t->filter == NULL || t->broker == NULL || trigger_full(t) ||
+        t->waiting_count > TRIGGER_WAITING_MAX / 2)
         return;
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
         return;

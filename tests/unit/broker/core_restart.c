@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Retries and their waits; what a stop, a crash and a full disk leave. */
+#include "world.h"
+
+#include "unit.h"
+
+#include "power_disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    world_init(&w, false);
+    world_open(&w);
+    world_broker(&w, "b");
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+static void fail_twice(struct world *w, struct fake_call *c)
+{
+    if (c->try <= 2)
+        c->status = 503;
+}
+
+static uint64_t gap_ms(const struct world *w, size_t i)
+{
+    return (w->seen[i].at_ns - w->seen[i - 1].at_ns) / CLOCK_MILLISECOND;
+}
+
+static void linear_and_exponential_waits(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *policy;
+        uint64_t first, second;
+    } rows[] = {{"linear", 100, 200}, {"exponential", 100, 200}};
+    w->plan = fail_twice;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char more[200], id[8];
+        snprintf(more, sizeof(more),
+                 ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.1S\",\"backoffPolicy\":\"%s\"}",
+                 rows[i].policy);
+        world_trigger(w, "t", "f", more);
+        snprintf(id, sizeof(id), "%zu", i);
+        w->seen_count = 0;
+        world_send(w, id, "t");
+        WORLD_UNTIL(w, w->seen_count == 3);
+        assert_in_range(gap_ms(w, 1), rows[i].first - 5, rows[i].first * 10);
+        assert_in_range(gap_ms(w, 2), rows[i].second - 5, rows[i].second * 10);
+    }
+}
+
+static const struct delivery *first_retry(const struct trigger *t)
+{
+    return list_entry(t->retrying.next, struct delivery, outstanding);
+}
+
+static void fail_once_with_a_wish(struct world *w, struct fake_call *c)
+{
+    c->status = 429;
+    c->retry_after = "7";
+}
+
+static void retry_after_is_heeded_up_to_its_limit(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_once_with_a_wish;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.1S\"}");
+    world_trigger(w, "capped", "f",
+                  ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.1S\",\"retryAfterMax\":"
+                  "\"PT2S\"}");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 2 && w->core->settling == 0);
+    assert_int_equal(first_retry(world_trigger_find(w, "t"))->delay_ns, 7 * CLOCK_SECOND);
+    assert_int_equal(first_retry(world_trigger_find(w, "capped"))->delay_ns, 2 * CLOCK_SECOND);
+}
+
+static void fail_always(struct world *w, struct fake_call *c)
+{
+    c->status = 500;
+}
+
+static void a_long_delay_stays_within_the_limit(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_always;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"P7D\"}");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1 && w->core->settling == 0);
+    assert_int_equal(first_retry(world_trigger_find(w, "t"))->delay_ns, RETRY_DELAY_MAX);
+}
+
+static void retries_survive_a_restart(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_twice;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.3S\"}");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1 && w->core->settling == 0);
+    world_abandon(w);
+    world_open(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 1);
+    WORLD_UNTIL(w, w->seen_count == 2 && w->core->settling == 0);
+    world_stop(w);
+    world_open(w);
+    WORLD_UNTIL(w, w->seen_count == 3 && world_rows(w, STORE_TABLE_RETRIES) == 0);
+    world_abandon(w);
+    world_open(w);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 3);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
+}
+
+static void some_never(struct world *w, struct fake_call *c)
+{
+    c->never = (w->seen_count % 3) == 0;
+}
+
+/* What was finished is not delivered again, what was not is. */
+static void expect_the_rest(struct world *w, size_t before)
+{
+    const struct trigger *t = world_trigger_find(w, "t");
+    WORLD_UNTIL(w, w->core->scanned == store_synced(w->store));
+    WORLD_UNTIL(w, t->behind == 0);
+    WORLD_UNTIL(w, w->in_flight == 0 && list_empty(&t->outstanding));
+    for (unsigned i = 0; i < 1000; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%u", i);
+        unsigned finished = 0;
+        for (size_t n = 0; n < w->seen_count; n++)
+            finished += strcmp(w->seen[n].id, id) == 0 && w->seen[n].finished;
+        assert_int_equal(finished, 1);
+    }
+    assert_true(w->seen_count > before);
+}
+
+static void a_crash_loses_nothing_and_repeats_nothing(void **state)
+{
+    struct world *w = *state;
+    for (unsigned checkpoints = 0; checkpoints < 3; checkpoints++) {
+        w->plan = some_never;
+        w->seen_count = 0;
+        world_trigger(w, "t", "f", "");
+        world_send_many(w, "e", 1000, "t");
+        WORLD_UNTIL(w, w->seen_count >= 30);
+        for (unsigned n = 0; n < checkpoints; n++) {
+            world_checkpoint(w);
+            for (unsigned i = 0; i < 3 && w->in_flight < TRIGGER_WINDOW; i++)
+                world_turn(w);
+        }
+        WORLD_UNTIL(w, w->core->settling == 0);
+        world_abandon(w);
+        size_t before = w->seen_count;
+        w->plan = NULL;
+        world_open(w);
+        expect_the_rest(w, before);
+        world_delete(w, &resource_kind_trigger, "t");
+    }
+}
+
+static void reply_always(struct world *w, struct fake_call *c)
+{
+    if (strcmp(c->type, "ask") != 0)
+        return;
+    snprintf(c->reply_id, sizeof(c->reply_id), "re-%.60s", c->id);
+    snprintf(c->reply_type, sizeof(c->reply_type), "answer");
+    c->reply_bytes = 1000;
+}
+
+static void open_on(struct world *w, struct power_disk *disk)
+{
+    world_init(w, false);
+    w->options.segment_bytes = 256 << 10;
+    w->options.io = power_disk_io(disk);
+    world_open(w);
+    world_broker(w, "b");
+}
+
+static void outcomes_are_appended_again_when_there_is_room(void **state)
+{
+    struct world *w = *state;
+    world_done(w);
+    struct power_disk *disk = power_disk_new(1);
+    open_on(w, disk);
+    w->plan = reply_always;
+    world_trigger(w, "t", "f", ",\"filter\":{\"attributes\":{\"type\":\"ask\"}}");
+    world_send_many(w, "e", 400, "ask");
+    power_disk_fail(disk, POWER_PWRITE, 1, 4, -ENOSPC);
+    WORLD_UNTIL(w, world_trigger_find(w, "t")->refused > 0);
+    world_rest(w);
+    assert_in_range(w->seen_count, 1, 4 * TRIGGER_WINDOW); /* it does not go on without the log */
+    WORLD_UNTIL(w, world_events(w, "answer") == 400);
+    assert_true(power_disk_failures(disk) > 0);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 400);
+    world_abandon(w);
+    power_disk_revive(disk);
+    world_open(w);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 400);
+    world_abandon(w);
+    power_disk_free(disk);
+}
+
+static void reply_with_too_much(struct world *w, struct fake_call *c)
+{
+    reply_always(w, c);
+    c->reply_bytes = 900 << 10;
+}
+
+static void a_reply_that_no_segment_holds_is_dead(void **state)
+{
+    struct world *w = *state;
+    world_abandon(w);
+    w->options.segment_bytes = 128 << 10;
+    world_open(w);
+    w->plan = reply_with_too_much;
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "ask");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 1);
+}
+
+int main(void)
+{
+#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(linear_and_exponential_waits),
+        CORE_TEST(retry_after_is_heeded_up_to_its_limit),
+        CORE_TEST(a_long_delay_stays_within_the_limit),
+        CORE_TEST(retries_survive_a_restart),
+        CORE_TEST(a_crash_loses_nothing_and_repeats_nothing),
+        CORE_TEST(outcomes_are_appended_again_when_there_is_room),
+        CORE_TEST(a_reply_that_no_segment_holds_is_dead),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
