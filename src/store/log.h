@@ -36,7 +36,8 @@ static inline char *log_group_records(struct log_group *g)
 }
 
 /* Commits groups from the front of the list, at least one: sets position or error of each, applies
- * their rows, and publishes. Returns the first that it left for the next turn. Log thread. */
+ * their rows, and publishes. Returns the first that it left for the next turn. Under the log's
+ * turn. */
 typedef struct log_group *log_commit_fn(void *ctx, struct log_group *first);
 
 struct log {
@@ -46,7 +47,8 @@ struct log {
     atomic_uint_fast64_t synced;
     void (*notify)(void *ctx, uint64_t synced);
     void *notify_ctx;
-    uint64_t notified; /* log thread: the last position that notify was told */
+    uint64_t notified;    /* the last position that notify was told */
+    pthread_mutex_t turn; /* whoever commits: the log thread, or one that appends alone */
     log_commit_fn *commit;
     void *commit_ctx;
     pthread_t thread;

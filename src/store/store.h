@@ -109,6 +109,8 @@ struct store_group {
     struct buf bytes; /* encoded records */
     uint32_t records;
     bool internal; /* finishing and dead-lettering: may use the reserved room on a full disk */
+    bool alone;    /* nobody else is likely to append now: store_append() may write and sync on the
+                      calling thread, and call done from there */
     int status;    /* first error of the builders below */
 };
 void store_group_init(struct store_group *g);
