@@ -160,7 +160,7 @@ struct trigger {
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
     struct position_set
-        done_before;  /* finished before the restart, above `scanned`: to be skipped */
+        done_before;  /* finished before the restart, and coming up again: to be skipped */
     bool row_written; /* the cursor row in the tables says more than nothing */
 };
 
@@ -185,6 +185,7 @@ void trigger_queue(struct trigger *t, struct delivery *d);
 
 int position_set_add(struct position_set *s, uint64_t position);
 bool position_set_take(struct position_set *s, uint64_t position);
+void position_set_drop_below(struct position_set *s, uint64_t position);
 
 /* ---- delivery.c: one event for one trigger ---- */
 struct event_hold { /* an encoded event, shared by the deliveries of several triggers */

@@ -9,6 +9,8 @@
 #include <endian.h>
 #include <errno.h>
 
+#define ROW_FIXED_SIZE 12 /* of a trigger's row: see ROWS.md, "c" */
+
 struct broker_replay {
     struct {
         uint32_t trigger;
@@ -111,21 +113,26 @@ static int load_outstanding(struct trigger *t, uint64_t position)
 
 static int load_row(struct trigger *t, struct slice row)
 {
-    if (row.len < 12)
+    if (row.len < ROW_FIXED_SIZE)
         return -EBADMSG;
     t->row_written = true;
     t->behind = le64_at(row.ptr);
     if (t->behind != 0)
         list_append(&t->core->behind, &t->behind_link);
-    for (size_t at = 12; at + 8 <= row.len; at += 8) {
+    uint32_t little;
+    memcpy(&little, row.ptr + 8, sizeof(little));
+    size_t at = ROW_FIXED_SIZE, unfinished_end = at + (size_t)le32toh(little) * 8;
+    if (unfinished_end > row.len)
+        return -EBADMSG;
+    int r = 0;
+    for (; r == 0 && at < unfinished_end; at += 8) {
         uint64_t position = le64_at(row.ptr + at);
-        if (position_set_take(&t->done_before, position))
-            continue;
-        int r = load_outstanding(t, position);
-        if (r < 0)
-            return r;
+        if (!position_set_take(&t->done_before, position))
+            r = load_outstanding(t, position);
     }
-    return 0;
+    for (; r == 0 && at + 8 <= row.len; at += 8)
+        r = position_set_add(&t->done_before, le64_at(row.ptr + at));
+    return r;
 }
 
 /* The replay's positions are in t->done_before already. */
@@ -158,7 +165,7 @@ void cursor_take_replay(struct broker_core *b, struct broker_replay *replay)
 
 static bool row_needed(const struct trigger *t)
 {
-    return t->behind != 0 || !list_empty(&t->outstanding);
+    return t->behind != 0 || !list_empty(&t->outstanding) || t->done_before.len > 0;
 }
 
 static void add_row(struct trigger *t, struct store_group *g)
@@ -166,6 +173,7 @@ static void add_row(struct trigger *t, struct store_group *g)
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
     row_key('c', t->number, &key);
+    position_set_drop_below(&t->done_before, t->behind != 0 ? t->behind : t->core->scanned + 1);
     if (!row_needed(t)) {
         if (t->row_written)
             store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
@@ -184,6 +192,10 @@ static void add_row(struct trigger *t, struct store_group *g)
     if (buf_ok(&value))
         memcpy(value.ptr + 8, &little, sizeof(little));
     else
+        g->status = -ENOMEM;
+    for (size_t i = t->done_before.first; i < t->done_before.len; i++)
+        buf_add_u64(&value, t->done_before.positions[i]);
+    if (!buf_ok(&value))
         g->status = -ENOMEM;
     store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key), buf_slice(&value));
     t->row_written = true;

@@ -330,6 +330,16 @@ bool position_set_take(struct position_set *s, uint64_t position)
     return true;
 }
 
+void position_set_drop_below(struct position_set *s, uint64_t position)
+{
+    while (s->first < s->len && s->positions[s->first] < position)
+        s->first++;
+    if (s->first == s->len) {
+        free(s->positions);
+        *s = (struct position_set){0};
+    }
+}
+
 bool trigger_full(const struct trigger *t)
 {
     return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;

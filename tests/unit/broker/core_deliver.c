@@ -180,7 +180,7 @@ static void fail_and_keep(struct world *w, struct fake_call *c)
     if (strcmp(c->to, "d") != 0)
         return;
     at_sink = *c;
-    if (c->try == 1)
+    if (world_seen(w, c->to, c->id) == 1)
         c->status = 503;
 }
 

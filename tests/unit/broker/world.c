@@ -115,7 +115,6 @@ static int call_start(struct world *w, const char *to, const struct http_call_op
     for (unsigned i = 0; i < options->header_count; i++)
         copy_header(c, &options->headers[i]);
     record_seen(c);
-    c->try = world_seen(w, c->to, c->id);
     list_append(&w->calls, &c->link);
     if (++w->in_flight > w->in_flight_max)
         w->in_flight_max = w->in_flight;

@@ -19,7 +19,6 @@ struct fake_call {
     char to[WORLD_NAME_MAX]; /* the function's name, or the URL */
     char id[WORLD_NAME_MAX], type[WORLD_NAME_MAX];
     char code[16], destination[WORLD_NAME_MAX], data[256]; /* knativeerror… */
-    unsigned try; /* deliveries of this id to this place, this one included */
     http_call_done_fn *done;
     void (*cancelled)(void *ctx);
     void *ctx;
