@@ -115,13 +115,13 @@ def test_stops_while_clients_come(server):
             try:
                 server.http.get("/health/liveness", timeout=2)
             except OSError:
-                time.sleep(0.001)
+                time.sleep(0.02)
 
     threads = [threading.Thread(target=knock) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(8):
+        for _ in range(4):
             time.sleep(0.05)
             assert server.stop() == 0
             server.restart()
