@@ -345,6 +345,8 @@ static int load_cursors(struct broker_core *b)
         if (r < 0)
             return r;
     }
+    cursor_forget_orphans(b);
+    retry_forget_orphans(b);
     return retry_load(b);
 }
 

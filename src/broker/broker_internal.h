@@ -19,6 +19,7 @@
 #define TRIGGER_WINDOW            48
 #define TRIGGER_WAITING_MAX       256
 #define TRIGGER_WAITING_BYTES_MAX (4u << 20)
+#define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
 
 #define BROKER_TTL_DEFAULT       255 /* knativebrokerttl of an event that carries none */
 #define DELIVERY_TIMEOUT_DEFAULT (30 * CLOCK_SECOND)
@@ -155,6 +156,7 @@ struct trigger {
 
     struct list waiting; /* deliveries with their event in memory */
     unsigned waiting_count, in_flight;
+    unsigned retrying_count; /* deliveries that a row in RETRIES stands for */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes;
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
@@ -180,6 +182,8 @@ void trigger_catch_up(struct trigger *t);
 void trigger_free(struct trigger *t);
 /* No more room in memory for waiting deliveries. */
 bool trigger_full(const struct trigger *t);
+/* A row in RETRIES stands for the delivery now. */
+void trigger_retrying(struct trigger *t, struct delivery *d);
 /* Puts a delivery whose event is there at the end of the queue. */
 void trigger_queue(struct trigger *t, struct delivery *d);
 
@@ -277,12 +281,16 @@ void retry_schedule(struct delivery *d);
 int retry_load(struct broker_core *b);
 /* Removes what the tables hold for a deleted trigger. */
 void retry_forget(struct broker_core *b, uint32_t trigger);
+/* The same for triggers whose deletion a crash cut short; at start. */
+void retry_forget_orphans(struct broker_core *b);
 
 /* ---- cursor.c: checkpoint rows and recovery ---- */
 /* The position after which the trigger wants events, logged once. */
 void cursor_log_start(struct trigger *t);
 /* The trigger is deleted: its rows go with the next checkpoint. */
 void cursor_forget(struct broker_core *b, uint32_t trigger);
+/* The same for triggers whose deletion a crash cut short; at start. */
+void cursor_forget_orphans(struct broker_core *b);
 int cursor_load(struct trigger *t);
 uint64_t cursor_load_scan(struct broker_core *b);
 void cursor_checkpoint(struct broker_core *b);

@@ -201,14 +201,23 @@ static void add_row(struct trigger *t, struct store_group *g)
     t->row_written = true;
 }
 
+/* The row that is logged goes by the log, the one that checkpoints write by a checkpoint. */
 void cursor_forget(struct broker_core *b, uint32_t trigger)
 {
+    autobuf key = BUF_INIT;
+    struct store_group group;
+    store_group_init(&group);
+    group.internal = true;
+    row_key('b', trigger, &key);
+    store_group_add(&group, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
+                    (struct slice){"", 0});
+    store_append(b->store, &group, NULL, NULL);
     buf_add_u32(&b->forgotten, trigger);
 }
 
 static void add_forgotten(struct broker_core *b, struct store_group *g)
 {
-    if (!buf_ok(&b->forgotten)) { /* the rows of some stay until the next start */
+    if (!buf_ok(&b->forgotten)) { /* out of memory: the next start finds their rows */
         buf_done(&b->forgotten);
         return;
     }
@@ -216,12 +225,25 @@ static void add_forgotten(struct broker_core *b, struct store_group *g)
     for (size_t at = 0; at < b->forgotten.len; at += sizeof(uint32_t)) {
         uint32_t little;
         memcpy(&little, b->forgotten.ptr + at, sizeof(little));
-        for (const char *letter = "bc"; *letter != '\0'; letter++) {
-            row_key(*letter, le32toh(little), &key);
-            store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
-                            (struct slice){"", 0});
-        }
+        row_key('c', le32toh(little), &key);
+        store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
+                        (struct slice){"", 0});
     }
+}
+
+void cursor_forget_orphans(struct broker_core *b)
+{
+    struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_CURSORS, SLICE("b"), SLICE("d"));
+    struct slice key, value;
+    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
+        uint32_t big;
+        if (key.len != 1 + sizeof(big))
+            continue;
+        memcpy(&big, key.ptr + 1, sizeof(big));
+        if (trigger_by_number(b, be32toh(big)) == NULL)
+            cursor_forget(b, be32toh(big));
+    }
+    store_scan_free(scan);
 }
 
 static void row_may_be_there(struct trigger *t)

@@ -55,6 +55,8 @@ struct delivery *delivery_new(struct trigger *t, uint64_t position, uint64_t tim
 void delivery_free(struct delivery *d)
 {
     must(d->call == NULL);
+    if (d->in_tables && d->trigger != NULL)
+        d->trigger->retrying_count--;
     list_remove(&d->link);
     list_remove(&d->outstanding);
     loop_timer_cancel(d->core->loop, &d->due);

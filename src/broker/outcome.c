@@ -126,13 +126,11 @@ static void add_outcome(struct store_group *g, const struct delivery *d, struct 
 
 static void move_to_retrying(struct delivery *d)
 {
-    d->in_tables = true;
     d->due_ns = d->next_due_ns;
     d->delay_ns = d->next_delay_ns;
     d->outcome = OUTCOME_NONE;
     event_hold_unref(STEAL(d->event));
-    list_remove(&d->outstanding);
-    list_append(&d->trigger->retrying, &d->outstanding);
+    trigger_retrying(d->trigger, d);
     retry_schedule(d);
 }
 

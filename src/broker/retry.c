@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -51,19 +52,17 @@ static int load_row(struct broker_core *b, const struct retry_row *row)
 {
     struct trigger *t = trigger_by_number(b, row->trigger);
     if (t == NULL)
-        return 0; /* deleted just before the end; retry_forget() is repeated by the caller's next
-                     start */
+        return 0; /* deleted just before the end: retry_forget_orphans() */
     struct delivery *d = delivery_new(t, row->position, row->time_ns);
     if (d == NULL)
         return -ENOMEM;
-    d->in_tables = true;
     d->stage = (enum delivery_stage)row->stage;
     d->attempts = row->attempts;
     d->code = row->code;
     d->due_ns = row->due_ns;
     d->delay_ns = row->delay_ns;
     snprintf(d->error, sizeof(d->error), SLICE_FMT, SLICE_ARG(row->error));
-    list_append(&t->retrying, &d->outstanding);
+    trigger_retrying(t, d);
     retry_schedule(d);
     return 0;
 }
@@ -86,6 +85,22 @@ int retry_load(struct broker_core *b)
     return r;
 }
 
+static void forget_group_init(struct store_group *g)
+{
+    store_group_init(g);
+    g->internal = true;
+}
+
+static void forget_row(struct broker_core *b, enum store_table table, struct slice key,
+                       struct store_group *g)
+{
+    store_group_add(g, STORE_RECORD_DELETE, table, key, (struct slice){"", 0});
+    if (g->records < FORGET_ROWS)
+        return;
+    store_append(b->store, g, NULL, NULL);
+    forget_group_init(g);
+}
+
 /* Deletes the rows of one table whose keys begin with the trigger's number. */
 static void forget_objects(struct broker_core *b, enum store_table table, uint32_t trigger,
                            struct store_group *g)
@@ -96,14 +111,8 @@ static void forget_objects(struct broker_core *b, enum store_table table, uint32
     row_object_key(trigger + 1, 0, &to);
     struct store_scan *scan = store_scan_new(b->store, table, buf_slice(&from), buf_slice(&to));
     struct slice key, value;
-    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
-        store_group_add(g, STORE_RECORD_DELETE, table, key, (struct slice){"", 0});
-        if (g->records >= FORGET_ROWS) {
-            store_append(b->store, g, NULL, NULL);
-            store_group_init(g);
-            g->internal = true;
-        }
-    }
+    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1)
+        forget_row(b, table, key, g);
     store_scan_free(scan);
 }
 
@@ -115,8 +124,7 @@ static void forget_retries(struct broker_core *b, uint32_t trigger, struct store
     while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
         struct retry_row row;
         if (row_retry_read(key, value, &row) == 0 && row.trigger == trigger)
-            store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_RETRIES, key,
-                            (struct slice){"", 0});
+            forget_row(b, STORE_TABLE_RETRIES, key, g);
     }
     store_scan_free(scan);
 }
@@ -124,8 +132,7 @@ static void forget_retries(struct broker_core *b, uint32_t trigger, struct store
 void retry_forget(struct broker_core *b, uint32_t trigger)
 {
     struct store_group group;
-    store_group_init(&group);
-    group.internal = true;
+    forget_group_init(&group);
     forget_objects(b, STORE_TABLE_PAYLOADS, trigger, &group);
     forget_objects(b, STORE_TABLE_DEAD, trigger, &group);
     forget_retries(b, trigger, &group);
@@ -133,4 +140,31 @@ void retry_forget(struct broker_core *b, uint32_t trigger)
         store_append(b->store, &group, NULL, NULL);
     else
         store_group_done(&group);
+}
+
+/* The first trigger from that number on that has a payload. */
+static bool next_with_payload(struct broker_core *b, uint64_t from, uint32_t *ret_trigger)
+{
+    autobuf key = BUF_INIT;
+    row_object_key((uint32_t)from, 0, &key);
+    struct store_scan *scan =
+        store_scan_new(b->store, STORE_TABLE_PAYLOADS, buf_slice(&key), (struct slice){NULL, 0});
+    struct slice found, value;
+    bool any = from <= UINT32_MAX && scan != NULL &&
+               store_scan_next(scan, &found, &value, NULL) == 1 && found.len >= sizeof(uint32_t);
+    uint32_t big;
+    if (any) {
+        memcpy(&big, found.ptr, sizeof(big));
+        *ret_trigger = be32toh(big);
+    }
+    store_scan_free(scan);
+    return any;
+}
+
+void retry_forget_orphans(struct broker_core *b)
+{
+    uint32_t trigger;
+    for (uint64_t from = 0; next_with_payload(b, from, &trigger); from = (uint64_t)trigger + 1)
+        if (trigger_by_number(b, trigger) == NULL)
+            retry_forget(b, trigger);
 }

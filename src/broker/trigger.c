@@ -26,7 +26,8 @@ static void policy_done(struct policy *p)
 }
 
 /* The trigger's delivery spec stands alone when it is there (it replaces the broker's, it does not
- * merge). A delivery spec without `retry` means no retries, as in Knative. */
+ * merge). One that speaks of back-off but not of `retry` means no retries, as in Knative; one that
+ * does neither (a dead-letter sink alone) keeps the default. */
 static int policy_read(struct policy *p, const struct trigger *t, struct error *err)
 {
     *p = policy_default;
@@ -345,6 +346,20 @@ bool trigger_full(const struct trigger *t)
     return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
 }
 
+static bool takes_more(const struct trigger *t)
+{
+    return !trigger_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX;
+}
+
+void trigger_retrying(struct trigger *t, struct delivery *d)
+{
+    if (!d->in_tables)
+        t->retrying_count++;
+    d->in_tables = true;
+    list_remove(&d->outstanding);
+    list_append(&t->retrying, &d->outstanding);
+}
+
 void trigger_queue(struct trigger *t, struct delivery *d)
 {
     list_append(&t->waiting, &d->link);
@@ -359,7 +374,7 @@ static bool take(struct trigger *t, const struct store_entry *entry, struct even
 {
     if (entry->position <= t->start || position_set_take(&t->done_before, entry->position))
         return true;
-    if (trigger_full(t))
+    if (!takes_more(t))
         return false;
     if (*hold == NULL)
         *hold = event_hold_new(entry->value);
@@ -420,15 +435,19 @@ static void caught_up(struct trigger *t)
 
 void trigger_catch_up(struct trigger *t)
 {
-    if (t->filter == NULL || t->broker == NULL || trigger_full(t) ||
+    if (t->filter == NULL || t->broker == NULL || !takes_more(t) ||
         t->waiting_count > TRIGGER_WAITING_MAX / 2)
         return;
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
         return;
     for (unsigned n = 0; n < CATCH_UP_BUDGET && t->behind != 0; n++) {
         struct store_entry entry;
-        if (t->behind > t->core->scanned || store_reader_next(t->catch_up, &entry) != 1 ||
-            entry.position > t->core->scanned) {
+        int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);
+        if (r < 0) { /* unreadable: it stays here rather than pass over events */
+            store_reader_free(STEAL(t->catch_up));
+            break;
+        }
+        if (r == 0 || entry.position > t->core->scanned) {
             caught_up(t);
             break;
         }

@@ -325,6 +325,20 @@ static void a_deleted_trigger_leaves_no_rows(void **state)
     assert_int_equal(world_rows(w, STORE_TABLE_CURSORS), 1); /* the scan's */
 }
 
+static void retries_in_memory_are_limited(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_all;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT5M\"}");
+    world_send_many(w, "e", TRIGGER_RETRYING_MAX + 2000, "t");
+    const struct trigger *t = world_trigger_find(w, "t");
+    WORLD_UNTIL(w, t->retrying_count >= TRIGGER_RETRYING_MAX);
+    world_rest(w);
+    assert_in_range(w->seen_count, TRIGGER_RETRYING_MAX,
+                    TRIGGER_RETRYING_MAX + TRIGGER_WAITING_MAX + TRIGGER_WINDOW);
+    assert_true(t->behind != 0);
+}
+
 static void an_update_counts_for_the_next_attempt(void **state)
 {
     struct world *w = *state;
@@ -374,6 +388,7 @@ int main(void)
         CORE_TEST(events_wait_for_a_function_in_order),
         CORE_TEST(a_trigger_is_deleted_with_deliveries_in_flight),
         CORE_TEST(a_deleted_trigger_leaves_no_rows),
+        CORE_TEST(retries_in_memory_are_limited),
         CORE_TEST(an_update_counts_for_the_next_attempt),
         CORE_TEST(a_broker_that_comes_back_serves_its_triggers),
     };

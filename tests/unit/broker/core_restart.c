@@ -121,6 +121,32 @@ static void retries_survive_a_restart(void **state)
     assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
 }
 
+/* The rows of a trigger that is not there any more go at the next start. */
+static void rows_without_a_trigger_are_swept(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_always;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT5M\"}");
+    world_send_many(w, "e", 100, "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 100 && w->core->settling == 0);
+    struct trigger *t = world_trigger_find(w, "t");
+    struct store_group rows;
+    store_group_init(&rows);
+    autobuf from = BUF_INIT;
+    for (uint64_t i = 1; i <= 3; i++) { /* as if of a trigger with another number */
+        row_object_key(t->number + 1000, i, &from);
+        store_group_add(&rows, STORE_RECORD_PUT, STORE_TABLE_PAYLOADS, buf_slice(&from),
+                        SLICE("x"));
+        store_group_add(&rows, STORE_RECORD_PUT, STORE_TABLE_DEAD, buf_slice(&from), SLICE("x"));
+    }
+    store_append(w->store, &rows, NULL, NULL);
+    world_abandon(w);
+    world_open(w);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_PAYLOADS) == 100);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 100);
+}
+
 static void some_never(struct world *w, struct fake_call *c)
 {
     c->never = (w->seen_count % 3) == 0;
@@ -268,6 +294,7 @@ int main(void)
         CORE_TEST(retries_survive_a_restart),
         CORE_TEST(a_crash_loses_nothing_and_repeats_nothing),
         CORE_TEST(a_checkpoint_right_after_a_restart_forgets_nothing),
+        CORE_TEST(rows_without_a_trigger_are_swept),
         CORE_TEST(outcomes_are_appended_again_when_there_is_room),
         CORE_TEST(a_reply_that_no_segment_holds_is_dead),
     };
