@@ -107,8 +107,8 @@ def serve(bench, *options):
 
 
 @contextlib.contextmanager
-def serve_function(bench, source, isolation):
-    """A function's worker alone on TCP, without broker and zygote: its process and address."""
+def serve_function(bench, source, isolation, workers=1):
+    """A function server alone on TCP, without broker and zygote: its process and address."""
     folder = bench.make_folder('worker')
     bundle = folder / 'bundle.json'
     bundle.write_text(json.dumps({
@@ -117,7 +117,7 @@ def serve_function(bench, source, isolation):
         'limits': {'memoryBytes': 64 << 20, 'timeoutMs': 30000, 'requestBytes': 1 << 20,
                    'responseBytes': 1 << 20, 'logBytes': 1 << 20}}))
     command = [bench.build / 'sluice-worker', 'serve', '--bundle', bundle,
-               '--listen', '127.0.0.1:0']
+               '--listen', '127.0.0.1:0', '--workers', str(workers)]
     with Process(command, folder) as process:
         line = process.first_line()
         match = re.match(r'listening on (\S+)$', line)

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 import statistics
 import time
 
@@ -84,17 +85,25 @@ def ingest(connections, peer_name):
 
 # ---- functions ----
 
+# A process for each core, as `sluice serve` would have; faas-js-runtime has no such mode.
+PROCESSES = os.cpu_count() or 1
+
+
 def js_function(isolation):
     def measure(bench, name):
         node = peers.NodePeer()
         rates = Rates(bench, 64, header=event_headers(), body=BODY)
         with node.serve(bench, HANDLER) as peer:
             peers.first_reply(*peer)
-            with ours.serve_function(bench, HANDLER, isolation) as worker:
+            with ours.serve_function(bench, HANDLER, isolation, PROCESSES) as server, \
+                    ours.serve_function(bench, HANDLER, isolation) as single:
                 mine, other, values = interleave(
-                    bench, lambda: rates.per_second('ours', *worker),
+                    bench, lambda: rates.per_second('ours', *server),
                     lambda: rates.per_second('peer', *peer))
+                one = [rates.per_second('ours', *single) for _ in range(bench.rounds)]
         yield Result(name, 'calls/s', mine, node.name, other, rates.details(values))
+        yield Result(name + '-single', 'calls/s', statistics.median(one), node.name, other,
+                     rates.details((one, [])))
         yield from through_broker(bench, name, isolation, node.name, other)
     return measure
 

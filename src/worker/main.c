@@ -3,6 +3,7 @@
  * `serve` it is a function server of its own. */
 #include "worker/worker_internal.h"
 
+#include "base/encoding.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -20,12 +21,15 @@
 
 static const char usage[] =
     "usage: sluice-worker serve --bundle FILE [--listen HOST:PORT|unix:PATH] [--module FILE.so]\n"
+    "                           [--workers N]\n"
     "       sluice-worker zygote            (started by sluice, with a socket as descriptor 3)\n"
     "       sluice-worker version\n"
     "\n"
     "serve answers HTTP with the function of a bundle. Without --listen it listens on port $PORT "
     "of\n"
-    "all addresses, or on 127.0.0.1:8080 when that is not set.\n";
+    "all addresses, or on 127.0.0.1:8080 when that is not set. With --workers it runs in N "
+    "processes,\n"
+    "each with its own instances.\n";
 
 static int prepare(struct error *err)
 {
@@ -78,16 +82,17 @@ static int listen_unix(const char *path, struct error *err)
 }
 
 struct arguments {
-    const char *bundle, *listen, *module;
+    const char *bundle, *listen, *module, *workers;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
     for (int i = 2; i < argc; i += 2) {
-        const char **to = strcmp(argv[i], "--bundle") == 0   ? &a->bundle
-                          : strcmp(argv[i], "--listen") == 0 ? &a->listen
-                          : strcmp(argv[i], "--module") == 0 ? &a->module
-                                                             : NULL;
+        const char **to = strcmp(argv[i], "--bundle") == 0    ? &a->bundle
+                          : strcmp(argv[i], "--listen") == 0  ? &a->listen
+                          : strcmp(argv[i], "--module") == 0  ? &a->module
+                          : strcmp(argv[i], "--workers") == 0 ? &a->workers
+                                                              : NULL;
         if (to == NULL || i + 1 >= argc)
             return false;
         *to = argv[i + 1];
@@ -105,12 +110,34 @@ static const char *default_listen(void)
     return text;
 }
 
+/* 0 when it is no number from 1 to the most. */
+static unsigned worker_count(const char *text)
+{
+    uint64_t count = 1;
+    if (text != NULL &&
+        (encoding_parse_u64(slice_text(text), &count) < 0 || count > POOL_WORKERS_MAX))
+        return 0;
+    return (unsigned)count;
+}
+
+/* Several processes: only behind a port, where the kernel spreads connections over their sockets.
+ */
+static int serve_pool(const struct serve_options *o, unsigned workers, struct slice bundle,
+                      int module)
+{
+    struct error err = ERROR_INIT;
+    if (o->listen == NULL)
+        return fail("--workers wants a HOST:PORT to listen on, not a Unix socket");
+    int status = pool_run(o->listen, workers, bundle, module, &err);
+    return status < 0 ? fail(err.message) : status;
+}
+
 static int run_serve(int argc, char **argv)
 {
     struct arguments a = {0};
     struct error err = ERROR_INIT;
     struct buf bundle = BUF_INIT; /* lives as long as the process */
-    if (!parse_arguments(argc, argv, &a)) {
+    if (!parse_arguments(argc, argv, &a) || worker_count(a.workers) == 0) {
         fputs(usage, stderr);
         return EXIT_FAILURE;
     }
@@ -132,10 +159,12 @@ static int run_serve(int argc, char **argv)
         options.listen_fd = listen_unix(options.listen + 5, &err);
         options.listen = NULL;
     }
-    serve_catch_signals();
     if (err.code != 0 || prepare(&err) < 0)
         return fail(err.message);
     report_setup(STDOUT_FILENO, true);
+    if (worker_count(a.workers) > 1)
+        return serve_pool(&options, worker_count(a.workers), buf_slice(&bundle), module);
+    serve_catch_signals();
     /* Handlers of exit() may want what the filter forbids. */
     _exit(serve_run(buf_slice(&bundle), module, &options));
 }

@@ -260,6 +260,13 @@ void serve_catch_signals(void);
  * bundle's text must stay as long as the process. */
 int serve_run(struct slice bundle, int module_fd, const struct serve_options *options);
 
+/* ---- pool.c ---- */
+#define POOL_WORKERS_MAX 64
+/* Keeps count workers alive that share the TCP address; after preparation, before anything is
+ * loaded. The exit status, or a negative errno when it cannot listen. */
+int pool_run(const char *listen, unsigned count, struct slice bundle, int module_fd,
+             struct error *err);
+
 int zygote_run(int socket);
 
 #endif

@@ -68,13 +68,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(tmp_path, files, **more):
+def serving(tmp_path, files, *, options=(), **more):
     source = tmp_path / "bundle.json"
     source.write_text(bundle(files, **more))
     out = tmp_path / "out"
     with out.open("wb") as sink:
         process = subprocess.Popen(
-            [WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0"],
+            [WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0", *options],
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
@@ -353,6 +353,35 @@ console.log(['a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff', 'ggggggg', 'h'], [1.5,
     assert ours.splitlines() == node.splitlines()
 
 
+def children_of(process):
+    text = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return {int(pid) for pid in text.split()}
+
+
+def until(condition, what):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_several_processes_behind_one_port(tmp_path):
+    with serving(tmp_path, "module.exports = () => 'here';", options=["--workers", "3"]) as server:
+        until(lambda: len(children_of(server.process)) == 3, "three workers")
+        for _ in range(50):
+            assert server.call("GET")[2] == b"here"
+        victim = min(children_of(server.process))
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: victim not in children_of(server.process), "it is gone")
+        until(lambda: len(children_of(server.process)) == 3, "another one in its place")
+        workers = children_of(server.process)
+        assert "starts again" in server.log()
+        time.sleep(0.2)  # until the new one listens
+        for _ in range(50):
+            assert server.call("GET")[2] == b"here"
+    assert not any(pathlib.Path(f"/proc/{pid}/stat").exists() for pid in workers)
+
+
 def test_bad_start(tmp_path):
     def start(content, *more):
         source = tmp_path / "b.json"
@@ -377,6 +406,8 @@ def test_bad_start(tmp_path):
         "needs its compiled module"
         in start(bundle({}, runtime="wasm", wasm={"function": "f"})).stdout
     )
+    assert start(bundle("let b = ;"), "--workers", "2").returncode == 2
+    assert start(bundle("1"), "--workers", "0").returncode == 1
     assert subprocess.run([WORKER, "serve"], capture_output=True).returncode == 1
     assert subprocess.run([WORKER, "zygote"], capture_output=True).returncode == 1
 
