@@ -88,10 +88,12 @@ static void write_address(struct pool *p, const struct sockaddr_storage *address
 /* One socket for each worker, all on the port that the first one got. */
 static int open_sockets(struct pool *p, const char *listen, struct error *err)
 {
-    struct sockaddr_storage address;
-    socklen_t len;
+    struct sockaddr_storage address = {0};
+    socklen_t len = 0;
     int r = resolve(listen, &address, &len, err);
-    for (unsigned i = 0; r == 0 && i < p->count; i++) {
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < p->count; i++) {
         p->workers[i].listen_fd = open_socket((struct sockaddr *)&address, len);
         if (p->workers[i].listen_fd < 0)
             return error_set(err, p->workers[i].listen_fd, "cannot listen on %s: %s", listen,
@@ -99,7 +101,7 @@ static int open_sockets(struct pool *p, const char *listen, struct error *err)
         getsockname(p->workers[i].listen_fd, (struct sockaddr *)&address, &len);
     }
     write_address(p, &address, len);
-    return r;
+    return 0;
 }
 
 static void start_worker(struct pool *p, struct pool_worker *w, pid_t parent)
