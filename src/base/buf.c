@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -67,35 +68,39 @@ void buf_add_byte(struct buf *b, char byte)
     buf_add(b, &byte, 1);
 }
 
-static void buf_add_little(struct buf *b, uint64_t v, unsigned bytes)
-{
-    unsigned char out[8];
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (unsigned char)(v >> (8 * i));
-    buf_add(b, out, bytes);
-}
-
 void buf_add_u16(struct buf *b, uint16_t v)
 {
-    buf_add_little(b, v, 2);
+    char bytes[sizeof(v)];
+    bytes_put_le16(bytes, v);
+    buf_add(b, bytes, sizeof(bytes));
 }
 
 void buf_add_u32(struct buf *b, uint32_t v)
 {
-    buf_add_little(b, v, 4);
+    char bytes[sizeof(v)];
+    bytes_put_le32(bytes, v);
+    buf_add(b, bytes, sizeof(bytes));
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)
 {
-    buf_add_little(b, v, 8);
+    char bytes[sizeof(v)];
+    bytes_put_le64(bytes, v);
+    buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_be32(struct buf *b, uint32_t v)
+{
+    char bytes[sizeof(v)];
+    bytes_put_be32(bytes, v);
+    buf_add(b, bytes, sizeof(bytes));
 }
 
 void buf_add_be64(struct buf *b, uint64_t v)
 {
-    unsigned char out[8];
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (unsigned char)(v >> (56 - 8 * i));
-    buf_add(b, out, 8);
+    char bytes[sizeof(v)];
+    bytes_put_be64(bytes, v);
+    buf_add(b, bytes, sizeof(bytes));
 }
 
 void buf_vprintf(struct buf *b, const char *format, va_list arguments)

@@ -46,7 +46,8 @@ void buf_add_byte(struct buf *b, char byte);
 void buf_add_u16(struct buf *b, uint16_t v); /* little-endian */
 void buf_add_u32(struct buf *b, uint32_t v);
 void buf_add_u64(struct buf *b, uint64_t v);
-void buf_add_be64(struct buf *b, uint64_t v); /* big-endian, for table keys */
+void buf_add_be32(struct buf *b, uint32_t v); /* big-endian, for table keys */
+void buf_add_be64(struct buf *b, uint64_t v);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *format, ...);
 void buf_vprintf(struct buf *b, const char *format, va_list arguments);
 /* The text as a JSON string with its quotes (RFC 8259 §7). Invalid UTF-8 becomes U+FFFD. */

@@ -4,9 +4,9 @@
  * on where it was (see ROWS.md). */
 #include "broker/broker_internal.h"
 
+#include "base/bytes.h"
 #include "base/must.h"
 
-#include <endian.h>
 #include <errno.h>
 
 #define ROW_FIXED_SIZE 12 /* of a trigger's row: see ROWS.md, "c" */
@@ -46,10 +46,8 @@ int broker_replay_record(void *ctx, const struct store_entry *entry)
         r->finished = grown;
         r->cap = cap;
     }
-    uint64_t position;
-    memcpy(&position, entry->key.ptr, sizeof(position));
     r->finished[r->len].trigger = entry->scope;
-    r->finished[r->len++].position = le64toh(position);
+    r->finished[r->len++].position = bytes_le64(entry->key.ptr);
     return 0;
 }
 
@@ -57,15 +55,7 @@ static void row_key(char letter, uint32_t trigger, struct buf *out)
 {
     buf_reset(out);
     buf_add_byte(out, letter);
-    uint32_t big = htobe32(trigger);
-    buf_add(out, &big, sizeof(big));
-}
-
-static uint64_t le64_at(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return le64toh(v);
+    buf_add_be32(out, trigger);
 }
 
 void cursor_log_start(struct trigger *t)
@@ -88,7 +78,7 @@ uint64_t cursor_load_scan(struct broker_core *b)
     if (store_get(b->store, STORE_TABLE_CURSORS, SLICE("s"), &value, NULL) < 0 ||
         value.len != sizeof(uint64_t))
         return 0;
-    return le64_at(value.ptr);
+    return bytes_le64(value.ptr);
 }
 
 static int load_outstanding(struct trigger *t, uint64_t position)
@@ -116,22 +106,20 @@ static int load_row(struct trigger *t, struct slice row)
     if (row.len < ROW_FIXED_SIZE)
         return -EBADMSG;
     t->row_written = true;
-    t->behind = le64_at(row.ptr);
+    t->behind = bytes_le64(row.ptr);
     if (t->behind != 0)
         list_append(&t->core->behind, &t->behind_link);
-    uint32_t little;
-    memcpy(&little, row.ptr + 8, sizeof(little));
-    size_t at = ROW_FIXED_SIZE, unfinished_end = at + (size_t)le32toh(little) * 8;
+    size_t at = ROW_FIXED_SIZE, unfinished_end = at + (size_t)bytes_le32(row.ptr + 8) * 8;
     if (unfinished_end > row.len)
         return -EBADMSG;
     int r = 0;
     for (; r == 0 && at < unfinished_end; at += 8) {
-        uint64_t position = le64_at(row.ptr + at);
+        uint64_t position = bytes_le64(row.ptr + at);
         if (!position_set_take(&t->done_before, position))
             r = load_outstanding(t, position);
     }
     for (; r == 0 && at + 8 <= row.len; at += 8)
-        r = position_set_add(&t->done_before, le64_at(row.ptr + at));
+        r = position_set_add(&t->done_before, bytes_le64(row.ptr + at));
     return r;
 }
 
@@ -143,7 +131,7 @@ int cursor_load(struct trigger *t)
     row_key('b', t->number, &key);
     if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0 &&
         value.len == sizeof(uint64_t))
-        t->start = le64_at(value.ptr);
+        t->start = bytes_le64(value.ptr);
     row_key('c', t->number, &key);
     buf_reset(&value);
     if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) < 0)
@@ -188,9 +176,8 @@ static void add_row(struct trigger *t, struct store_group *g)
         buf_add_u64(&value, list_entry(node, struct delivery, outstanding)->position);
         count++;
     }
-    uint32_t little = htole32(count);
     if (buf_ok(&value))
-        memcpy(value.ptr + 8, &little, sizeof(little));
+        bytes_put_le32(value.ptr + 8, count);
     else
         g->status = -ENOMEM;
     for (size_t i = t->done_before.first; i < t->done_before.len; i++)
@@ -223,9 +210,7 @@ static void add_forgotten(struct broker_core *b, struct store_group *g)
     }
     autobuf key = BUF_INIT;
     for (size_t at = 0; at < b->forgotten.len; at += sizeof(uint32_t)) {
-        uint32_t little;
-        memcpy(&little, b->forgotten.ptr + at, sizeof(little));
-        row_key('c', le32toh(little), &key);
+        row_key('c', bytes_le32(b->forgotten.ptr + at), &key);
         store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
                         (struct slice){"", 0});
     }
@@ -236,12 +221,11 @@ void cursor_forget_orphans(struct broker_core *b)
     struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_CURSORS, SLICE("b"), SLICE("d"));
     struct slice key, value;
     while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
-        uint32_t big;
-        if (key.len != 1 + sizeof(big))
+        if (key.len != 1 + sizeof(uint32_t))
             continue;
-        memcpy(&big, key.ptr + 1, sizeof(big));
-        if (trigger_by_number(b, be32toh(big)) == NULL)
-            cursor_forget(b, be32toh(big));
+        uint32_t trigger = bytes_be32(key.ptr + 1);
+        if (trigger_by_number(b, trigger) == NULL)
+            cursor_forget(b, trigger);
     }
     store_scan_free(scan);
 }

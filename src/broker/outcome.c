@@ -4,10 +4,10 @@
  * move on. */
 #include "broker/broker_internal.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -28,9 +28,10 @@ static void rows_done(struct rows *r)
 
 static void add_finish(struct store_group *g, const struct delivery *d)
 {
-    uint64_t position = htole64(d->position);
-    store_group_add(g, STORE_RECORD_FINISH, d->trigger_number,
-                    slice_of(&position, sizeof(position)), (struct slice){"", 0});
+    char position[sizeof(uint64_t)];
+    bytes_put_le64(position, d->position);
+    store_group_add(g, STORE_RECORD_FINISH, d->trigger_number, slice_of(position, sizeof(position)),
+                    (struct slice){"", 0});
 }
 
 /* Takes the delivery out of where it stands now. */

@@ -3,10 +3,10 @@
  * read when it is due. */
 #include "broker/broker_internal.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -152,11 +152,8 @@ static bool next_with_payload(struct broker_core *b, uint64_t from, uint32_t *re
     struct slice found, value;
     bool any = from <= UINT32_MAX && scan != NULL &&
                store_scan_next(scan, &found, &value, NULL) == 1 && found.len >= sizeof(uint32_t);
-    uint32_t big;
-    if (any) {
-        memcpy(&big, found.ptr, sizeof(big));
-        *ret_trigger = be32toh(big);
-    }
+    if (any)
+        *ret_trigger = bytes_be32(found.ptr);
     store_scan_free(scan);
     return any;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is held: shelves of entries by kind, read from the store at start. */
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/must.h"
 #include "resource/registry_internal.h"
@@ -188,12 +189,6 @@ static const struct resource_kind *kind_of_key(struct slice key)
     return NULL;
 }
 
-static uint32_t read_u32(const char *bytes)
-{
-    const unsigned char *b = (const unsigned char *)bytes;
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
 static int load_row(struct registry *r, struct slice key, struct slice value, uint64_t position,
                     struct error *err)
 {
@@ -212,7 +207,7 @@ static int load_row(struct registry *r, struct slice key, struct slice value, ui
     if (object == NULL)
         return error_set(err, -EBADMSG, "the stored resource " SLICE_FMT " is no JSON: %s",
                          SLICE_ARG(key), problem.text);
-    uint32_t number = read_u32(value.ptr + 4);
+    uint32_t number = bytes_le32(value.ptr + 4);
     struct registry_entry *e = registry_set_version(object, position) == 0
                                    ? registry_entry_add(r, kind, number, object)
                                    : NULL;
@@ -248,7 +243,7 @@ static void load_next_number(struct registry *r)
     autobuf value = BUF_INIT;
     if (store_get(r->store, STORE_TABLE_NUMBERS, REGISTRY_NUMBER_KEY, &value, NULL) == 0 &&
         value.len == 4)
-        r->next_number = read_u32(value.ptr);
+        r->next_number = bytes_le32(value.ptr);
 }
 
 static int notify_added(void *ctx, struct resource *resource)

@@ -4,6 +4,7 @@
  * map is only address space. */
 #include "store/table.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/must.h"
 #include "store/batch.h"
@@ -200,7 +201,7 @@ static int put(struct table *t, MDB_txn *txn, struct slice key, uint64_t positio
     int r = mdb_put(txn, t->dbi, &k, &v, MDB_RESERVE);
     if (r != 0)
         return r;
-    memcpy(v.mv_data, &position, sizeof(position));
+    bytes_put_le64(v.mv_data, position);
     if (value.len > 0)
         memcpy((char *)v.mv_data + sizeof(position), value.ptr, value.len);
     return 0;
@@ -304,13 +305,12 @@ int table_write(struct table *t, const struct overlay *o, const struct store_gro
 
 static struct slice row_of(MDB_val v, uint64_t *ret_position)
 {
-    uint64_t position = 0;
-    if (v.mv_size < sizeof(position))
+    const size_t head = sizeof(uint64_t);
+    if (v.mv_size < head)
         return slice_of("", 0);
-    memcpy(&position, v.mv_data, sizeof(position));
     if (ret_position != NULL)
-        *ret_position = position;
-    return slice_of((const char *)v.mv_data + sizeof(position), v.mv_size - sizeof(position));
+        *ret_position = bytes_le64(v.mv_data);
+    return slice_of((const char *)v.mv_data + head, v.mv_size - head);
 }
 
 int table_get(struct table *t, struct slice key, struct buf *out, uint64_t *ret_position)

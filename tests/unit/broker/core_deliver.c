@@ -4,9 +4,9 @@
 
 #include "unit.h"
 
+#include "base/bytes.h"
 #include "base/encoding.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,13 +99,11 @@ static void the_reply_and_the_finish_are_one_group(void **state)
     struct store_entry entry;
     uint64_t reply = 0, finish = 0;
     while (finish == 0 && store_reader_next(r, &entry) == 1) {
-        uint64_t position;
         if (entry.type == STORE_RECORD_EVENT)
             reply = entry.position;
         if (entry.type != STORE_RECORD_FINISH)
             continue;
-        memcpy(&position, entry.key.ptr, sizeof(position));
-        finish = le64toh(position) == (uint64_t)cause ? entry.position : 0;
+        finish = bytes_le64(entry.key.ptr) == (uint64_t)cause ? entry.position : 0;
     }
     store_reader_free(r);
     assert_true(reply != 0);
