@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/cursor.h"
+#include "broker/delivery.h"
+#include "broker/retry.h"
 
 #include <errno.h>
 #include <stdio.h>

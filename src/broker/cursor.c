@@ -2,10 +2,11 @@
 /* What the checkpoint says of the scan and of each trigger, and how both are found again after a
  * stop or a crash: the rows of the checkpoint, then the FINISH records after it, then the scan goes
  * on where it was (see ROWS.md). */
-#include "broker/broker_internal.h"
+#include "broker/cursor.h"
 
 #include "base/bytes.h"
 #include "base/must.h"
+#include "broker/delivery.h"
 
 #include <errno.h>
 

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "broker/row.h"
+#include "broker/trigger.h"
 
 #include <errno.h>
 

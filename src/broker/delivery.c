@@ -1,40 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One event for one trigger: the request, what its answer means (Knative delivery contract, data
  * plane), the reply. */
-#include "broker/broker_internal.h"
+#include "broker/delivery.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/must.h"
+#include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define HEADERS_MAX        (EVENT_ATTRIBUTES_MAX + 8)
 #define BINARY_HEADERS_MAX (7 * 1024) /* common servers take 8 KiB of headers */
-
-struct event_hold *event_hold_new(struct slice encoded)
-{
-    struct event_hold *h = malloc(sizeof(*h) + encoded.len);
-    if (h == NULL)
-        return NULL;
-    h->refs = 1;
-    h->len = (uint32_t)encoded.len;
-    memcpy(h->bytes, encoded.ptr, encoded.len);
-    return h;
-}
-
-struct event_hold *event_hold_ref(struct event_hold *h)
-{
-    h->refs++;
-    return h;
-}
-
-void event_hold_unref(struct event_hold *h)
-{
-    if (h != NULL && --h->refs == 0)
-        free(h);
-}
 
 struct delivery *delivery_new(struct trigger *t, uint64_t position, uint64_t time_ns)
 {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brokers by namespace and name for the HTTP threads: an immutable, reference-counted map that the
  * loop replaces. */
-#include "broker/broker_internal.h"
+#include "broker/directory.h"
 
+#include "base/buf.h"
 #include "base/map.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 struct names {
     atomic_uint refs;

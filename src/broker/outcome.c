@@ -2,11 +2,13 @@
 /* The end of a delivery attempt becomes one group in the log: the reply and the finish of its
  * cause, or the row that takes the delivery over. Only when the group is synced does the delivery
  * move on. */
-#include "broker/broker_internal.h"
+#include "broker/delivery.h"
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/retry.h"
+#include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>

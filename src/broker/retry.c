@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deliveries that wait for their next attempt: a row in RETRIES each, a timer each; the event is
  * read when it is due. */
-#include "broker/broker_internal.h"
+#include "broker/retry.h"
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys and values of the tables RETRIES, DEAD and PAYLOADS: see ROWS.md. */
-#include "broker/broker_internal.h"
+#include "broker/row.h"
 
 #include "base/bytes.h"
+#include "broker/delivery.h"
 
 #include <errno.h>
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Destinations (Knative duck type: ref, uri, or a uri relative to the ref). */
-#include "broker/broker_internal.h"
+#include "broker/target.h"
+
+#include "base/buf.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static char *text_format(const char *format, ...)

@@ -7,6 +7,8 @@
 
 #include "unit.h"
 
+#include "broker/row.h"
+
 #include "power_disk.h"
 
 #include <stdio.h>

@@ -11,22 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int setup(void **state)
-{
-    static struct world w;
-    world_init(&w, true);
-    world_open(&w);
-    world_broker(&w, "b");
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_done(*state);
-    return 0;
-}
-
 static void each_event_goes_to_the_triggers_that_want_it(void **state)
 {
     struct world *w = *state;
@@ -370,7 +354,7 @@ static void a_broker_that_comes_back_serves_its_triggers(void **state)
 
 int main(void)
 {
-#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup_memory, world_teardown)
     const struct CMUnitTest tests[] = {
         CORE_TEST(each_event_goes_to_the_triggers_that_want_it),
         CORE_TEST(a_trigger_gets_events_after_its_creation_only),

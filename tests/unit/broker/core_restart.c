@@ -4,27 +4,13 @@
 
 #include "unit.h"
 
+#include "broker/row.h"
+
 #include "power_disk.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-static int setup(void **state)
-{
-    static struct world w;
-    world_init(&w, false);
-    world_open(&w);
-    world_broker(&w, "b");
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_done(*state);
-    return 0;
-}
 
 static void fail_twice(struct world *w, struct fake_call *c)
 {
@@ -286,7 +272,7 @@ static void a_reply_that_no_segment_holds_is_dead(void **state)
 
 int main(void)
 {
-#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup_disk, world_teardown)
     const struct CMUnitTest tests[] = {
         CORE_TEST(linear_and_exponential_waits),
         CORE_TEST(retry_after_is_heeded_up_to_its_limit),

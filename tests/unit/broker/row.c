@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/broker_internal.h"
+#include "broker/row.h"
+#include "broker/delivery.h"
 #include "unit.h"
 
 #include <errno.h>

@@ -248,6 +248,34 @@ void world_rest(struct world *w)
     }
 }
 
+/* ---- fixtures ---- */
+
+static int setup(void **state, bool memory)
+{
+    static struct world w;
+    world_init(&w, memory);
+    world_open(&w);
+    world_broker(&w, "b");
+    *state = &w;
+    return 0;
+}
+
+int world_setup_memory(void **state)
+{
+    return setup(state, true);
+}
+
+int world_setup_disk(void **state)
+{
+    return setup(state, false);
+}
+
+int world_teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
 /* ---- resources ---- */
 
 static void written(void *ctx, unsigned status, struct resource *resource, const struct error *err)

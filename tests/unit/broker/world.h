@@ -5,7 +5,7 @@
 #define SLUICE_TESTS_BROKER_WORLD_H
 
 #include "base/clock.h"
-#include "broker/broker_internal.h"
+#include "broker/delivery.h"
 
 #define WORLD_NAME_MAX 80
 
@@ -58,6 +58,11 @@ struct world {
     unsigned status;
     uint64_t version;
 };
+
+/* Fixtures: a world that is open, with broker b. */
+int world_setup_memory(void **state); /* the store without a disk */
+int world_setup_disk(void **state);
+int world_teardown(void **state);
 
 /* memory: the twin without a disk, which cannot be opened again. */
 void world_init(struct world *w, bool memory);

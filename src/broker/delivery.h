@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One event for one trigger, from its match to its end in the log. Loop thread. */
+#ifndef SLUICE_BROKER_DELIVERY_H
+#define SLUICE_BROKER_DELIVERY_H
+
+#include "broker/broker_internal.h"
+#include "broker/event_hold.h"
+#include "broker/trigger.h"
+
+enum delivery_stage { STAGE_SUBSCRIBER, STAGE_DEAD_LETTER, STAGE_COUNT };
+enum delivery_outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_DEAD, OUTCOME_COUNT };
+
+#define DELIVERY_MAGIC     0x64656c69u
+#define DELIVERY_ERROR_MAX 200
+#define DELIVERY_BODY_MAX  1024 /* of an error answer, kept with the dead letter */
+
+struct delivery {
+    unsigned magic;
+    struct trigger *trigger; /* NULL: deleted meanwhile */
+    struct broker_core *core;
+    uint32_t trigger_number;
+    struct list link;        /* in trigger->waiting, or alone */
+    struct list outstanding; /* in trigger->outstanding or trigger->retrying, or core->orphans */
+    uint64_t position, time_ns;
+    struct event_hold *event; /* NULL while it waits for a retry */
+    struct http_call *call;
+    struct buf body; /* of a structured-mode request */
+
+    enum delivery_stage stage;
+    unsigned attempts; /* made in this stage */
+    bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
+    uint64_t due_ns;   /* realtime, part of the row's key */
+    uint64_t delay_ns;
+    struct loop_timer due;
+
+    enum delivery_outcome outcome;
+    uint64_t next_due_ns, next_delay_ns;
+    unsigned code; /* of the last failure; 0: no answer */
+    char error[DELIVERY_ERROR_MAX];
+    struct buf error_body;
+    struct buf reply; /* encoded event to append with the end */
+    uint32_t reply_broker;
+
+    bool settling;        /* an append is on its way */
+    bool dead_letter_row; /* the group on its way holds a row for the dead-letter sink */
+    uint32_t records;     /* in that group */
+    struct loop_message settled;
+    int settle_error;
+    uint64_t settle_position;
+};
+
+struct delivery *delivery_new(struct trigger *t, uint64_t position, uint64_t time_ns);
+void delivery_free(struct delivery *d);
+/* Sends it; d->event must be there. */
+void delivery_start(struct delivery *d);
+
+/* Its end, d->outcome, becomes a group in the log (outcome.c). */
+void outcome_append(struct delivery *d);
+
+#endif

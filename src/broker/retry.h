@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliveries that wait for their next attempt, and the rows that stand for them. */
+#ifndef SLUICE_BROKER_RETRY_H
+#define SLUICE_BROKER_RETRY_H
+
+#include "broker/delivery.h"
+
+void retry_schedule(struct delivery *d);
+/* All rows of RETRIES, at start. */
+int retry_load(struct broker_core *b);
+/* Removes what the tables hold for a deleted trigger. */
+void retry_forget(struct broker_core *b, uint32_t trigger);
+/* The same for triggers whose deletion a crash cut short; at start. */
+void retry_forget_orphans(struct broker_core *b);
+
+#endif

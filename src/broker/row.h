@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys and values of the tables RETRIES, DEAD and PAYLOADS: see ROWS.md. */
+#ifndef SLUICE_BROKER_ROW_H
+#define SLUICE_BROKER_ROW_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stdint.h>
+
+struct retry_row {
+    uint64_t due_ns, position; /* key */
+    uint32_t trigger;          /* key */
+    uint32_t attempts, code, stage;
+    uint64_t delay_ns, time_ns;
+    struct slice error;
+};
+void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out);
+void row_retry_value(const struct retry_row *row, struct buf *out);
+/* -EBADMSG when it is none. error borrows from value. */
+int row_retry_read(struct slice key, struct slice value, struct retry_row *ret);
+struct dead_row {
+    uint32_t trigger;  /* key */
+    uint64_t position; /* key */
+    uint32_t attempts, code;
+    uint64_t time_ns, event_time_ns;
+    struct slice error, body;
+};
+/* Also the key of PAYLOADS. */
+void row_object_key(uint32_t trigger, uint64_t position, struct buf *out);
+void row_dead_value(const struct dead_row *row, struct buf *out);
+int row_dead_read(struct slice key, struct slice value, struct dead_row *ret);
+
+#endif

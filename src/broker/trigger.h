@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A trigger: its filter, subscriber and policy, its deliveries, and how far it has read. Loop
+ * thread. */
+#ifndef SLUICE_BROKER_TRIGGER_H
+#define SLUICE_BROKER_TRIGGER_H
+
+#include "base/list.h"
+#include "broker/broker_internal.h"
+#include "broker/event_hold.h"
+#include "broker/filter.h"
+#include "broker/position_set.h"
+#include "broker/target.h"
+
+/* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
+ * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
+ */
+#define TRIGGER_WINDOW            48
+#define TRIGGER_WAITING_MAX       256
+#define TRIGGER_WAITING_BYTES_MAX (4u << 20)
+#define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
+
+#define DELIVERY_TIMEOUT_DEFAULT (30 * CLOCK_SECOND)
+#define RETRY_DELAY_MAX          (3600 * CLOCK_SECOND)
+
+struct policy { /* Knative's delivery spec; the trigger's replaces the broker's */
+    unsigned retry;
+    bool linear;
+    uint64_t delay_ns, timeout_ns, retry_after_max_ns;
+    struct target dead_letter;
+};
+
+struct delivery;
+
+#define TRIGGER_MAGIC 0x74726967u
+
+struct trigger {
+    unsigned magic;
+    struct broker_core *core;
+    struct resource *resource;
+    uint32_t number;
+    struct broker *broker; /* NULL while there is none */
+    struct list broker_link;
+    struct filter *filter; /* NULL while the filter is not usable */
+    struct target subscriber;
+    struct policy policy;
+    bool ready; /* deliveries may start */
+
+    uint64_t start; /* only events after this position are for it */
+    uint64_t
+        behind; /* 0: fed by the shared scan; else the position from which it reads by itself */
+    struct list behind_link;
+    struct store_reader *catch_up;
+
+    struct list waiting; /* deliveries with their event in memory */
+    unsigned waiting_count, in_flight;
+    unsigned retrying_count; /* deliveries that a row in RETRIES stands for */
+    unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
+    size_t waiting_bytes;
+    struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
+    struct list retrying;    /* deliveries that a row in RETRIES stands for */
+    struct position_set
+        done_before;  /* finished before the restart, and coming up again: to be skipped */
+    bool row_written; /* the cursor row in the tables says more than nothing */
+};
+
+void trigger_changed(void *ctx, enum registry_change change, struct resource *resource,
+                     const json_t *before);
+/* Something that readiness depends on may have changed. */
+void trigger_refresh(struct trigger *t);
+void trigger_attach(struct trigger *t, struct broker *broker);
+void trigger_detach(struct trigger *t);
+/* The shared scan found that the event is the trigger's. */
+void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold);
+void trigger_pump(struct trigger *t);
+/* Reads on for a trigger that is behind; bounded work. */
+void trigger_catch_up(struct trigger *t);
+void trigger_free(struct trigger *t);
+/* No more room in memory for waiting deliveries. */
+bool trigger_full(const struct trigger *t);
+/* A row in RETRIES stands for the delivery now. */
+void trigger_retrying(struct trigger *t, struct delivery *d);
+/* Puts a delivery whose event is there at the end of the queue. */
+void trigger_queue(struct trigger *t, struct delivery *d);
+
+#endif
