@@ -14,6 +14,7 @@ import pytest
 import daemon
 import processes
 from called import Called
+from conversation import Inbox
 from daemon import Daemon, SANITIZER, is_error_line
 from sink import Sink
 
@@ -159,6 +160,20 @@ def listening(shared, place, sink):
     shared.apply(daemon.trigger("all", place, sink.url()))
     shared.wait_ready_condition("Trigger", "all", place)
     yield f"/{place}/default", sink
+
+
+@pytest.fixture(scope="module")
+def wired(shared):
+    """The shared broker with the place that the bytes of conversation.py name."""
+    shared.apply(daemon.namespace("wire"), daemon.broker("default", "wire"))
+    shared.wait_ready_condition("Broker", "default", "wire")
+    return shared
+
+
+@pytest.fixture
+def inbox(wired):
+    """What is stored there from now on."""
+    return Inbox(wired)
 
 
 @pytest.fixture
