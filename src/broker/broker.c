@@ -112,10 +112,10 @@ static int attach_trigger(void *ctx, struct resource *resource)
     return 0;
 }
 
-/* A trigger with a broker as its subscriber may have waited for this. */
+/* A trigger with a broker as its subscriber or dead-letter sink may have waited for this. */
 static void refresh_forwarding(struct trigger *t)
 {
-    if (t->subscriber.kind == TARGET_BROKER)
+    if (t->subscriber.kind == TARGET_BROKER || t->policy.dead_letter.kind == TARGET_BROKER)
         trigger_refresh(t);
 }
 
@@ -445,13 +445,18 @@ bool broker_core_checkpointing(const struct broker_core *b)
     return b->checkpointing;
 }
 
+static bool is_function(const struct target *target, const char *namespace_name, const char *name)
+{
+    return target->kind == TARGET_FUNCTION && strcmp(target->namespace_name, namespace_name) == 0 &&
+           strcmp(target->name, name) == 0;
+}
+
 void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name)
 {
     for (uint32_t i = 0; i < b->number_cap; i++) {
         struct trigger *t = trigger_by_number(b, i);
-        if (t != NULL && t->subscriber.kind == TARGET_FUNCTION &&
-            strcmp(t->subscriber.namespace_name, namespace_name) == 0 &&
-            strcmp(t->subscriber.name, name) == 0)
+        if (t != NULL && (is_function(&t->subscriber, namespace_name, name) ||
+                          is_function(&t->policy.dead_letter, namespace_name, name)))
             trigger_refresh(t);
     }
 }

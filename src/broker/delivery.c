@@ -365,7 +365,9 @@ void delivery_start(struct delivery *d)
     struct dead_letter_text text = {.key = BUF_INIT, .row = BUF_INIT, .data = BUF_INIT};
     if (d->stage == STAGE_DEAD_LETTER)
         add_error_attributes(d, &event, &text);
-    if (target->kind == TARGET_BROKER) {
+    if (target->kind == TARGET_NONE) { /* the trigger has no dead-letter sink any more */
+        conclude(d, OUTCOME_DEAD);
+    } else if (target->kind == TARGET_BROKER) {
         forward_to_broker(d, target, &event);
     } else {
         char arrival[CLOCK_RFC3339_SIZE];

@@ -19,6 +19,8 @@ static void due(struct loop_timer *timer)
     struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
     struct broker_core *b = d->core;
     struct trigger *t = d->trigger;
+    if (trigger_hold(t, d))
+        return;
     if (b->quiet || trigger_full(t)) {
         loop_timer_set(b->loop, &d->due, loop_now(b->loop) + NO_ROOM_DELAY);
         return;

@@ -63,29 +63,29 @@ struct verdict {
     struct error err;
 };
 
-static bool sink_ready(const struct trigger *t, struct verdict *v)
+static bool target_ready(const struct broker_core *b, const struct target *target,
+                         struct verdict *v)
 {
-    const struct broker_core *b = t->core;
-    if (t->subscriber.kind == TARGET_BROKER) {
-        if (broker_find(b, t->subscriber.namespace_name, t->subscriber.name) != NULL)
+    if (target->kind == TARGET_BROKER) {
+        if (broker_find(b, target->namespace_name, target->name) != NULL)
             return true;
         v->reason = "BrokerDoesNotExist";
-        error_set(&v->err, -ENOENT, "there is no broker %s in namespace %s", t->subscriber.name,
-                  t->subscriber.namespace_name);
+        error_set(&v->err, -ENOENT, "there is no broker %s in namespace %s", target->name,
+                  target->namespace_name);
         return false;
     }
-    if (t->subscriber.kind != TARGET_FUNCTION)
+    if (target->kind != TARGET_FUNCTION)
         return true;
     enum sink_state state =
-        b->functions != NULL ? b->functions->state(b->functions_ctx, t->subscriber.namespace_name,
-                                                   t->subscriber.name, &v->err)
-                             : SINK_ABSENT;
+        b->functions != NULL
+            ? b->functions->state(b->functions_ctx, target->namespace_name, target->name, &v->err)
+            : SINK_ABSENT;
     if (state == SINK_READY)
         return true;
     v->reason = state == SINK_WAITING ? "FunctionNotReady" : "FunctionNotFound";
     if (v->err.message[0] == '\0')
-        error_set(&v->err, -ENOENT, "there is no function %s in namespace %s", t->subscriber.name,
-                  t->subscriber.namespace_name);
+        error_set(&v->err, -ENOENT, "there is no function %s in namespace %s", target->name,
+                  target->namespace_name);
     return false;
 }
 
@@ -96,7 +96,10 @@ static void add_condition(json_t *conditions, const char *type, bool good, const
                                              good ? "" : v->err.message));
 }
 
-static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct verdict *v)
+/* v is about filter and subscriber, dead_letter about the dead-letter sink. Ready says nothing of
+ * the latter: without it events are delivered all the same, and dead letters are kept. */
+static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct verdict *v,
+                       const struct verdict *dead_letter)
 {
     bool broker_good = t->broker != NULL;
     struct verdict no_broker = {.reason = "BrokerDoesNotExist"};
@@ -106,6 +109,7 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
     add_condition(conditions, "BrokerReady", broker_good, &no_broker);
     add_condition(conditions, "FilterReady", filter_good, v);
     add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
+    add_condition(conditions, "DeadLetterSinkResolved", t->dead_letter_ready, dead_letter);
     add_condition(conditions, "Ready", broker_good && filter_good && sink_good,
                   broker_good ? v : &no_broker);
     json_t *status = json_object();
@@ -146,10 +150,19 @@ static void hold_place(struct trigger *t)
         fall_behind(t, t->core->scanned + 1);
 }
 
+/* They are due. */
+static void release_held(struct trigger *t)
+{
+    struct list *node;
+    while (t->dead_letter_ready && (node = list_shift(&t->held)) != NULL)
+        retry_schedule(list_entry(node, struct delivery, link));
+}
+
 /* Reads filter, subscriber and policy anew, and says in the status what came of it. */
 void trigger_refresh(struct trigger *t)
 {
     struct verdict v = {.reason = "InvalidFilter", .err = ERROR_INIT};
+    struct verdict dead_letter = {.reason = "DeadLetterSinkNotResolved", .err = ERROR_INIT};
     const json_t *spec = json_object_get(t->resource->object, "spec");
     unindex(t);
     filter_free(t->filter);
@@ -163,18 +176,26 @@ void trigger_refresh(struct trigger *t)
         filter_good = false;
         error_set(&v.err, -ENOMEM, "out of memory");
     }
+    bool policy_good = policy_read(&t->policy, t, &dead_letter.err) == 0;
+    t->dead_letter_ready =
+        policy_good && target_ready(t->core, &t->policy.dead_letter, &dead_letter);
     bool sink_good = false;
     if (filter_good) {
         v.reason = "SubscriberNotResolved";
         sink_good = target_resolve(json_object_get(spec, "subscriber"), t->resource->namespace_name,
                                    &t->subscriber, &v.err) == 0 &&
-                    policy_read(&t->policy, t, &v.err) == 0 && sink_ready(t, &v);
+                    target_ready(t->core, &t->subscriber, &v);
+        if (sink_good && !policy_good) {
+            sink_good = false;
+            v.err = dead_letter.err;
+        }
     }
     t->ready = filter_good && sink_good && t->broker != NULL;
     if (!t->core->running) /* the whole picture comes with broker_core_start() */
         return;
     hold_place(t);
-    set_status(t, filter_good, sink_good, &v);
+    set_status(t, filter_good, sink_good, &v, &dead_letter);
+    release_held(t);
     trigger_pump(t);
 }
 
@@ -203,6 +224,7 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     list_init(&t->waiting);
     list_init(&t->outstanding);
     list_init(&t->retrying);
+    list_init(&t->held);
     return t;
 }
 
@@ -211,7 +233,7 @@ static void drop_deliveries(struct trigger *t, struct list *deliveries)
     struct counters *c = &t->core->counters;
     while (!list_empty(deliveries)) {
         struct delivery *d = list_entry(list_shift(deliveries), struct delivery, outstanding);
-        if (!list_empty(&d->link))
+        if (!list_empty(&d->link) && d->event != NULL) /* in t->waiting, not in t->held */
             atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
         list_remove(&d->link);
         d->trigger = NULL;
@@ -347,6 +369,15 @@ void trigger_offer(struct trigger *t, const struct store_entry *entry, struct ev
         fall_behind(t, entry->position);
 }
 
+bool trigger_hold(struct trigger *t, struct delivery *d)
+{
+    if (d->stage != STAGE_DEAD_LETTER || t->dead_letter_ready)
+        return false;
+    event_hold_unref(STEAL(d->event));
+    list_append(&t->held, &d->link);
+    return true;
+}
+
 void trigger_pump(struct trigger *t)
 {
     while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
@@ -355,6 +386,8 @@ void trigger_pump(struct trigger *t)
         t->waiting_count--;
         t->waiting_bytes -= d->event->len;
         atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+        if (trigger_hold(t, d))
+            continue;
         t->in_flight++;
         atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
         delivery_start(d);

@@ -43,7 +43,8 @@ struct trigger {
     struct filter *filter; /* NULL while the filter is not usable */
     struct target subscriber;
     struct policy policy;
-    bool ready; /* deliveries may start */
+    bool ready;             /* deliveries to the subscriber may start */
+    bool dead_letter_ready; /* those to the dead-letter sink may */
 
     uint64_t start; /* only events after this position are for it */
     uint64_t
@@ -58,6 +59,8 @@ struct trigger {
     size_t waiting_bytes;
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
+    struct list held; /* those of them that are due, for a dead-letter sink that is not ready;
+                         without their event */
     struct position_set
         done_before;  /* finished before the restart, and coming up again: to be skipped */
     bool row_written; /* the cursor row in the tables says more than nothing */
@@ -72,6 +75,8 @@ void trigger_detach(struct trigger *t);
 /* The shared scan found that the event is the trigger's. */
 void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold);
 void trigger_pump(struct trigger *t);
+/* Keeps a delivery that is due until the dead-letter sink can take it; false when it can now. */
+bool trigger_hold(struct trigger *t, struct delivery *d);
 /* Reads on for a trigger that is behind; bounded work. */
 void trigger_catch_up(struct trigger *t);
 void trigger_free(struct trigger *t);

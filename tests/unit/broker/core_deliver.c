@@ -337,6 +337,84 @@ static void an_update_counts_for_the_next_attempt(void **state)
     assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
 }
 
+static enum sink_state dead_letter_sink_state; /* of d; everything else is ready */
+
+static enum sink_state state_of_d(struct world *w, const char *name)
+{
+    return strcmp(name, "d") == 0 ? dead_letter_sink_state : SINK_READY;
+}
+
+static bool condition_holds(struct world *w, const char *trigger, const char *type)
+{
+    const json_t *status =
+        json_object_get(world_trigger_find(w, trigger)->resource->object, "status");
+    size_t i;
+    json_t *condition;
+    json_array_foreach(json_object_get(status, "conditions"), i, condition)
+    {
+        if (strcmp(resource_text_at(condition, "type"), type) == 0)
+            return strcmp(resource_text_at(condition, "status"), "True") == 0;
+    }
+    fail_msg("no condition %s", type);
+    return false;
+}
+
+/* No attempt is made while it is not there, so none is used up, however long that takes. */
+static void a_dead_letter_waits_for_its_function(void **state)
+{
+    struct world *w = *state;
+    static const enum sink_state not_ready[] = {SINK_WAITING, SINK_ABSENT};
+    w->plan = fail_at_f;
+    w->state = state_of_d;
+    for (unsigned i = 0; i < COUNT_OF(not_ready); i++) {
+        char id[8];
+        dead_letter_sink_state = not_ready[i];
+        world_trigger(w, "t", "f", TO_DEAD(FUNCTION_REF("d")));
+        broker_core_sink_changed(w->core, "default", "d");
+        snprintf(id, sizeof(id), "%u", i);
+        world_send(w, id, "t");
+        WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+        world_rest(w);
+        world_rest(w);
+        assert_int_equal(world_seen(w, "d", id), 0);
+        assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 1);
+        assert_false(condition_holds(w, "t", "DeadLetterSinkResolved"));
+        assert_true(condition_holds(w, "t", "Ready"));
+        world_send(w, "other", "t"); /* the subscriber is served meanwhile */
+        WORLD_UNTIL(w, world_seen(w, "f", "other") == 2 * (i + 1));
+        dead_letter_sink_state = SINK_READY;
+        broker_core_sink_changed(w->core, "default", "d");
+        WORLD_UNTIL(w, world_seen(w, "d", id) == 1);
+        WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+        WORLD_UNTIL(w, condition_holds(w, "t", "DeadLetterSinkResolved"));
+        world_delete(w, &resource_kind_trigger, "t");
+        WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 0);
+    }
+}
+
+/* Held deliveries of a trigger that is deleted, and of one whose sink is taken away. */
+static void a_dead_letter_that_waits_may_be_given_up(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_at_f;
+    w->state = state_of_d;
+    dead_letter_sink_state = SINK_ABSENT;
+    world_trigger(w, "t", "f", TO_DEAD(FUNCTION_REF("d")));
+    world_trigger(w, "u", "f", TO_DEAD(FUNCTION_REF("d")));
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 2);
+    world_rest(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 2);
+    world_delete(w, &resource_kind_trigger, "u");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1);
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":1}");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 1);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 1);
+    WORLD_UNTIL(w, world_trigger_find(w, "t")->retrying_count == 0);
+    assert_int_equal(atomic_load(&w->core->counters.waiting), 0);
+}
+
 static void a_broker_that_comes_back_serves_its_triggers(void **state)
 {
     struct world *w = *state;
@@ -365,6 +443,8 @@ int main(void)
         CORE_TEST(without_a_dead_letter_sink_the_event_stays_in_the_table),
         CORE_TEST(a_dead_letter_says_why),
         CORE_TEST(a_dead_letter_can_go_to_a_broker),
+        CORE_TEST(a_dead_letter_waits_for_its_function),
+        CORE_TEST(a_dead_letter_that_waits_may_be_given_up),
         CORE_TEST(what_cannot_be_retried_is_dead_at_once),
         CORE_TEST(a_slow_subscriber_holds_nobody_up),
         CORE_TEST(events_wait_for_a_function_in_order),
