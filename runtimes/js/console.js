@@ -7,7 +7,19 @@ let groupIndent = '';
 const counters = new Map();
 const stopwatches = new Map();
 
+host.preparePrint(['constructor', 'name', 'prototype', Symbol.toStringTag, INSPECT_CUSTOM], [{}, [], 'text', 7, 1.5, true, null, undefined]);
+
+const isContext = value => value instanceof Context;
+
+// The worker shows ordinary values by itself (src/worker/engine_inspect.c), others are shown here.
 function print(level, values) {
+  if (groupIndent === '') {
+    if (host.print(level, values)) return;
+    if (!legacy && values.some(isContext)) {
+      values = values.map(v => isContext(v) ? v.shown() : v);
+      if (host.print(level, values)) return;
+    }
+  }
   let text = format(...values);
   if (groupIndent !== '') text = groupIndent + text.replaceAll('\n', `\n${groupIndent}`);
   host.log(level, text);
@@ -26,7 +38,7 @@ globalThis.console = {
   warn: (...values) => print(WARN, values),
   error: (...values) => print(ERROR, values),
   trace: (...values) => print(ERROR, [`Trace: ${format(...values)}\n${new Error().stack.split('\n').slice(1).join('\n').trimEnd()}`]),
-  dir: (value, options) => host.log(INFO, inspect(value, options)),
+  dir: (value, options) => host.log(INFO, inspect(value, { customInspect: false, ...options })),
   table: value => print(INFO, [value]),
   assert: (condition, ...values) => {
     if (!condition) print(ERROR, values.length > 0 ? ['Assertion failed:', ...values] : ['Assertion failed']);

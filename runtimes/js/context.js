@@ -62,8 +62,8 @@ class Context {
     if (event !== undefined) this.cloudevent = event;
   }
 
-  [INSPECT_CUSTOM]() {
-    if (legacy) return this;
+  // What the log shows of it.
+  shown() {
     const { method, path, query, headers, body, cloudevent } = this;
     return Object.setPrototypeOf({ method, path, query, headers, ...(cloudevent !== undefined ? { cloudevent } : { body }) }, Shown.prototype);
   }
@@ -72,7 +72,7 @@ class Context {
 // Shows a context under its name without asking it again.
 class Shown {}
 Object.defineProperty(Shown, 'name', { value: 'Context' });
-Object.defineProperty(Context.prototype, 'addLegacyFields', { enumerable: false });
+Object.defineProperty(Context.prototype, INSPECT_CUSTOM, { value: Context.prototype.shown, configurable: true, writable: true });
 
 // Repeated names become arrays, as in Node.
 function queryOf(pairs) {

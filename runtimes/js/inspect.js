@@ -27,7 +27,7 @@ function quoteString(text) {
     if (c === quote && quote === "'") out += "\\'";
     else if (ESCAPES[c] !== undefined) out += ESCAPES[c];
     else if (code < 0x20 || (code >= 0x7f && code < 0xa0)) out += '\\x' + code.toString(16).toUpperCase().padStart(2, '0');
-    else if (code >= 0xd800 && code < 0xe000) out += '\\u' + code.toString(16).toUpperCase();
+    else if (code >= 0xd800 && code < 0xe000) out += '\\u' + code.toString(16);
     else out += c;
   }
   return out + quote;
@@ -54,11 +54,19 @@ function inspectPrimitive(state, value) {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 
+function isInstance(object, constructor) {
+  try {
+    return object instanceof constructor;
+  } catch {
+    return false;
+  }
+}
+
 // The class that an object belongs to, null for objects without one.
 function classNameOf(object) {
   for (let o = object; o !== null; o = Object.getPrototypeOf(o)) {
     const d = Object.getOwnPropertyDescriptor(o, 'constructor');
-    if (d !== undefined && typeof d.value === 'function' && d.value.name !== '') return d.value.name;
+    if (d !== undefined && typeof d.value === 'function' && d.value.name !== '' && isInstance(object, d.value)) return d.value.name;
   }
   return null;
 }
@@ -69,7 +77,7 @@ function titleOf(object, fallback, size) {
   const count = size === undefined ? '' : `(${size})`;
   let title = name === null ? `[${fallback}${count}: null prototype] ` : `${name}${count} `;
   const tag = object[Symbol.toStringTag];
-  if (typeof tag === 'string' && tag !== '' && tag !== (name ?? fallback)) title += `[${tag}] `;
+  if (typeof tag === 'string' && tag !== '' && !Object.hasOwn(object, Symbol.toStringTag) && tag !== (name ?? fallback)) title += `[${tag}] `;
   return title;
 }
 
@@ -172,19 +180,19 @@ function describeSpecial(state, v, level) {
   if (Array.isArray(v)) {
     const name = classNameOf(v);
     const prefix = name === 'Array' ? '' : titleOf(v, 'Array', v.length);
-    return { open: `${prefix}[`, close: ']', list: true, items: l => inspectItems(state, v, l),
+    return { open: `${prefix}[`, close: ']', list: true, empty: v.length === 0, items: l => inspectItems(state, v, l),
       keys: visibleKeys(v).filter(k => typeof k === 'symbol' || !/^\d+$/.test(k)) };
   }
   if (ArrayBuffer.isView(v) && !(v instanceof DataView)) {
-    return { open: `${titleOf(v, 'TypedArray', v.length)}[`, close: ']', list: true, items: () => inspectNumbers(v),
+    return { open: `${titleOf(v, 'TypedArray', v.length)}[`, close: ']', list: true, empty: v.length === 0, items: () => inspectNumbers(v),
       keys: visibleKeys(v).filter(k => typeof k === 'symbol' || !/^\d+$/.test(k)) };
   }
   if (v instanceof Map) {
-    return { open: `${titleOf(v, 'Map', v.size)}{`, items: l => inspectCollection(state, v, l,
+    return { open: `${titleOf(v, 'Map', v.size)}{`, empty: v.size === 0, items: l => inspectCollection(state, v, l,
       ([k, x]) => `${inspectValue(state, k, l)} => ${inspectValue(state, x, l)}`) };
   }
   if (v instanceof Set) {
-    return { open: `${titleOf(v, 'Set', v.size)}{`, items: l => inspectCollection(state, v, l, x => inspectValue(state, x, l)) };
+    return { open: `${titleOf(v, 'Set', v.size)}{`, empty: v.size === 0, items: l => inspectCollection(state, v, l, x => inspectValue(state, x, l)) };
   }
   if (v instanceof ArrayBuffer) return { open: `${titleOf(v, 'ArrayBuffer')}{`, items: () => inspectBytes(v) };
   if (v instanceof WeakMap || v instanceof WeakSet) return { open: `${titleOf(v, 'Weak')}{`, items: () => ['<items unknown>'] };
@@ -260,8 +268,11 @@ function inspectObject(state, v, level) {
   const keys = look.keys ?? visibleKeys(v);
   const open = look.open ?? '{';
   const close = look.close ?? '}';
-  if (look.items === undefined && keys.length === 0) return look.base ?? `${open}}`;
-  if (level > state.depth) return `[${(look.list ? titleOf(v, 'Array') : titleOf(v, 'Object')).trim()}]`;
+  if (keys.length === 0 && (look.items === undefined || look.empty)) return look.base ?? `${open}${close}`;
+  if (level > state.depth) {
+    const title = (look.list ? titleOf(v, 'Array') : titleOf(v, 'Object')).trim();
+    return title.startsWith('[') ? title : `[${title}]`;
+  }
   level += 1;
   state.seen.push(v);
   state.deepest = level;
@@ -277,7 +288,7 @@ function inspectObject(state, v, level) {
 
 function inspectValue(state, v, level) {
   if ((typeof v !== 'object' && typeof v !== 'function') || v === null) return inspectPrimitive(state, v);
-  const custom = v[INSPECT_CUSTOM];
+  const custom = state.custom ? v[INSPECT_CUSTOM] : undefined;
   if (typeof custom === 'function') {
     const shown = custom.call(v, state.depth - level, {}, inspect);
     if (shown !== v) return typeof shown === 'string' ? shown : inspectValue(state, shown, level);
@@ -291,7 +302,7 @@ function inspectValue(state, v, level) {
 
 function inspect(value, options) {
   const depth = options?.depth === null ? Infinity : options?.depth ?? 2;
-  return inspectValue({ seen: [], circular: new Map(), indent: 0, deepest: 0, depth }, value, 0);
+  return inspectValue({ seen: [], circular: new Map(), indent: 0, deepest: 0, depth, custom: options?.customInspect !== false }, value, 0);
 }
 
 function formatDirective(letter, value) {

@@ -27,6 +27,7 @@ async function load(settingsText) {
   if (found === undefined) throw new TypeError(`${settings.main} must export a function, or an object with a function named handle`);
   handle = found;
   legacy = handle.length === 1;
+  if (legacy) delete Context.prototype[INSPECT_CUSTOM];
   if (typeof init === 'function') await init();
 }
 

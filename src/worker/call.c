@@ -16,30 +16,78 @@ struct call call;
 
 /* ---- host functions for answering ---- */
 
-static engine_value host_log(uint32_t argc, const engine_value *argv)
+static size_t log_room(void)
 {
-    static struct buf text;
-    if (argc < 2)
-        return engine_undefined();
-    buf_reset(&text);
-    double level = engine_number(argv[0]);
-    uint64_t limit = program.bundle->limits.log_bytes;
-    int status = engine_get_text(argv[1], limit - call.log_bytes, &text);
-    if (status == 0 && buf_ok(&text)) {
-        call.log_bytes += text.len;
+    return program.bundle->limits.log_bytes - call.log_bytes;
+}
+
+/* Surrogates without a partner, which the guest gives as three bytes each, become U+FFFD, which has
+ * as many. */
+static void mend_surrogates(struct buf *text)
+{
+    char *end = text->ptr + text->len;
+    for (char *at = text->ptr; at != NULL && (at = memchr(at, '\xed', (size_t)(end - at))); at++)
+        if (end - at >= 3 && (unsigned char)at[1] >= 0xa0)
+            memcpy(at, "\xef\xbf\xbd", 3);
+}
+
+/* status: 0, or -E2BIG when the text has more bytes than there is room for. */
+static void write_log(engine_value level_value, int status, struct buf *text)
+{
+    double level = engine_number(level_value);
+    if (status == 0 && buf_ok(text)) {
+        call.log_bytes += text->len;
+        mend_surrogates(text);
         report_log(level >= 0 && level < REPORT_LEVEL_COUNT ? (enum report_level)level
                                                             : REPORT_INFO,
-                   call.event_id, buf_slice(&text));
+                   call.event_id, buf_slice(text));
     } else if (status == -E2BIG && !call.log_cut) {
         call.log_cut = true;
         report_limit("output", call.event_id,
                      "the rest of this call's log is left out: it has "
                      "more bytes than the limit");
     }
-    if (text.cap > CALL_HEAD_MAX) {
-        buf_done(&text);
-        text = (struct buf)BUF_INIT;
+}
+
+static void begin_log(struct buf *text)
+{
+    if (text->cap > CALL_HEAD_MAX) {
+        buf_done(text);
+        *text = (struct buf)BUF_INIT;
     }
+    buf_reset(text);
+}
+
+/* log(level, text) */
+static engine_value host_log(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    if (argc < 2)
+        return engine_undefined();
+    begin_log(&text);
+    write_log(argv[0], engine_get_text(argv[1], log_room(), &text), &text);
+    return engine_undefined();
+}
+
+/* print(level, values) as console.log does: whether it could, for some values are shown by
+ * runtimes/js/inspect.js. */
+static engine_value host_print(uint32_t argc, const engine_value *argv)
+{
+    static struct buf text;
+    if (argc < 2)
+        return engine_boolean(false);
+    begin_log(&text);
+    int status = engine_inspect(argv[1], log_room(), &text);
+    if (status < 0 && status != -E2BIG)
+        return engine_boolean(false);
+    write_log(argv[0], status, &text);
+    return engine_boolean(true);
+}
+
+static engine_value host_prepare_print(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 2 || engine_inspect_prepare(argv[0], argv[1]) < 0)
+        return engine_throw("this build of the JavaScript engine has values of another form");
     return engine_undefined();
 }
 
@@ -163,9 +211,17 @@ static engine_value host_call_module(uint32_t argc, const engine_value *argv)
 }
 
 const struct engine_function call_functions[] = {
-    {"log", host_log},   {"reply", host_reply},     {"replyEvent", host_reply_event},
-    {"fail", host_fail}, {"request", host_request}, {"attributes", host_attributes},
-    {"data", host_data}, {"body", host_body},       {"callModule", host_call_module},
+    {"log", host_log},
+    {"print", host_print},
+    {"preparePrint", host_prepare_print},
+    {"reply", host_reply},
+    {"replyEvent", host_reply_event},
+    {"fail", host_fail},
+    {"request", host_request},
+    {"attributes", host_attributes},
+    {"data", host_data},
+    {"body", host_body},
+    {"callModule", host_call_module},
 };
 const size_t call_function_count = COUNT_OF(call_functions);
 

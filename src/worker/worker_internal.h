@@ -151,6 +151,14 @@ int engine_get_text(engine_value value, size_t max, struct buf *out);
 /* The same for the bytes of an ArrayBuffer or a view of one; -EINVAL when it is neither. */
 int engine_get_bytes(engine_value value, size_t max, struct buf *out);
 engine_value engine_throw(const char *message); /* returns 0 */
+/* Appends the members of an array as console.log shows its arguments. -ENOTSUP: there is something
+ * that only runtimes/js/inspect.js can show; -E2BIG: more than max bytes. After an error the
+ * appended text is of no use. */
+int engine_inspect(engine_value list, size_t max, struct buf *out);
+/* Once, before engine_inspect(): the names ['constructor', 'name', 'prototype', Symbol.toStringTag,
+ * the symbol of custom inspection] and the samples [{}, [], 'text', 7, 1.5, true, null, undefined].
+ * -ENOTSUP when this build of the engine has other values than those that it can read. */
+int engine_inspect_prepare(engine_value names, engine_value samples);
 /* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place.
  */
 int engine_run_jobs(struct engine_failure *f);

@@ -353,6 +353,35 @@ console.log(['a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff', 'ggggggg', 'h'], [1.5,
     assert ours.splitlines() == node.splitlines()
 
 
+def print_both(tmp_path, program):
+    """What Node prints, and what a function with the same body does."""
+    node = subprocess.run(
+        ["node", "-e", program], capture_output=True, text=True, check=True
+    ).stdout
+    limits = {"timeoutMs": 60000, "logBytes": 1 << 30}
+    source = "module.exports = () => {" + program + "};"
+    with serving(tmp_path, source, limits=limits) as server:
+        status, _, text = server.event()
+        assert status == 204, text
+        return node.splitlines(), server.log().split("\n", 1)[1].splitlines()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="compares with node")
+def test_console_prints_many_values_as_node(tmp_path):
+    program = (pathlib.Path(__file__).parent / "console_values.js").read_text()
+    expected, printed = print_both(tmp_path, program)
+    assert printed == expected
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="compares with node")
+def test_values_shown_by_the_worker_and_by_the_prelude_are_the_same(tmp_path):
+    """console.dir() never takes the worker's short way."""
+    program = (pathlib.Path(__file__).parent / "console_values.js").read_text()
+    program = program.replace("console.log(v);", "console.dir(v);", 1)
+    expected, printed = print_both(tmp_path, program)
+    assert printed == expected
+
+
 def children_of(process):
     text = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return {int(pid) for pid in text.split()}

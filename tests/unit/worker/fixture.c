@@ -150,8 +150,7 @@ void fixture_prepare(void)
 {
     struct error err = ERROR_INIT;
     log_setup("test", LOG_LEVEL_WARN, false);
-    if (guard_init(&err) < 0 || engine_init(&err) < 0 || program_prepare(&err) < 0 ||
-        confine_prepare(&err) < 0) {
+    if (guard_init(&err) < 0 || engine_init(&err) < 0 || program_prepare(&err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         abort();
     }
@@ -220,6 +219,16 @@ const struct answer *fixture_event(const char *data)
     add_header(&r, "ce-type", "test.type");
     add_header(&r, "ce-source", "/test");
     add_header(&r, "Content-Type", "application/json");
+    call_handle(&r, NULL);
+    return &answer;
+}
+
+const struct answer *fixture_post(const struct http_header *headers, size_t count, const char *body)
+{
+    struct http_request r = {.method = "POST", .path = "/", .query = ""};
+    r.body = slice_text(body);
+    for (size_t i = 0; i < count && i < FIXTURE_HEADERS_MAX; i++)
+        r.headers[r.header_count++] = headers[i];
     call_handle(&r, NULL);
     return &answer;
 }

@@ -26,6 +26,8 @@ bool fixture_load_bundle(const char *json, struct module *module);
 const struct answer *fixture_event(const char *data);
 const struct answer *fixture_request(const char *method, const char *path, const char *type,
                                      const char *body);
+const struct answer *fixture_post(const struct http_header *headers, size_t count,
+                                  const char *body);
 /* What the function has logged and reported so far, as lines. */
 const char *fixture_reports(void);
 const char *fixture_body(const struct answer *a);

@@ -170,6 +170,8 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_close_others),
     };
+    struct error err = ERROR_INIT;
     fixture_prepare();
+    assert_int_equal(confine_prepare(&err), 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
