@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core: which brokers there are, and the one scan of the log that offers each event to the
- * triggers that want it. */
+/* The core: which brokers there are, its life, and its housekeeping. */
 #include "broker/broker_internal.h"
 
 #include "base/clock.h"
@@ -8,11 +7,11 @@
 #include "broker/cursor.h"
 #include "broker/delivery.h"
 #include "broker/retry.h"
+#include "broker/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#define SCAN_BUDGET           2000 /* records in one turn */
 #define HOUSEKEEPING_INTERVAL CLOCK_SECOND
 #define RETAIN_TURNS          10 /* housekeeping turns between looks at old segments */
 #define RETENTION_DEFAULT     (7 * 24 * 3600 * CLOCK_SECOND)
@@ -181,104 +180,6 @@ static void broker_changed(void *ctx, enum registry_change change, struct resour
     }
 }
 
-/* ---- the scan ---- */
-
-struct offering {
-    const struct store_entry *entry;
-    const struct event *event;
-    struct event_hold *hold;
-};
-
-static void offer(void *ctx, void *item)
-{
-    struct offering *o = ctx;
-    struct trigger *t = must_be((struct trigger *)item, TRIGGER_MAGIC);
-    if (t->behind == 0 && filter_rest_matches(t->filter, o->event))
-        trigger_offer(t, o->entry, &o->hold);
-}
-
-static void scan_event(struct broker_core *b, const struct store_entry *entry)
-{
-    struct broker *broker = broker_by_number(b, entry->scope);
-    if (broker == NULL || list_empty(&broker->triggers))
-        return;
-    struct event event = {0};
-    if (event_decode(entry->value, &event) < 0)
-        return;
-    struct offering o = {entry, &event, NULL};
-    index_match(&broker->index, &event, offer, &o);
-    event_hold_unref(o.hold);
-}
-
-static void scan_log(struct broker_core *b)
-{
-    if (!b->running)
-        return;
-    unsigned n = 0;
-    struct store_entry entry;
-    while (n < SCAN_BUDGET && store_reader_next(b->scan, &entry) == 1) {
-        if (entry.type == STORE_RECORD_EVENT)
-            scan_event(b, &entry);
-        b->scanned = entry.position;
-        n++;
-    }
-    if (n == SCAN_BUDGET)
-        broker_scan_wake(b);
-}
-
-static void scan_on_loop(struct loop_message *m)
-{
-    struct broker_core *b = container_of(m, struct broker_core, scan_wanted);
-    atomic_store(&b->scan_posted, false);
-    scan_log(b);
-    if (!list_empty(&b->tails))
-        tail_pump_all(b);
-}
-
-void broker_scan_wake(struct broker_core *b)
-{
-    if (!atomic_exchange(&b->scan_posted, true))
-        loop_post(b->loop, &b->scan_wanted);
-}
-
-/* Log thread. */
-static void log_synced(void *ctx, uint64_t synced)
-{
-    struct broker_core *b = ctx;
-    if (atomic_load_explicit(&b->listeners, memory_order_relaxed) > 0)
-        broker_scan_wake(b);
-}
-
-/* Nobody wanted what came meanwhile: the scan need not read it. */
-static void skip_unwanted(struct broker_core *b)
-{
-    uint64_t synced = store_synced(b->store);
-    if (atomic_load(&b->listeners) > 0 || b->scanned >= synced)
-        return;
-    struct store_reader *ahead = store_reader_new(b->store, synced + 1);
-    if (ahead == NULL)
-        return;
-    store_reader_free(b->scan);
-    b->scan = ahead;
-    b->scanned = synced;
-}
-
-static void end_of_turn(void *ctx)
-{
-    struct broker_core *b = ctx;
-    if (!b->running || b->quiet)
-        return;
-    bool more = false;
-    list_for_each_safe (node, following, &b->behind) {
-        struct trigger *t = list_entry(node, struct trigger, behind_link);
-        uint64_t before = t->behind;
-        trigger_catch_up(t);
-        more = more || t->behind != before;
-    }
-    if (more && !list_empty(&b->behind))
-        broker_scan_wake(b);
-}
-
 /* ---- housekeeping ---- */
 
 static uint64_t keep_since(const struct broker_core *b)
@@ -296,7 +197,8 @@ static uint64_t keep_since(const struct broker_core *b)
 static void housekeeping_due(struct loop_timer *timer)
 {
     struct broker_core *b = timer->ctx;
-    skip_unwanted(b);
+    scan_tend(b);
+    broker_each_trigger(b, trigger_tend);
     if (store_checkpoint_due(b->store))
         cursor_checkpoint(b);
     if (++b->housekeeping_turns % RETAIN_TURNS == 0)
@@ -322,10 +224,10 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     list_init(&b->behind);
     list_init(&b->tails);
     list_init(&b->orphans);
-    b->scan_wanted.receive = scan_on_loop;
+    list_init(&b->starts);
+    scan_init(b);
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
-    b->scanned = cursor_load_scan(b);
     int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
     if (r == 0)
         r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
@@ -333,8 +235,6 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
         broker_core_free(b);
         return error_set(err, r, "the broker could not watch its resources: %s", strerror(-r));
     }
-    loop_set_end_of_turn(b->loop, end_of_turn, b);
-    store_set_synced_notify(b->store, log_synced, b);
     *ret = b;
     return 0;
 }
@@ -360,13 +260,12 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
     if (r < 0)
         return error_set(err, r, "the state of the triggers could not be read: %s", strerror(-r));
     b->settled_position = store_synced(b->store);
-    b->scan = store_reader_new(b->store, b->scanned + 1);
-    if (b->scan == NULL)
+    if (scan_start(b) < 0)
         return error_set(err, -ENOMEM, "out of memory");
     b->running = true;
     broker_each_trigger(b, trigger_refresh);
     loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
-    broker_scan_wake(b);
+    scan_wake(b);
     return 0;
 }
 
@@ -380,7 +279,7 @@ void broker_core_release_log(struct broker_core *b)
     if (b == NULL)
         return;
     b->running = false;
-    store_reader_free(STEAL(b->scan));
+    scan_stop(b);
     broker_each_trigger(b, release_log);
     tail_free_all(b);
 }
@@ -389,7 +288,7 @@ void broker_core_free(struct broker_core *b)
 {
     if (b == NULL)
         return;
-    loop_set_end_of_turn(b->loop, NULL, NULL);
+    scan_done(b);
     loop_timer_cancel(b->loop, &b->housekeeping);
     b->closed = true;
     broker_each_trigger(b, trigger_free);
@@ -398,6 +297,7 @@ void broker_core_free(struct broker_core *b)
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
+    cursor_free_starts(b);
     directory_free(b->directory);
     free(b->by_number);
     free(b->number_kind);
@@ -498,5 +398,9 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .loops = atomic_load(&c->loops),
         .in_flight = atomic_load(&c->in_flight),
         .waiting = atomic_load(&c->waiting),
+        .lost = atomic_load(&c->lost),
+        .undecodable = atomic_load(&c->undecodable),
+        .unreadable = atomic_load(&c->unreadable),
+        .unlogged = atomic_load(&c->unlogged),
     };
 }

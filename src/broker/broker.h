@@ -53,6 +53,10 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
 struct broker_core_stats {
     uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops, in_flight,
         waiting;
+    uint64_t lost;        /* deliveries given up because their event was gone */
+    uint64_t undecodable; /* records that are no event for this version, passed over */
+    uint64_t unreadable;  /* now: places in log or tables that cannot be read; deliveries wait */
+    uint64_t unlogged;    /* now: triggers whose first position is not in the log yet */
 };
 void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret);
 

@@ -25,7 +25,10 @@ struct broker {
 
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
-        in_flight, waiting;
+        in_flight, waiting, lost, undecodable;
+    /* Gauges of what stands still: places that cannot be read, triggers whose start is not logged
+     */
+    atomic_uint_fast64_t unreadable, unlogged;
 };
 
 struct trigger;
@@ -51,13 +54,16 @@ struct broker_core {
     struct loop_message scan_wanted;
     atomic_bool scan_posted;
     atomic_uint
-        listeners; /* triggers and tails: without any, the log thread need not wake the loop */
+        listeners;    /* triggers and tails: without any, the log thread need not wake the loop */
+    int scan_error;   /* why the log could not be read there; 0: it could */
+    bool scan_paused; /* until it is tried again */
     bool running, quiet;
 
     struct list behind; /* triggers that read the log by themselves */
     struct list tails;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
+    struct list starts;        /* rows of triggers' starts on their way to the log (cursor.c) */
     struct list orphans;       /* deliveries of deleted triggers, whose appends are on their way */
     bool closed;               /* the store is: no append comes back any more */
     bool checkpointing;
@@ -79,7 +85,6 @@ struct trigger *trigger_by_number(const struct broker_core *b, uint32_t number);
 struct broker *broker_find(const struct broker_core *b, const char *namespace_name,
                            const char *name);
 void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t));
-void broker_scan_wake(struct broker_core *b);
 
 /* ---- ingress.c, dead.c and tail.c: what the core's routes are served by, on HTTP threads ---- */
 http_handler_fn ingress_post, ingress_options, ingress_post_host, ingress_options_host;

@@ -5,6 +5,8 @@
 #include "broker/cursor.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "broker/delivery.h"
 
@@ -59,8 +61,69 @@ static void row_key(char letter, uint32_t trigger, struct buf *out)
     buf_add_be32(out, trigger);
 }
 
+/* ---- where a trigger starts ---- */
+
+struct start_row { /* on its way to the log; in core->starts */
+    struct list link;
+    struct loop_message message;
+    struct broker_core *core;
+    uint32_t trigger; /* which may be gone when it comes back */
+    int error;
+};
+
+void cursor_start_settled(struct trigger *t)
+{
+    if (!t->unlogged)
+        return;
+    t->unlogged = false;
+    atomic_fetch_sub_explicit(&t->core->counters.unlogged, 1, memory_order_relaxed);
+}
+
+/* Tried again by trigger_tend(). */
+static void start_refused(struct trigger *t, int error)
+{
+    t->start_logged = false;
+    if (t->unlogged)
+        return;
+    t->unlogged = true;
+    atomic_fetch_add_explicit(&t->core->counters.unlogged, 1, memory_order_relaxed);
+    log_warn("trigger %s/%s: where it starts could not be written (%s): tried again",
+             t->resource->namespace_name, t->resource->name, strerror(-error));
+}
+
+/* Loop thread. */
+static void start_came_back(struct loop_message *m)
+{
+    struct start_row *row = container_of(m, struct start_row, message);
+    struct trigger *t = trigger_by_number(row->core, row->trigger);
+    if (t != NULL && row->error != 0)
+        start_refused(t, row->error);
+    else if (t != NULL)
+        cursor_start_settled(t);
+    list_remove(&row->link);
+    free(row);
+}
+
+/* The thread that committed, or the loop's when the store refuses at once. */
+static void start_appended(void *ctx, int error, uint64_t position)
+{
+    struct start_row *row = ctx;
+    row->error = error;
+    loop_post(row->core->loop, &row->message);
+}
+
 void cursor_log_start(struct trigger *t)
 {
+    struct start_row *row = calloc(1, sizeof(*row));
+    if (row == NULL) {
+        start_refused(t, -ENOMEM);
+        return;
+    }
+    t->start_logged = true;
+    row->message.receive = start_came_back;
+    row->core = t->core;
+    row->trigger = t->number;
+    list_append(&t->core->starts, &row->link);
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
     row_key('b', t->number, &key);
@@ -70,8 +133,44 @@ void cursor_log_start(struct trigger *t)
     group.internal = true;
     store_group_add(&group, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key),
                     buf_slice(&value));
-    store_append(t->core->store, &group, NULL, NULL);
+    store_append(t->core->store, &group, start_appended, row);
 }
+
+void cursor_free_starts(struct broker_core *b)
+{
+    struct list *node;
+    while ((node = list_shift(&b->starts)) != NULL)
+        free(list_entry(node, struct start_row, link));
+}
+
+/* A crash came between the trigger and the row that says where it starts, or the store refused that
+ * one. What was never written after its creation has the creation's position as its version; else
+ * the time of the creation, whose fraction of a second is not known, says it: rather an event from
+ * just before than one too few. */
+static uint64_t guess_start(const struct trigger *t)
+{
+    const char *created = resource_text_at(t->resource->object, "metadata.creationTimestamp");
+    uint64_t time_ns;
+    if (json_object_get(t->resource->object, "status") == NULL || created == NULL ||
+        clock_parse_rfc3339(slice_text(created), &time_ns) < 0)
+        return t->resource->version;
+    uint64_t first = store_find_time(t->core->store, time_ns);
+    uint64_t before = first > 0 ? first - 1 : 0;
+    return before < t->resource->version ? before : t->resource->version;
+}
+
+static void load_start(struct trigger *t)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_key('b', t->number, &key);
+    t->start_logged =
+        store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0 &&
+        value.len == sizeof(uint64_t);
+    t->start = t->start_logged ? bytes_le64(value.ptr) : guess_start(t);
+}
+
+/* ---- recovery ---- */
 
 uint64_t cursor_load_scan(struct broker_core *b)
 {
@@ -88,10 +187,15 @@ static int load_outstanding(struct trigger *t, uint64_t position)
     uint32_t broker;
     uint64_t time_ns;
     int r = store_read_event(t->core->store, position, &broker, &time_ns, &event);
+    if (r == -ENOENT) { /* retention never passes unfinished work; a foreign file may lack it */
+        atomic_fetch_add_explicit(&t->core->counters.lost, 1, memory_order_relaxed);
+        log_error("trigger %s/%s: the event at position %llu is not in the log any more: it cannot "
+                  "be delivered",
+                  t->resource->namespace_name, t->resource->name, (unsigned long long)position);
+        return 0;
+    }
     if (r < 0)
-        return r == -ENOENT
-                   ? 0
-                   : r; /* retention never passes unfinished work; a foreign file may lack it */
+        return r;
     struct delivery *d = delivery_new(t, position, time_ns);
     if (d == NULL || (d->event = event_hold_new(buf_slice(&event))) == NULL) {
         free(d);
@@ -129,12 +233,8 @@ int cursor_load(struct trigger *t)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    row_key('b', t->number, &key);
-    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0 &&
-        value.len == sizeof(uint64_t))
-        t->start = bytes_le64(value.ptr);
+    load_start(t);
     row_key('c', t->number, &key);
-    buf_reset(&value);
     if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) < 0)
         return 0;
     return load_row(t, buf_slice(&value));

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/must.h"
+#include "broker/retry.h"
 #include "broker/row.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ void delivery_free(struct delivery *d)
     must(d->call == NULL);
     if (d->in_tables && d->trigger != NULL)
         d->trigger->retrying_count--;
+    retry_readable(d);
     list_remove(&d->link);
     list_remove(&d->outstanding);
     loop_timer_cancel(d->core->loop, &d->due);

@@ -29,6 +29,8 @@ struct delivery {
     enum delivery_stage stage;
     unsigned attempts; /* made in this stage */
     bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
+    bool unreadable;   /* counted as one whose event cannot be read now */
+    bool payload_gone; /* its row in PAYLOADS is: the next row needs another */
     uint64_t due_ns;   /* realtime, part of the row's key */
     uint64_t delay_ns;
     struct loop_timer due;

@@ -49,7 +49,7 @@ static void add_leave(struct store_group *g, const struct delivery *d, const str
 /* The payload is kept from the first row on that needs it. */
 static void add_payload(struct store_group *g, const struct delivery *d, const struct rows *rows)
 {
-    if (!d->in_tables)
+    if (d->event != NULL && (!d->in_tables || d->payload_gone))
         store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_PAYLOADS, buf_slice(&rows->object),
                         slice_of(d->event->bytes, d->event->len));
 }
@@ -79,9 +79,11 @@ static void add_done(struct store_group *g, const struct delivery *d, const stru
                         (struct slice){"", 0});
 }
 
+/* One that can be sent to, for an event that is there. */
 static bool has_dead_letter_sink(const struct delivery *d)
 {
-    return d->trigger != NULL && d->trigger->policy.dead_letter.kind != TARGET_NONE;
+    return d->trigger != NULL && d->event != NULL &&
+           d->trigger->policy.dead_letter.kind != TARGET_NONE;
 }
 
 static void add_dead(struct store_group *g, const struct delivery *d, struct rows *rows)
@@ -132,6 +134,7 @@ static void move_to_retrying(struct delivery *d)
     d->due_ns = d->next_due_ns;
     d->delay_ns = d->next_delay_ns;
     d->outcome = OUTCOME_NONE;
+    d->payload_gone = false;
     event_hold_unref(STEAL(d->event));
     trigger_retrying(d->trigger, d);
     retry_schedule(d);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "broker/row.h"
 
@@ -13,6 +14,75 @@
 
 #define NO_ROOM_DELAY (100 * CLOCK_MILLISECOND)
 #define FORGET_ROWS   512 /* rows deleted in one group */
+
+void retry_readable(struct delivery *d)
+{
+    if (!d->unreadable)
+        return;
+    d->unreadable = false;
+    atomic_fetch_sub_explicit(&d->core->counters.unreadable, 1, memory_order_relaxed);
+}
+
+/* Tables or log cannot be read now: that may pass. */
+static void wait_for_event(struct delivery *d, int error)
+{
+    struct broker_core *b = d->core;
+    loop_timer_set(b->loop, &d->due, loop_now(b->loop) + CLOCK_SECOND);
+    if (d->unreadable)
+        return;
+    d->unreadable = true;
+    atomic_fetch_add_explicit(&b->counters.unreadable, 1, memory_order_relaxed);
+    log_error(
+        "trigger %s/%s: the event at position %llu cannot be read (%s): it waits until it can",
+        d->trigger->resource->namespace_name, d->trigger->resource->name,
+        (unsigned long long)d->position, strerror(-error));
+}
+
+/* The event is nowhere any more: that is said in DEAD, and the row in RETRIES goes. */
+static void lose(struct delivery *d)
+{
+    struct counters *c = &d->core->counters;
+    retry_readable(d);
+    log_error(
+        "trigger %s/%s: the event at position %llu is neither in the tables nor in the log: it "
+        "cannot be delivered any more",
+        d->trigger->resource->namespace_name, d->trigger->resource->name,
+        (unsigned long long)d->position);
+    atomic_fetch_add_explicit(&c->lost, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->dead, 1, memory_order_relaxed);
+    d->code = 0;
+    snprintf(d->error, sizeof(d->error), "the event is neither in the tables nor in the log");
+    d->outcome = OUTCOME_DEAD;
+    outcome_append(d);
+}
+
+static bool is_event(const struct buf *encoded)
+{
+    struct event event = {0};
+    return event_decode(buf_slice(encoded), &event) == 0;
+}
+
+/* From the row in PAYLOADS, else from the log, which may still have it. -ENOENT: neither does. */
+static int read_event(struct delivery *d)
+{
+    struct store *s = d->core->store;
+    autobuf key = BUF_INIT;
+    autobuf payload = BUF_INIT;
+    row_object_key(d->trigger_number, d->position, &key);
+    int r = store_get(s, STORE_TABLE_PAYLOADS, buf_slice(&key), &payload, NULL);
+    d->payload_gone = r == -ENOENT || (r == 0 && !is_event(&payload));
+    if (d->payload_gone) {
+        uint32_t broker;
+        uint64_t time_ns;
+        buf_reset(&payload);
+        r = store_read_event(s, d->position, &broker, &time_ns, &payload);
+        if (r == 0 && !is_event(&payload))
+            r = -ENOENT;
+    }
+    if (r == 0 && (d->event = event_hold_new(buf_slice(&payload))) == NULL)
+        r = -ENOMEM;
+    return r;
+}
 
 static void due(struct loop_timer *timer)
 {
@@ -25,16 +95,16 @@ static void due(struct loop_timer *timer)
         loop_timer_set(b->loop, &d->due, loop_now(b->loop) + NO_ROOM_DELAY);
         return;
     }
-    autobuf key = BUF_INIT;
-    autobuf payload = BUF_INIT;
-    row_object_key(d->trigger_number, d->position, &key);
-    int r = store_get(b->store, STORE_TABLE_PAYLOADS, buf_slice(&key), &payload, NULL);
-    if (r == 0)
-        d->event = event_hold_new(buf_slice(&payload));
-    if (d->event == NULL) {
-        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + CLOCK_SECOND);
+    int r = read_event(d);
+    if (r == -ENOENT) {
+        lose(d);
         return;
     }
+    if (r < 0) {
+        wait_for_event(d, r);
+        return;
+    }
+    retry_readable(d);
     trigger_queue(t, d);
     trigger_pump(t);
 }

@@ -6,6 +6,8 @@
 #include "broker/delivery.h"
 
 void retry_schedule(struct delivery *d);
+/* It is not counted as one whose event cannot be read. */
+void retry_readable(struct delivery *d);
 /* All rows of RETRIES, at start. */
 int retry_load(struct broker_core *b);
 /* Removes what the tables hold for a deleted trigger. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/must.h"
+#include "broker/scan.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -149,7 +150,7 @@ static void tail_pump(struct tail *t)
         if (!tail_step(t))
             return;
     }
-    broker_scan_wake(t->core); /* there is more: come again next turn */
+    scan_wake(t->core); /* there is more: come again next turn */
 }
 
 static void pump_again(struct loop_timer *timer)

@@ -4,9 +4,11 @@
 #include "broker/trigger.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "broker/cursor.h"
 #include "broker/retry.h"
+#include "broker/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -248,9 +250,20 @@ static void drop_deliveries(struct trigger *t, struct list *deliveries)
     }
 }
 
+/* What it reads can be read, or is not wanted any more. */
+static void note_success(struct trigger *t)
+{
+    if (!t->unreadable)
+        return;
+    t->unreadable = false;
+    atomic_fetch_sub_explicit(&t->core->counters.unreadable, 1, memory_order_relaxed);
+}
+
 void trigger_free(struct trigger *t)
 {
     trigger_detach(t);
+    note_success(t);
+    cursor_start_settled(t);
     list_remove(&t->behind_link);
     store_reader_free(t->catch_up);
     drop_deliveries(t, &t->outstanding);
@@ -275,7 +288,7 @@ static void added(struct broker_core *b, struct resource *resource)
     t->start = resource->version;
     if (b->running) {
         cursor_log_start(t);
-        broker_scan_wake(b);
+        scan_wake(b);
     }
     if (b->running && t->start < b->scanned) /* the scan has passed events that follow it */
         fall_behind(t, t->start + 1);
@@ -415,9 +428,35 @@ static void caught_up(struct trigger *t)
     store_reader_free(STEAL(t->catch_up));
 }
 
+/* It stays where it is, and tries again from time to time, rather than pass over events. */
+static void pause_catch_up(struct trigger *t, int error)
+{
+    store_reader_free(STEAL(t->catch_up));
+    t->paused = true;
+    if (t->unreadable)
+        return;
+    t->unreadable = true;
+    atomic_fetch_add_explicit(&t->core->counters.unreadable, 1, memory_order_relaxed);
+    log_error(
+        "trigger %s/%s: the log cannot be read at position %llu (%s): its events wait until it "
+        "can",
+        t->resource->namespace_name, t->resource->name, (unsigned long long)t->behind,
+        strerror(-error));
+}
+
+void trigger_tend(struct trigger *t)
+{
+    if (!t->start_logged)
+        cursor_log_start(t);
+    if (t->paused) {
+        t->paused = false;
+        scan_wake(t->core); /* whose turn ends with catching up */
+    }
+}
+
 void trigger_catch_up(struct trigger *t)
 {
-    if (t->filter == NULL || t->broker == NULL || !takes_more(t) ||
+    if (t->filter == NULL || t->broker == NULL || t->paused || !takes_more(t) ||
         t->waiting_count > TRIGGER_WAITING_MAX / 2)
         return;
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
@@ -425,10 +464,11 @@ void trigger_catch_up(struct trigger *t)
     for (unsigned n = 0; n < CATCH_UP_BUDGET && t->behind != 0; n++) {
         struct store_entry entry;
         int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);
-        if (r < 0) { /* unreadable: it stays here rather than pass over events */
-            store_reader_free(STEAL(t->catch_up));
+        if (r < 0) {
+            pause_catch_up(t, r);
             break;
         }
+        note_success(t);
         if (r == 0 || entry.position > t->core->scanned) {
             caught_up(t);
             break;

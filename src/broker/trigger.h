@@ -46,11 +46,15 @@ struct trigger {
     bool ready;             /* deliveries to the subscriber may start */
     bool dead_letter_ready; /* those to the dead-letter sink may */
 
-    uint64_t start; /* only events after this position are for it */
+    uint64_t start;    /* only events after this position are for it */
+    bool start_logged; /* its row is in the log, or on its way */
+    bool unlogged;     /* counted as one whose row was refused */
     uint64_t
         behind; /* 0: fed by the shared scan; else the position from which it reads by itself */
     struct list behind_link;
     struct store_reader *catch_up;
+    bool unreadable; /* counted as one that stands where the log cannot be read */
+    bool paused;     /* until that is tried again */
 
     struct list waiting; /* deliveries with their event in memory */
     unsigned waiting_count, in_flight;
@@ -79,6 +83,8 @@ void trigger_pump(struct trigger *t);
 bool trigger_hold(struct trigger *t, struct delivery *d);
 /* Reads on for a trigger that is behind; bounded work. */
 void trigger_catch_up(struct trigger *t);
+/* Now and then: tries again what did not succeed. */
+void trigger_tend(struct trigger *t);
 void trigger_free(struct trigger *t);
 /* No more room in memory for waiting deliveries. */
 bool trigger_full(const struct trigger *t);

@@ -31,6 +31,10 @@ VALUE(replies, s->broker.replies)
 VALUE(loops, s->broker.loops)
 VALUE(in_flight, s->broker.in_flight)
 VALUE(waiting, s->broker.waiting)
+VALUE(lost, s->broker.lost)
+VALUE(undecodable, s->broker.undecodable)
+VALUE(unreadable, s->broker.unreadable)
+VALUE(unlogged, s->broker.unlogged)
 VALUE(synced, s->store.synced)
 VALUE(checkpoint, s->store.checkpoint)
 VALUE(log_bytes, s->store.log_bytes)
@@ -70,6 +74,14 @@ static const struct metric table[] = {
     {"sluice_deliveries_in_flight", "Requests to subscribers now running.", METRIC_GAUGE,
      in_flight},
     {"sluice_deliveries_waiting", "Deliveries waiting in memory.", METRIC_GAUGE, waiting},
+    {"sluice_deliveries_lost_total", "Deliveries given up because their event was gone.",
+     METRIC_COUNTER, lost},
+    {"sluice_records_undecodable_total", "Records that are no event for this version, passed over.",
+     METRIC_COUNTER, undecodable},
+    {"sluice_unreadable", "Places in log or tables that cannot be read; deliveries wait for them.",
+     METRIC_GAUGE, unreadable},
+    {"sluice_triggers_unlogged", "Triggers whose first position could not be written yet.",
+     METRIC_GAUGE, unlogged},
     {"sluice_store_synced_position", "Last position on disk.", METRIC_GAUGE, synced},
     {"sluice_store_checkpoint_position", "Position of the last checkpoint.", METRIC_GAUGE,
      checkpoint},

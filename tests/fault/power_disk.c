@@ -122,21 +122,29 @@ static void change(struct power_disk *d, const char *from, const char *to, unsig
 
 /* ---- faults ---- */
 
+/* Counts the call. Negative: it is to fail so. */
+static int given_failure(struct power_disk *d, enum power_call call)
+{
+    d->calls[call]++;
+    struct failure *f = &d->failure;
+    if (!f->set || f->call != call || --f->nth != 0)
+        return 0;
+    f->nth = 1; /* the next one too */
+    f->given++;
+    if (f->given >= f->times)
+        f->set = false;
+    return f->error;
+}
+
 /* Counts the call. Negative: it fails so and does nothing. *ret_cut: the power fails within it. */
 static int enter(struct power_disk *d, enum power_call call, bool *ret_cut)
 {
     *ret_cut = false;
     if (d->off)
         return -EIO;
-    d->calls[call]++;
-    struct failure *f = &d->failure;
-    if (f->set && f->call == call && --f->nth == 0) {
-        f->nth = 1; /* the next one too */
-        f->given++;
-        if (f->given >= f->times)
-            f->set = false;
-        return f->error;
-    }
+    int r = given_failure(d, call);
+    if (r < 0)
+        return r;
     if (d->cut_in != 0 && --d->cut_in == 0) {
         d->off = true;
         *ret_cut = true;
@@ -243,14 +251,15 @@ static int64_t disk_pread(void *ctx, int fd, void *bytes, size_t len, uint64_t o
     struct power_disk *d = ctx;
     pthread_mutex_lock(&d->lock);
     const struct inode *n = inode_of(d, fd);
+    int r = given_failure(d, POWER_PREAD); /* reads go on after a cut */
     if (offset >= n->size)
         len = 0;
     else if (len > n->size - offset)
         len = n->size - offset;
-    if (len > 0)
+    if (r == 0 && len > 0)
         memcpy(bytes, n->cache + offset, len);
     pthread_mutex_unlock(&d->lock);
-    return (int64_t)len;
+    return r < 0 ? r : (int64_t)len;
 }
 
 static int disk_sync_data(void *ctx, int fd)

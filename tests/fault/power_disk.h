@@ -17,6 +17,7 @@ struct power_disk;
 
 enum power_call {
     POWER_OPEN,
+    POWER_PREAD,
     POWER_PWRITE,
     POWER_SYNC,
     POWER_ALLOCATE,

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include "broker/cursor.h"
 #include "broker/row.h"
 
 #include "power_disk.h"
@@ -250,6 +251,216 @@ static void outcomes_are_appended_again_when_there_is_room(void **state)
     power_disk_free(disk);
 }
 
+/* Closes the world of the fixture and opens one on a disk that can fail. */
+static struct power_disk *on_failing_disk(struct world *w)
+{
+    world_done(w);
+    struct power_disk *disk = power_disk_new(1);
+    open_on(w, disk);
+    return disk;
+}
+
+static void leave_failing_disk(struct world *w, struct power_disk *disk)
+{
+    world_abandon(w);
+    power_disk_free(disk);
+}
+
+#define COUNTER(w, name) atomic_load(&(w)->core->counters.name)
+
+/* The scan waits where the log cannot be read, says so, and goes on by itself. */
+static void the_scan_goes_on_when_the_log_can_be_read_again(void **state)
+{
+    struct world *w = *state;
+    struct power_disk *disk = on_failing_disk(w);
+    world_trigger(w, "t", "f", "");
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1);
+    world_rest(w);
+    uint64_t scanned = w->core->scanned;
+    power_disk_fail(disk, POWER_PREAD, 1, 2, -EIO);
+    world_send(w, "2", "t");
+    WORLD_UNTIL(w, COUNTER(w, unreadable) == 1);
+    assert_true(w->core->scanned == scanned);
+    assert_int_equal(w->core->scan_error, -EIO);
+    WORLD_UNTIL(w, world_seen(w, "f", "2") == 1);
+    assert_int_equal(COUNTER(w, unreadable), 0);
+    assert_int_equal(power_disk_failures(disk), 2);
+    leave_failing_disk(w, disk);
+}
+
+/* Damage stays damage: nothing behind it is passed over, nothing ends, and it is said. */
+static void damage_in_the_log_is_not_passed_over(void **state)
+{
+    struct world *w = *state;
+    struct power_disk *disk = on_failing_disk(w);
+    world_trigger(w, "t", "f", "");
+    world_rest(w);
+    power_disk_fail(disk, POWER_PREAD, 1, 1, -EIO); /* so that the damage comes before the read */
+    world_send(w, "damaged-event", "t");
+    WORLD_UNTIL(w, COUNTER(w, unreadable) == 1);
+    uint64_t len;
+    char *log = power_disk_bytes(disk, "0000000000000001.log", &len);
+    assert_non_null(log);
+    char *at = memmem(log, len, "damaged-event", 13);
+    assert_non_null(at);
+    *at ^= 1;
+    world_send(w, "2", "t");
+    uint64_t until = clock_monotonic() + 2500 * CLOCK_MILLISECOND; /* it tries twice */
+    while (clock_monotonic() < until)
+        world_turn(w);
+    assert_int_equal(w->core->scan_error, -EIO);
+    assert_int_equal(COUNTER(w, unreadable), 1);
+    assert_int_equal(w->seen_count, 0);
+    *at ^= 1;
+    WORLD_UNTIL(w, world_seen(w, "f", "2") == 1);
+    assert_int_equal(world_seen(w, "f", "damaged-event"), 1);
+    assert_int_equal(COUNTER(w, unreadable), 0);
+    leave_failing_disk(w, disk);
+}
+
+static bool ready;
+
+static enum sink_state when_ready(struct world *w, const char *name)
+{
+    return ready ? SINK_READY : SINK_WAITING;
+}
+
+static void a_trigger_catches_up_when_the_log_can_be_read_again(void **state)
+{
+    struct world *w = *state;
+    struct power_disk *disk = on_failing_disk(w);
+    ready = false;
+    w->state = when_ready;
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "e", 1000, "t");
+    WORLD_UNTIL(w, w->core->scanned == store_synced(w->store));
+    const struct trigger *t = world_trigger_find(w, "t");
+    assert_true(t->behind != 0);
+    power_disk_fail(disk, POWER_PREAD, 1, 2, -EIO);
+    ready = true;
+    broker_core_sink_changed(w->core, "default", "f");
+    WORLD_UNTIL(w, COUNTER(w, unreadable) == 1);
+    WORLD_UNTIL(w, w->seen_count == 1000);
+    WORLD_UNTIL(w, t->behind == 0);
+    assert_int_equal(COUNTER(w, unreadable), 0);
+    leave_failing_disk(w, disk);
+}
+
+static bool has_start(struct world *w, uint32_t trigger)
+{
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    buf_add_byte(&key, 'b');
+    buf_add_be32(&key, trigger);
+    return store_get(w->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0;
+}
+
+static void append_and_forget(struct world *w, enum store_record_type type, enum store_table table,
+                              const struct buf *key, struct slice value)
+{
+    struct store_group g;
+    store_group_init(&g);
+    store_group_add(&g, type, table, buf_slice(key), value);
+    store_append(w->store, &g, NULL, NULL);
+}
+
+static void delete_start(struct world *w, uint32_t trigger)
+{
+    autobuf key = BUF_INIT;
+    buf_add_byte(&key, 'b');
+    buf_add_be32(&key, trigger);
+    append_and_forget(w, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, &key, SLICE(""));
+}
+
+static void the_row_of_a_start_is_written_again_when_there_is_room(void **state)
+{
+    struct world *w = *state;
+    struct power_disk *disk = on_failing_disk(w);
+    world_trigger(w, "t", "f", "");
+    world_rest(w);
+    struct trigger *t = world_trigger_find(w, "t");
+    delete_start(w, t->number);
+    WORLD_UNTIL(w, !has_start(w, t->number));
+    power_disk_fail(disk, POWER_PWRITE, 1, 4, -ENOSPC);
+    cursor_log_start(t);
+    WORLD_UNTIL(w, COUNTER(w, unlogged) == 1);
+    assert_false(has_start(w, t->number));
+    WORLD_UNTIL(w, COUNTER(w, unlogged) == 0);
+    assert_true(has_start(w, t->number));
+    world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1);
+    leave_failing_disk(w, disk);
+}
+
+/* A crash before the row: later writes of the trigger do not move its start. */
+static void a_start_without_a_row_loses_no_event(void **state)
+{
+    struct world *w = *state;
+    ready = false;
+    w->state = when_ready;
+    world_trigger(w, "t", "f", "");
+    uint32_t number = world_trigger_find(w, "t")->number;
+    WORLD_UNTIL(w, has_start(w, number));
+    world_send(w, "1", "t");
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":1}");
+    delete_start(w, number);
+    world_abandon(w);
+    ready = true;
+    world_open(w);
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1);
+    WORLD_UNTIL(w, has_start(w, number)); /* and it is fixed now */
+}
+
+/* Without its row the event of a retry is taken from the log, and has a row again. */
+static void a_retry_without_payload_reads_the_log(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_twice;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.2S\"}");
+    int64_t position = world_send(w, "1", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1 && w->core->settling == 0);
+    autobuf key = BUF_INIT;
+    row_object_key(world_trigger_find(w, "t")->number, (uint64_t)position, &key);
+    append_and_forget(w, STORE_RECORD_DELETE, STORE_TABLE_PAYLOADS, &key, SLICE(""));
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 2 && w->core->settling == 0);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_PAYLOADS) == 1);
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 3 && world_rows(w, STORE_TABLE_RETRIES) == 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
+    assert_int_equal(COUNTER(w, lost), 0);
+}
+
+/* One whose event is nowhere ends as a dead letter that says so; it is not tried for ever. */
+static void a_retry_whose_event_is_gone_is_dead(void **state)
+{
+    struct world *w = *state;
+    world_trigger(w, "t", "f",
+                  ",\"delivery\":{\"deadLetterSink\":{\"uri\":\"http://127.0.0.1:9/\"}}");
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    uint32_t number = world_trigger_find(w, "t")->number;
+    for (uint64_t position = 1; position <= 2; position++) { /* no events stand there */
+        row_retry_value(&(struct retry_row){.attempts = 1}, &value);
+        row_retry_key(clock_realtime(), number, position, &key);
+        append_and_forget(w, STORE_RECORD_PUT, STORE_TABLE_RETRIES, &key, buf_slice(&value));
+    }
+    row_object_key(number, 2, &key); /* and this is none */
+    append_and_forget(w, STORE_RECORD_PUT, STORE_TABLE_PAYLOADS, &key, SLICE("no event"));
+    world_abandon(w);
+    world_open(w);
+    WORLD_UNTIL(w, COUNTER(w, lost) == 2);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 2);
+    assert_int_equal(w->seen_count, 0);
+    row_object_key(number, 1, &key);
+    buf_reset(&value);
+    struct dead_row row;
+    assert_int_equal(store_get(w->store, STORE_TABLE_DEAD, buf_slice(&key), &value, NULL), 0);
+    assert_int_equal(row_dead_read(buf_slice(&key), buf_slice(&value), &row), 0);
+    assert_true(slice_starts(row.error, "the event is neither"));
+    WORLD_UNTIL(w, world_trigger_find(w, "t")->retrying_count == 0);
+}
+
 static void reply_with_too_much(struct world *w, struct fake_call *c)
 {
     reply_always(w, c);
@@ -282,6 +493,13 @@ int main(void)
         CORE_TEST(a_checkpoint_right_after_a_restart_forgets_nothing),
         CORE_TEST(rows_without_a_trigger_are_swept),
         CORE_TEST(outcomes_are_appended_again_when_there_is_room),
+        CORE_TEST(the_scan_goes_on_when_the_log_can_be_read_again),
+        CORE_TEST(damage_in_the_log_is_not_passed_over),
+        CORE_TEST(a_trigger_catches_up_when_the_log_can_be_read_again),
+        CORE_TEST(the_row_of_a_start_is_written_again_when_there_is_room),
+        CORE_TEST(a_start_without_a_row_loses_no_event),
+        CORE_TEST(a_retry_without_payload_reads_the_log),
+        CORE_TEST(a_retry_whose_event_is_gone_is_dead),
         CORE_TEST(a_reply_that_no_segment_holds_is_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
