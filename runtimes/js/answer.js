@@ -29,18 +29,23 @@ function text(value) {
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const JSON_LINES = `content-type: ${JSON_TYPE}\n`;
+
+function replyJson(status, lines, value) {
+  if (!host.replyJson(status, lines, value)) host.reply(status, lines, stringify(value) ?? 'null');
+}
 
 function answerObject(result) {
   const status = statusOf(result.statusCode);
   const { body } = result;
   if (body === undefined || Array.isArray(result)) {
-    const json = stringify(result) ?? 'null';
-    host.reply(status, `content-type: ${JSON_TYPE}\n`, json);
+    replyJson(status, JSON_LINES, result);
   } else if (isBytes(body)) {
     host.reply(status, headerLines(result.headers, 'application/octet-stream'), toBytes(body));
   } else {
     const lines = headerLines(result.headers, JSON_TYPE);
-    host.reply(status, lines, typeof body === 'string' ? text(body) : body === null ? '' : stringify(body));
+    if (typeof body === 'object' && body !== null) replyJson(status, lines, body);
+    else host.reply(status, lines, typeof body === 'string' ? text(body) : body === null ? '' : stringify(body));
   }
 }
 
@@ -65,7 +70,9 @@ function eventBody(data, contentType) {
   return typeof data === 'string' && !isJson(contentType) ? text(data) : stringify(data) ?? '';
 }
 
+// The worker reads ordinary events by itself; this is for the others.
 function answerEvent(event) {
+  if (host.replyEvent(event)) return;
   const { specversion, id, type, source, time } = event;
   const data = event.data_base64 !== undefined ? Uint8Array.fromBase64(event.data_base64) : event.data;
   let attributes = `specversion\0${specversion}\0id\0${id}\0type\0${type}\0source\0${source}`;
@@ -74,7 +81,7 @@ function answerEvent(event) {
   if (contentType === undefined && data !== undefined) contentType = 'application/json';
   if (contentType !== undefined) attributes += `\0datacontenttype\0${contentType}`;
   if (Object.keys(event).length > COMMON) attributes += extensionText(event);
-  host.replyEvent(attributes, contentType === 'application/json' && !isBytes(data) ? stringify(data) ?? '' : eventBody(data, contentType));
+  host.replyParts(attributes, contentType === 'application/json' && !isBytes(data) ? stringify(data) ?? '' : eventBody(data, contentType));
 }
 
 function answer(result) {
@@ -83,7 +90,7 @@ function answer(result) {
   } else if (typeof result === 'string') {
     host.reply(200, 'content-type: text/plain; charset=utf-8\n', text(result));
   } else if (typeof result !== 'object') {
-    host.reply(200, `content-type: ${JSON_TYPE}\n`, typeof result === 'bigint' ? String(result) : stringify(result) ?? 'null');
+    host.reply(200, JSON_LINES, typeof result === 'bigint' ? String(result) : stringify(result) ?? 'null');
   } else if (looksLikeEvent(result)) {
     answerEvent(result);
   } else if (isBytes(result)) {

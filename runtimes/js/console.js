@@ -7,8 +7,6 @@ let groupIndent = '';
 const counters = new Map();
 const stopwatches = new Map();
 
-host.preparePrint(['constructor', 'name', 'prototype', Symbol.toStringTag, INSPECT_CUSTOM], [{}, [], 'text', 7, 1.5, true, null, undefined]);
-
 const isContext = value => value instanceof Context;
 
 // The worker shows ordinary values by itself (src/worker/engine_inspect.c), others are shown here.

@@ -101,25 +101,3 @@ let defaultSource = '/functions/default/function';
 function isJson(contentType) {
   return /^[^;]*[/+]json\s*(;|$)/i.test(contentType);
 }
-
-// The worker gives [attributes, data] when data are JSON or text, [attributes] when there are none.
-// Anything else: bytes, or data that are not the JSON that their type promises.
-function readEvent(text) {
-  let parts;
-  try {
-    parts = parse(text);
-  } catch {
-    parts = [];
-  }
-  let event = parts[0];
-  if (parts.length === 2) {
-    event.data = parts[1];
-  } else if (parts.length !== 1) {
-    event = parse(host.attributes());
-    if (event.datacontenttype !== undefined && isJson(event.datacontenttype)) {
-      throw Object.assign(new SyntaxError('the data of the event is no JSON, but its datacontenttype says so'), { code: 400 });
-    }
-    event.data = host.data();
-  }
-  return legacy ? event : Object.setPrototypeOf(event, CloudEvent.prototype);
-}

@@ -27,7 +27,10 @@ async function load(settingsText) {
   if (found === undefined) throw new TypeError(`${settings.main} must export a function, or an object with a function named handle`);
   handle = found;
   legacy = handle.length === 1;
-  if (legacy) delete Context.prototype[INSPECT_CUSTOM];
+  if (legacy) {
+    delete Context.prototype[INSPECT_CUSTOM];
+    host.useEvents(Object.prototype, CloudEvent.prototype);
+  }
   if (typeof init === 'function') await init();
 }
 
@@ -37,8 +40,8 @@ function call(context, value) {
   if (waiting === undefined) settle(result);
 }
 
-function handleEvent(text) {
-  const event = readEvent(text);
+function handleEvent(event, isBad) {
+  if (isBad) throw Object.assign(new SyntaxError('the data of the event is no JSON, but its datacontenttype says so'), { code: 400 });
   const context = new Context(legacy ? undefined : event);
   if (legacy) context.addLegacyFields(event);
   call(context, event);
@@ -50,6 +53,10 @@ function handleRequest() {
   if (legacy) context.addLegacyFields(undefined);
   call(context, body);
 }
+
+// What the worker needs to read and make values without calling a function for each.
+host.prepare(['constructor', 'name', 'prototype', Symbol.toStringTag, INSPECT_CUSTOM], [{}, [], 'text', 7, true, null, undefined, 1.5]);
+host.useEvents(CloudEvent.prototype, CloudEvent.prototype);
 
 return {
   load: text => { load(text).then(host.loaded, host.fail); },

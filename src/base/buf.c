@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/memory.h"
 
@@ -161,6 +162,9 @@ void buf_add_json_string(struct buf *b, struct slice s)
     buf_add_byte(b, '"');
     size_t plain = 0; /* where the run of bytes that need no escape began */
     for (size_t i = 0; i < s.len;) {
+        i += ascii_run(s.ptr + i, s.len - i, '"', '\\');
+        if (i == s.len)
+            break;
         size_t n = utf8_sequence(p + i, s.len - i);
         if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\' && p[i] != 0x7f) {
             i += n;

@@ -3,7 +3,6 @@
  * put back to its snapshot. */
 #include "worker/program.h"
 
-#include "base/encoding.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -84,9 +83,9 @@ static engine_value host_print(uint32_t argc, const engine_value *argv)
     return engine_boolean(true);
 }
 
-static engine_value host_prepare_print(uint32_t argc, const engine_value *argv)
+static engine_value host_prepare(uint32_t argc, const engine_value *argv)
 {
-    if (argc < 2 || engine_inspect_prepare(argv[0], argv[1]) < 0)
+    if (argc < 2 || engine_prepare(argv[0], argv[1]) < 0)
         return engine_throw("this build of the JavaScript engine has values of another form");
     return engine_undefined();
 }
@@ -117,8 +116,53 @@ static engine_value host_reply(uint32_t argc, const engine_value *argv)
     return engine_undefined();
 }
 
-/* Attributes as name NUL value NUL name…, and the data. */
+/* replyJson(status, headers, value): whether it could. */
+static engine_value host_reply_json(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 3)
+        return engine_boolean(false);
+    if (answered())
+        return engine_boolean(true);
+    buf_reset(&call.body);
+    int status = engine_json(argv[2], program.bundle->limits.response_bytes, &call.body);
+    if (status == -ENOTSUP)
+        return engine_boolean(false);
+    if (engine_get_text(argv[1], CALL_HEAD_MAX, &call.head) < 0)
+        return engine_throw("the headers of the answer are too large");
+    call.too_large = status < 0;
+    call.status = (unsigned)engine_number(argv[0]);
+    call.replied = true;
+    return engine_boolean(true);
+}
+
+/* replyEvent(event): whether it could. */
 static engine_value host_reply_event(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 1)
+        return engine_boolean(false);
+    if (answered())
+        return engine_boolean(true);
+    struct engine_reply reply = {.head = &call.head,
+                                 .body = &call.body,
+                                 .body_max = program.bundle->limits.response_bytes,
+                                 .is_json_type = request_is_json};
+    buf_reset(&call.head);
+    buf_reset(&call.body);
+    int status = engine_read_event(argv[0], &reply);
+    if (status == -ENOTSUP) {
+        buf_reset(&call.head);
+        buf_reset(&call.body);
+        return engine_boolean(false);
+    }
+    if (call.head.len > CALL_HEAD_MAX || !buf_ok(&call.head))
+        return engine_throw("the attributes of the reply are too large");
+    call.too_large = status < 0 || !buf_ok(&call.body);
+    call.replied = call.is_event_reply = true;
+    return engine_boolean(true);
+}
+
+/* replyParts(attributes, data): the attributes as name NUL value NUL name… */
+static engine_value host_reply_parts(uint32_t argc, const engine_value *argv)
 {
     if (argc < 2 || answered())
         return engine_undefined();
@@ -148,23 +192,13 @@ static engine_value host_request(uint32_t argc, const engine_value *argv)
     return buf_ok(&text) ? engine_string(buf_slice(&text)) : engine_throw("out of memory");
 }
 
-static engine_value host_attributes(uint32_t argc, const engine_value *argv)
+/* useEvents(prototype, replyPrototype) */
+static engine_value host_use_events(uint32_t argc, const engine_value *argv)
 {
-    static struct buf text;
-    buf_reset(&text);
-    if (!call.has_event)
-        return engine_throw("there is no event now");
-    request_write_attributes(&call.event, &text);
-    return buf_ok(&text) ? engine_string(buf_slice(&text)) : engine_throw("out of memory");
-}
-
-static engine_value host_data(uint32_t argc, const engine_value *argv)
-{
-    if (!call.has_event)
-        return engine_throw("there is no event now");
-    bool declared = event_get(&call.event, "datacontenttype").ptr != NULL;
-    return !declared && encoding_utf8_valid(call.event.data) ? engine_string(call.event.data)
-                                                             : engine_bytes(call.event.data);
+    if (argc < 2)
+        return engine_throw("two prototypes are needed");
+    engine_event_use(argv[0], argv[1]);
+    return engine_undefined();
 }
 
 /* body(true): as text, body(false): as bytes. */
@@ -213,13 +247,14 @@ static engine_value host_call_module(uint32_t argc, const engine_value *argv)
 const struct engine_function call_functions[] = {
     {"log", host_log},
     {"print", host_print},
-    {"preparePrint", host_prepare_print},
+    {"prepare", host_prepare},
+    {"useEvents", host_use_events},
     {"reply", host_reply},
+    {"replyJson", host_reply_json},
     {"replyEvent", host_reply_event},
+    {"replyParts", host_reply_parts},
     {"fail", host_fail},
     {"request", host_request},
-    {"attributes", host_attributes},
-    {"data", host_data},
     {"body", host_body},
     {"callModule", host_call_module},
 };
@@ -227,9 +262,10 @@ const size_t call_function_count = COUNT_OF(call_functions);
 
 /* ---- running ---- */
 
-static void finish_entry(engine_value argument, engine_value result)
+/* threw: an exception is pending. */
+static void finish_entry(bool threw)
 {
-    if (engine_is_exception(result) && !answered()) {
+    if (threw && !answered()) {
         engine_take_failure(&program.failure);
         call.failed = true;
     }
@@ -240,8 +276,13 @@ static void finish_entry(engine_value argument, engine_value result)
         interruption = spare;
         call.failed = true;
     }
-    if (program.bundle->isolate_events)
-        return; /* the snapshot takes back more than freeing could */
+}
+
+/* Calls an entry of the prelude. */
+static void enter(engine_value entry, uint32_t argc, engine_value argument)
+{
+    engine_value result = engine_call(entry, argc, &argument);
+    finish_entry(engine_is_exception(result));
     engine_drop(argument);
     engine_drop(result);
 }
@@ -249,17 +290,16 @@ static void finish_entry(engine_value argument, engine_value result)
 static void run_entry(void *ctx)
 {
     if (!call.has_event) {
-        finish_entry(0, engine_call(program.handle_request, 0, NULL));
+        enter(program.handle_request, 0, 0);
         return;
     }
-    engine_value text = engine_string(buf_slice(&call.text));
-    finish_entry(text, engine_call(program.handle_event, 1, &text));
+    enum engine_data form = request_data_form(&call.event);
+    finish_entry(engine_call_event(program.handle_event, &call.event, form) < 0);
 }
 
 static void run_resume(void *ctx)
 {
-    engine_value text = engine_string(buf_slice(&call.text));
-    finish_entry(text, engine_call(program.resume_wasm, 1, &text));
+    enter(program.resume_wasm, 1, engine_string(buf_slice(&call.text)));
 }
 
 /* The export's results as text, for resumeWasm(). */
@@ -360,15 +400,8 @@ void call_handle(struct http_request *request, void *ctx)
         return;
     }
     call.has_event = status == 1;
-    if (call.has_event) {
+    if (call.has_event)
         call.event_id = event_get(&call.event, "id");
-        request_write_event(&call.event, &call.text);
-    }
-    if (!buf_ok(&call.text)) {
-        http_respond_errorf(request, 503, "no memory for the event");
-        event_arena_done(&arena);
-        return;
-    }
     run();
     answer_send();
     call.request = NULL;

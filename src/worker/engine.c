@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* QuickJS in this process: its one instance, its limits, and its randomness. */
-#include "worker/engine_guest.h"
+#include "worker/engine_native.h"
 
 #include "base/must.h"
 
@@ -54,6 +54,9 @@ static void start_guest(void *ctx)
     engine.scratch.arguments = Z_quickjsZ_wasm_malloc(&engine.instance, ENGINE_ARGUMENTS_MAX * 4);
     engine.scratch.lengths = Z_quickjsZ_wasm_malloc(&engine.instance, 16);
     engine.scratch.text = Z_quickjsZ_wasm_malloc(&engine.instance, ENGINE_SCRATCH_TEXT);
+    engine.scratch.values = Z_quickjsZ_wasm_malloc(&engine.instance, ENGINE_ARGUMENTS_MAX * 8);
+    engine.scratch.descriptor = Z_quickjsZ_wasm_malloc(&engine.instance, NATIVE_DESCRIPTOR_SIZE);
+    engine.context = Z_quickjsZ_qjs_get_context_ptr(&engine.instance);
     engine.undefined = Z_quickjsZ_qjs_get_undefined(&engine.instance);
     guard_leave_guest();
 }
@@ -72,7 +75,7 @@ static uint64_t random_step(uint64_t x)
 static void find_random_state(void *ctx)
 {
     int *status = ctx;
-    uint32_t context = GUEST(qjs_get_context_ptr);
+    uint32_t context = engine.context;
     uint64_t before[ENGINE_CONTEXT_BYTES / 8], after[ENGINE_CONTEXT_BYTES / 8];
     const void *at = engine_at(context, ENGINE_CONTEXT_BYTES);
     must(at != NULL);

@@ -11,16 +11,20 @@
 
 /* Guest memory that the host writes arguments to, allocated once before the first snapshot. */
 struct engine_scratch {
-    uint32_t arguments; /* ENGINE_ARGUMENTS_MAX addresses */
-    uint32_t lengths;   /* four words for results */
-    uint32_t text;      /* ENGINE_SCRATCH_TEXT bytes */
+    uint32_t arguments;  /* ENGINE_ARGUMENTS_MAX addresses */
+    uint32_t lengths;    /* four words for results */
+    uint32_t text;       /* ENGINE_SCRATCH_TEXT bytes */
+    uint32_t values;     /* ENGINE_ARGUMENTS_MAX values of engine_native.h */
+    uint32_t descriptor; /* one of a property, by engine_native.c */
 };
 
 struct engine {
     Z_quickjs_instance_t instance;
     struct snapshot snapshot;
     struct engine_scratch scratch;
-    uint32_t random_state; /* address of Math.random's 64-bit state */
+    uint32_t context;                   /* QuickJS' JSContext */
+    uint32_t object_class, array_class; /* its numbers for plain objects and arrays */
+    uint32_t random_state;              /* address of Math.random's 64-bit state */
     engine_value undefined;
     uint64_t soft_deadline;
     bool interrupted; /* the hook has thrown */

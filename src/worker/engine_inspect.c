@@ -2,11 +2,8 @@
 /* Shows ordinary values for the log, many times as fast as JavaScript can: primitives, plain
  * objects, arrays, and instances of classes, of which only own data are looked at. Nothing here
  * runs the user's code. Whatever needs that, or is rare, is left to runtimes/js/inspect.js, which
- * knows all kinds of values and gives the same text for these.
- *
- * It uses QuickJS' own C interface, which the engine's build exports beside the boxed one of
- * engine_value.c. */
-#include "worker/engine_guest.h"
+ * knows all kinds of values and gives the same text for these. */
+#include "worker/engine_native.h"
 #include "worker/inspect_text.h"
 
 #include "base/memory.h"
@@ -15,27 +12,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* quickjs.h: JSValue is one word, the kind in its upper half (JS_NAN_BOXING). */
-typedef uint64_t guest_value;
-#define TAG(value)          ((int32_t)((value) >> 32))
-#define TAG_BIG_INT         (-9)
-#define TAG_STRING          (-7)
-#define TAG_STRING_ROPE     (-6)
-#define TAG_OBJECT          (-1)
-#define TAG_INT             0
-#define TAG_BOOL            1
-#define TAG_NULL            2
-#define TAG_UNDEFINED       3
-#define TAG_SHORT_BIG_INT   7
-#define TAG_FLOAT           8 /* from here on, and below the first tag */
-#define FLOAT_ADDEND        (0x7ff8000aULL << 32)
-#define PROPERTY_IS_GETSET  (1u << 4)
-#define NAMES_STRINGS       (1u << 0)
-#define NAMES_SYMBOLS       (1u << 1)
-#define NAMES_ENUMERABLE    (1u << 4)
-#define DESCRIPTOR_SIZE     32 /* JSPropertyDescriptor: flags, then value, getter, setter */
-#define PROPERTY_ENTRY_SIZE 8  /* JSPropertyEnum: is_enumerable, then the atom */
 
 #define INSPECT_DEPTH  2
 #define INSPECT_LEVELS 3 /* groups that stand in one line at most */
@@ -50,10 +26,7 @@ struct known {
 };
 
 static struct {
-    uint32_t context;
-    uint32_t descriptor; /* guest memory for one property descriptor */
     uint32_t constructor_atom, name_atom, prototype_atom, tag_atom, custom_atom;
-    uint32_t object_class, array_class;
 
     struct buf *out;
     size_t max;
@@ -65,98 +38,18 @@ static struct {
     struct buf spare;
 } walk;
 
-/* ---- what the guest says ---- */
-
-struct property {
-    bool is_getset;
-    guest_value value, getter, setter;
-};
-
-static uint64_t read_word64(uint32_t address)
-{
-    uint64_t word = 0;
-    const void *at = engine_at(address, sizeof(word));
-    if (at != NULL)
-        memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-static void release(guest_value value)
-{
-    if (TAG(value) < 0 && TAG(value) >= TAG_BIG_INT)
-        GUEST_DO(JS_FreeValue, walk.context, value);
-}
-
-static bool has_own(guest_value object, uint32_t atom)
-{
-    return GUEST(JS_GetOwnProperty, walk.context, 0, object, atom) != 0;
-}
-
-/* Whether the object itself has it; then ret is to be let go. */
-static bool get_own(guest_value object, uint32_t atom, struct property *ret)
-{
-    if ((int32_t)GUEST(JS_GetOwnProperty, walk.context, walk.descriptor, object, atom) <= 0)
-        return false;
-    ret->is_getset = (engine_word(walk.descriptor) & PROPERTY_IS_GETSET) != 0;
-    ret->value = read_word64(walk.descriptor + 8);
-    ret->getter = read_word64(walk.descriptor + 16);
-    ret->setter = read_word64(walk.descriptor + 24);
-    return true;
-}
-
-static void release_property(const struct property *p)
-{
-    release(p->value);
-    release(p->getter);
-    release(p->setter);
-}
-
-/* The text of a string or number, in guest memory until it is freed; 0: none. */
-static uint32_t borrow_text(guest_value value, struct slice *ret)
-{
-    uint32_t lengths = engine.scratch.lengths;
-    uint32_t text = GUEST(JS_ToCStringLen2, walk.context, lengths, value, 0);
-    uint32_t len = engine_word(lengths);
-    const char *from = text != 0 ? engine_at(text, len) : NULL;
-    *ret = slice_of(from, from != NULL ? len : 0);
-    return from != NULL ? text : 0;
-}
-
-static void return_text(uint32_t text)
-{
-    GUEST_DO(JS_FreeCString, walk.context, text);
-}
-
 /* ---- primitives ---- */
-
-static double float_of(guest_value value)
-{
-    uint64_t bits = value + FLOAT_ADDEND;
-    double number;
-    memcpy(&number, &bits, sizeof(number));
-    return number;
-}
-
-static bool is_float(guest_value value)
-{
-    return TAG(value) >= TAG_FLOAT || TAG(value) < TAG_BIG_INT;
-}
-
-static bool is_string(guest_value value)
-{
-    return TAG(value) == TAG_STRING || TAG(value) == TAG_STRING_ROPE;
-}
 
 static bool is_numeric(guest_value value)
 {
-    return TAG(value) == TAG_INT || TAG(value) == TAG_SHORT_BIG_INT || TAG(value) == TAG_BIG_INT ||
-           is_float(value);
+    return NATIVE_TAG(value) == NATIVE_INT || NATIVE_TAG(value) == NATIVE_SHORT_BIG_INT ||
+           NATIVE_TAG(value) == NATIVE_BIG_INT || native_is_float(value);
 }
 
 static int show_string(guest_value value, bool quoted)
 {
     struct slice text;
-    uint32_t borrowed = borrow_text(value, &text);
+    uint32_t borrowed = native_borrow_text(value, &text);
     if (borrowed == 0)
         return -EINVAL;
     int status = 0;
@@ -166,40 +59,40 @@ static int show_string(guest_value value, bool quoted)
         status = -ENOTSUP;
     else
         inspect_text_quote(walk.out, text);
-    return_text(borrowed);
+    native_return_text(borrowed);
     return status;
 }
 
 static int show_number(guest_value value)
 {
-    if (TAG(value) == TAG_INT) {
+    if (NATIVE_TAG(value) == NATIVE_INT) {
         buf_printf(walk.out, "%d", (int32_t)value);
         return 0;
     }
-    if (is_float(value) && float_of(value) == 0 && signbit(float_of(value))) {
+    if (native_is_float(value) && native_float(value) == 0 && signbit(native_float(value))) {
         buf_add_text(walk.out, "-0");
         return 0;
     }
     int status = show_string(value, false);
-    if (!is_float(value))
+    if (!native_is_float(value))
         buf_add_byte(walk.out, 'n');
     return status;
 }
 
 static int show_primitive(guest_value value)
 {
-    switch (TAG(value)) {
-    case TAG_BOOL:
+    switch (NATIVE_TAG(value)) {
+    case NATIVE_BOOL:
         buf_add_text(walk.out, (uint32_t)value != 0 ? "true" : "false");
         return 0;
-    case TAG_NULL:
+    case NATIVE_NULL:
         buf_add_text(walk.out, "null");
         return 0;
-    case TAG_UNDEFINED:
+    case NATIVE_UNDEFINED:
         buf_add_text(walk.out, "undefined");
         return 0;
     default:
-        if (is_string(value))
+        if (native_is_string(value))
             return show_string(value, true);
         return is_numeric(value) ? show_number(value) : -ENOTSUP;
     }
@@ -210,26 +103,26 @@ static int show_primitive(guest_value value)
 /* Copies a function's own name, when that is a short text. */
 static int read_function_name(guest_value function, char *name)
 {
-    struct property p;
+    struct native_property p;
     struct slice text;
-    if (!get_own(function, walk.name_atom, &p))
+    if (!native_get_own(function, walk.name_atom, &p))
         return -ENOTSUP;
-    uint32_t borrowed = is_string(p.value) ? borrow_text(p.value, &text) : 0;
+    uint32_t borrowed = native_is_string(p.value) ? native_borrow_text(p.value, &text) : 0;
     int status = borrowed != 0 && text.len > 0 && text.len < CLASS_NAME_MAX ? 0 : -ENOTSUP;
     if (status == 0)
         snprintf(name, CLASS_NAME_MAX, SLICE_FMT, SLICE_ARG(text));
     if (borrowed != 0)
-        return_text(borrowed);
-    release_property(&p);
+        native_return_text(borrowed);
+    native_property_done(&p);
     return status;
 }
 
 static bool is_prototype_of(guest_value prototype, guest_value function)
 {
-    struct property p;
-    if (!get_own(function, walk.prototype_atom, &p))
+    struct native_property p;
+    if (!native_get_own(function, walk.prototype_atom, &p))
         return false;
-    release_property(&p);
+    native_property_done(&p);
     return !p.is_getset && p.value == prototype;
 }
 
@@ -237,38 +130,38 @@ static bool is_prototype_of(guest_value prototype, guest_value function)
  * run the user's code. */
 static int read_class_name(guest_value prototype, char *name)
 {
-    struct property p;
-    if (!get_own(prototype, walk.constructor_atom, &p))
+    struct native_property p;
+    if (!native_get_own(prototype, walk.constructor_atom, &p))
         return 1;
     int status = -ENOTSUP;
-    if (!p.is_getset && TAG(p.value) == TAG_OBJECT && GUEST(JS_IsProxy, p.value) == 0 &&
+    if (!p.is_getset && NATIVE_TAG(p.value) == NATIVE_OBJECT && GUEST(JS_IsProxy, p.value) == 0 &&
         is_prototype_of(prototype, p.value))
         status = read_function_name(p.value, name);
-    release_property(&p);
+    native_property_done(&p);
     return status;
 }
 
 /* Goes up from a prototype; what changes how objects are shown is left to JavaScript. */
 static int read_chain(guest_value prototype, struct known *ret)
 {
-    guest_value at = GUEST(JS_DupValue, walk.context, prototype);
+    guest_value at = GUEST(JS_DupValue, engine.context, prototype);
     int status = 0;
     ret->has_name = false;
-    for (unsigned levels = 0; status == 0 && TAG(at) == TAG_OBJECT; levels++) {
+    for (unsigned levels = 0; status == 0 && NATIVE_TAG(at) == NATIVE_OBJECT; levels++) {
         uint32_t class = GUEST(JS_GetClassID, at);
-        if (levels == 16 || (class != walk.object_class && class != walk.array_class) ||
-            has_own(at, walk.tag_atom) || has_own(at, walk.custom_atom)) {
+        if (levels == 16 || (class != engine.object_class && class != engine.array_class) ||
+            native_has_own(at, walk.tag_atom) || native_has_own(at, walk.custom_atom)) {
             status = -ENOTSUP;
         } else if (!ret->has_name) {
             int found = read_class_name(at, ret->name);
             ret->has_name = found == 0;
             status = found < 0 ? found : 0;
         }
-        guest_value next = GUEST(JS_GetPrototype, walk.context, at);
-        release(at);
+        guest_value next = GUEST(JS_GetPrototype, engine.context, at);
+        native_free(at);
         at = next;
     }
-    release(at);
+    native_free(at);
     return status;
 }
 
@@ -282,11 +175,11 @@ static const struct known *find_known(guest_value prototype)
 
 static int read_class(guest_value object, const struct known **ret)
 {
-    if (has_own(object, walk.constructor_atom) || has_own(object, walk.tag_atom) ||
-        has_own(object, walk.custom_atom))
+    if (native_has_own(object, walk.constructor_atom) || native_has_own(object, walk.tag_atom) ||
+        native_has_own(object, walk.custom_atom))
         return -ENOTSUP;
-    guest_value prototype = GUEST(JS_GetPrototype, walk.context, object);
-    release(prototype); /* the object holds it */
+    guest_value prototype = GUEST(JS_GetPrototype, engine.context, object);
+    native_free(prototype); /* the object holds it */
     const struct known *known = find_known(prototype);
     if (known == NULL) {
         struct known *fresh = &walk.known[walk.known_count % KNOWN_MAX];
@@ -331,63 +224,38 @@ static void show_closed(const struct inspect_group *g, const struct known *class
 
 static int show(guest_value value, unsigned level);
 
-/* An entry of the guest's list of an object's own enumerable properties. */
-struct names {
-    uint32_t list, count;
-};
-
-static int read_names(guest_value object, struct names *ret)
-{
-    uint32_t words = engine.scratch.lengths;
-    if ((int32_t)GUEST(JS_GetOwnPropertyNames, walk.context, words, words + 4, object,
-                       NAMES_STRINGS | NAMES_SYMBOLS | NAMES_ENUMERABLE) < 0)
-        return -ENOMEM;
-    ret->list = engine_word(words);
-    ret->count = engine_word(words + 4);
-    return 0;
-}
-
-static void release_names(const struct names *names)
-{
-    GUEST_DO(JS_FreePropertyEnum, walk.context, names->list, names->count);
-}
-
-static uint32_t name_atom(const struct names *names, uint32_t i)
-{
-    return engine_word(names->list + i * PROPERTY_ENTRY_SIZE + 4);
-}
-
 static int show_name(uint32_t atom)
 {
-    guest_value name = GUEST(JS_AtomToValue, walk.context, atom);
+    guest_value name = GUEST(JS_AtomToValue, engine.context, atom);
     struct slice text;
-    uint32_t borrowed = is_string(name) ? borrow_text(name, &text) : 0;
+    uint32_t borrowed = native_is_string(name) ? native_borrow_text(name, &text) : 0;
     if (borrowed != 0 && inspect_text_is_name(text))
         buf_add_slice(walk.out, text);
     else if (borrowed != 0)
         inspect_text_quote(walk.out, text);
     if (borrowed != 0)
-        return_text(borrowed);
-    release(name);
+        native_return_text(borrowed);
+    native_free(name);
     buf_add_text(walk.out, ": ");
     return borrowed != 0 ? 0 : -ENOTSUP; /* symbols, rare as names of data */
 }
 
 static int show_property(guest_value object, uint32_t atom, unsigned level)
 {
-    struct property p;
-    if (!get_own(object, atom, &p))
+    struct native_property p;
+    if (!native_get_own(object, atom, &p))
         return -ENOTSUP;
     int status = 0;
     if (p.is_getset) {
-        bool get = TAG(p.getter) == TAG_OBJECT, set = TAG(p.setter) == TAG_OBJECT;
+        bool get = NATIVE_TAG(p.getter) == NATIVE_OBJECT,
+             set = NATIVE_TAG(p.setter) == NATIVE_OBJECT;
         buf_add_text(walk.out, get && set ? "[Getter/Setter]" : get ? "[Getter]" : "[Setter]");
     } else {
         walk.indent += 2;
         status = show(p.value, level);
         walk.indent -= 2;
     }
-    release_property(&p);
+    native_property_done(&p);
     return status;
 }
 
@@ -399,14 +267,14 @@ static int end_item(size_t begin)
     return walk.out->len > walk.max ? -E2BIG : 0;
 }
 
-static int show_properties(guest_value object, const struct names *names, unsigned level)
+static int show_properties(guest_value object, const struct native_names *names, unsigned level)
 {
     int status = 0;
     for (uint32_t i = 0; status == 0 && i < names->count; i++) {
         size_t begin = walk.out->len;
-        status = show_name(name_atom(names, i));
+        status = show_name(native_name_atom(names, i));
         if (status == 0)
-            status = show_property(object, name_atom(names, i), level);
+            status = show_property(object, native_name_atom(names, i), level);
         if (status == 0)
             status = end_item(begin);
     }
@@ -416,24 +284,24 @@ static int show_properties(guest_value object, const struct names *names, unsign
 /* One element beyond those that are shown decides, too, whether they are aligned to the right. */
 static bool is_number_at(guest_value array, uint32_t atom)
 {
-    struct property p;
-    if (!get_own(array, atom, &p))
+    struct native_property p;
+    if (!native_get_own(array, atom, &p))
         return false;
     bool numeric = !p.is_getset && is_numeric(p.value);
-    release_property(&p);
+    native_property_done(&p);
     return numeric;
 }
 
-static int show_elements(guest_value array, const struct names *names, struct inspect_group *g,
-                         unsigned level)
+static int show_elements(guest_value array, const struct native_names *names,
+                         struct inspect_group *g, unsigned level)
 {
     int status = 0;
     uint32_t shown = names->count < INSPECT_ITEMS_MAX ? names->count : INSPECT_ITEMS_MAX;
     g->numbers_only = true;
     for (uint32_t i = 0; status == 0 && i < shown; i++) {
         size_t begin = walk.out->len;
-        g->numbers_only = g->numbers_only && is_number_at(array, name_atom(names, i));
-        status = show_property(array, name_atom(names, i), level);
+        g->numbers_only = g->numbers_only && is_number_at(array, native_name_atom(names, i));
+        status = show_property(array, native_name_atom(names, i), level);
         if (status == 0)
             status = end_item(begin);
     }
@@ -442,29 +310,29 @@ static int show_elements(guest_value array, const struct names *names, struct in
     size_t begin = walk.out->len;
     uint32_t rest = names->count - shown;
     g->has_rest = true;
-    g->numbers_only = g->numbers_only && is_number_at(array, name_atom(names, shown));
+    g->numbers_only = g->numbers_only && is_number_at(array, native_name_atom(names, shown));
     buf_printf(walk.out, "... %u more item%s", rest, rest > 1 ? "s" : "");
     return end_item(begin);
 }
 
 /* An array whose names are not just its indices has holes or further properties. */
-static bool is_dense(guest_value array, const struct names *names)
+static bool is_dense(guest_value array, const struct native_names *names)
 {
     uint32_t words = engine.scratch.lengths;
-    if ((int32_t)GUEST(JS_GetLength, walk.context, array, words) < 0)
+    if ((int32_t)GUEST(JS_GetLength, engine.context, array, words) < 0)
         return false;
-    if (read_word64(words) != names->count)
+    if (native_read(words) != names->count)
         return false;
     if (names->count == 0)
         return true;
-    uint32_t last = GUEST(JS_NewAtomUInt32, walk.context, names->count - 1);
-    bool dense = name_atom(names, names->count - 1) == last;
-    GUEST_DO(JS_FreeAtom, walk.context, last);
+    uint32_t last = GUEST(JS_NewAtomUInt32, engine.context, names->count - 1);
+    bool dense = native_name_atom(names, names->count - 1) == last;
+    GUEST_DO(JS_FreeAtom, engine.context, last);
     return dense;
 }
 
-static int show_members(guest_value object, const struct names *names, struct inspect_group *g,
-                        unsigned level)
+static int show_members(guest_value object, const struct native_names *names,
+                        struct inspect_group *g, unsigned level)
 {
     g->start = walk.out->len;
     g->first = walk.items.count;
@@ -483,18 +351,18 @@ static int show_members(guest_value object, const struct names *names, struct in
 static int show_object(guest_value object, unsigned level)
 {
     uint32_t class = GUEST(JS_GetClassID, object);
-    if (class != walk.object_class && class != walk.array_class)
+    if (class != engine.object_class && class != engine.array_class)
         return -ENOTSUP;
     for (unsigned i = 0; i < level; i++)
         if (walk.ancestors[i] == object)
             return -ENOTSUP;
     const struct known *known;
-    struct names names;
-    struct inspect_group g = {.is_list = class == walk.array_class};
+    struct native_names names;
+    struct inspect_group g = {.is_list = class == engine.array_class};
     g.close = g.is_list ? "]" : "}";
     int status = read_class(object, &known);
     if (status == 0)
-        status = read_names(object, &names);
+        status = native_names(object, &names);
     if (status < 0)
         return status;
     write_open(&g, known, names.count);
@@ -506,13 +374,13 @@ static int show_object(guest_value object, unsigned level)
         show_closed(&g, known);
     else
         status = show_members(object, &names, &g, level);
-    release_names(&names);
+    native_names_done(&names);
     return status;
 }
 
 static int show(guest_value value, unsigned level)
 {
-    return TAG(value) == TAG_OBJECT ? show_object(value, level) : show_primitive(value);
+    return NATIVE_TAG(value) == NATIVE_OBJECT ? show_object(value, level) : show_primitive(value);
 }
 
 /* ---- what console.log prints ---- */
@@ -527,23 +395,23 @@ static int show_argument(guest_value value)
 {
     walk.indent = walk.deepest = 0;
     walk.items.count = 0;
-    return is_string(value) ? show_string(value, false) : show(value, 0);
+    return native_is_string(value) ? show_string(value, false) : show(value, 0);
 }
 
 static int show_arguments(guest_value list)
 {
     uint32_t words = engine.scratch.lengths;
-    if ((int32_t)GUEST(JS_GetLength, walk.context, list, words) < 0)
+    if ((int32_t)GUEST(JS_GetLength, engine.context, list, words) < 0)
         return -ENOMEM;
-    uint32_t count = (uint32_t)read_word64(words);
+    uint32_t count = (uint32_t)native_read(words);
     for (uint32_t i = 0; i < count; i++) {
-        guest_value value = GUEST(JS_GetPropertyUint32, walk.context, list, i);
+        guest_value value = GUEST(JS_GetPropertyUint32, engine.context, list, i);
         if (i > 0)
             buf_add_byte(walk.out, ' ');
         int status = show_argument(value);
-        if (status == 0 && i == 0 && is_string(value) && has_directive(walk.out, count))
+        if (status == 0 && i == 0 && native_is_string(value) && has_directive(walk.out, count))
             status = -ENOTSUP;
-        release(value);
+        native_free(value);
         if (status < 0)
             return status;
     }
@@ -556,52 +424,18 @@ int engine_inspect(engine_value list, size_t max, struct buf *out)
     walk.max = max;
     walk.known_count = 0;
     walk.items.failed = false;
-    int status = show_arguments(read_word64(list));
+    int status = show_arguments(native_unbox(list));
     if (status < 0 && status != -E2BIG)
         engine_drop(GUEST(qjs_get_exception)); /* out of memory: JavaScript will see it again */
     return status == 0 && out->len > max ? -E2BIG : status;
 }
 
-/* ---- getting to know the engine ---- */
-
-static guest_value element(engine_value list, uint32_t i)
+void engine_inspect_prepare(engine_value names)
 {
-    guest_value value = GUEST(JS_GetPropertyUint32, walk.context, read_word64(list), i);
-    release(value); /* the list holds it */
-    return value;
-}
-
-static uint32_t element_atom(engine_value list, uint32_t i)
-{
-    guest_value value = element(list, i);
-    return GUEST(JS_ValueToAtom, walk.context, value);
-}
-
-/* samples: [{}, [], 'text', 7, 1.5, true, null, undefined] */
-static bool samples_fit(engine_value samples)
-{
-    static const int32_t tags[] = {TAG_OBJECT, TAG_OBJECT, TAG_STRING, TAG_INT};
-    for (uint32_t i = 0; i < COUNT_OF(tags); i++)
-        if (TAG(element(samples, i)) != tags[i])
-            return false;
-    guest_value number = element(samples, 4);
-    return is_float(number) && float_of(number) == 1.5 && TAG(element(samples, 5)) == TAG_BOOL &&
-           TAG(element(samples, 6)) == TAG_NULL && TAG(element(samples, 7)) == TAG_UNDEFINED;
-}
-
-int engine_inspect_prepare(engine_value keys, engine_value samples)
-{
-    walk.context = GUEST(qjs_get_context_ptr);
-    walk.descriptor = GUEST(wasm_malloc, DESCRIPTOR_SIZE);
-    if (walk.descriptor == 0 || TAG(read_word64(samples)) != TAG_OBJECT || !samples_fit(samples))
-        return -ENOTSUP;
-    walk.constructor_atom = element_atom(keys, 0);
-    walk.name_atom = element_atom(keys, 1);
-    walk.prototype_atom = element_atom(keys, 2);
-    walk.tag_atom = element_atom(keys, 3);
-    walk.custom_atom = element_atom(keys, 4);
-    guest_value object = element(samples, 0), array = element(samples, 1);
-    walk.object_class = GUEST(JS_GetClassID, object);
-    walk.array_class = GUEST(JS_GetClassID, array);
-    return 0;
+    uint32_t *const atoms[] = {&walk.constructor_atom, &walk.name_atom, &walk.prototype_atom,
+                               &walk.tag_atom, &walk.custom_atom};
+    for (uint32_t i = 0; i < COUNT_OF(atoms); i++) {
+        guest_value name = native_element(names, i);
+        *atoms[i] = GUEST(JS_ValueToAtom, engine.context, name);
+    }
 }

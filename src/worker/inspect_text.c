@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/inspect_text.h"
 
+#include "base/ascii.h"
 #include "base/must.h"
 
 #include <math.h>
@@ -14,18 +15,10 @@
 
 /* ---- strings and names ---- */
 
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x7f && c != '\'' && c != '\\';
-}
-
 /* Bytes at the front that neither end a string nor need an escape, whatever the quotes are. */
 static size_t plain_length(struct slice text)
 {
-    size_t n = 0;
-    while (n < text.len && is_plain((unsigned char)text.ptr[n]))
-        n++;
-    return n;
+    return ascii_run(text.ptr, text.len, '\'', '\\');
 }
 
 static char choose_quote(struct slice text)
@@ -114,8 +107,9 @@ bool inspect_text_is_name(struct slice text)
 /* In UTF-16 units: one for each byte that begins a character, two when it takes four bytes. */
 static uint32_t text_width(const char *text, size_t len)
 {
-    uint32_t width = 0;
-    for (size_t i = 0; i < len; i++) {
+    size_t ascii = ascii_run(text, len, '\x7f', '\x7f');
+    uint32_t width = (uint32_t)ascii;
+    for (size_t i = ascii; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         width += (c & 0xc0) != 0x80;
         width += c >= 0xf0;

@@ -30,7 +30,7 @@ struct call {
     struct event event;
     bool has_event;
     struct slice event_id; /* empty for plain requests */
-    struct buf text;       /* what goes into the guest */
+    struct buf text;       /* for what goes into the guest, and answers */
     uint64_t log_bytes;
     bool log_cut;
 
@@ -56,9 +56,10 @@ extern const size_t call_function_count;
 /* ---- request.c ---- */
 int request_read_event(const struct http_request *r, struct event *e, struct event_arena *arena,
                        struct error *err);
-/* [attributes, data] as runtimes/js/event.js reads it. */
-void request_write_event(const struct event *e, struct buf *out);
-void request_write_attributes(const struct event *e, struct buf *out);
+/* Whether a media type is JSON's, or built on it. */
+bool request_is_json(struct slice content_type);
+/* What the event's data are to the guest. */
+enum engine_data request_data_form(const struct event *e);
 /* Method, path, query and headers. */
 void request_write(const struct http_request *r, struct buf *out);
 

@@ -14,6 +14,7 @@
 /* A text of this many bytes fits into a report even when each byte is escaped. */
 #define REPORT_PIECE_MAX 3200
 #define REPORT_TAIL_ROOM 600
+#define REPORT_END_LEN   2 /* what end() adds */
 
 static const char *const level_names[] = {
     [REPORT_DEBUG] = "debug",
@@ -139,14 +140,31 @@ void report_failed_text(const char *message)
     engine_failure_done(&f);
 }
 
-static void log_piece(enum report_level level, struct slice event, struct slice text)
+static void begin_log(enum report_level level, struct slice event, struct slice text)
 {
     begin("log");
     buf_printf(&line, ",\"time\":%llu,\"level\":\"%s\"", (unsigned long long)clock_realtime(),
                level_names[level]);
     add_text("event", shorten(event, 128));
     add_text("text", text);
+}
+
+static void log_piece(enum report_level level, struct slice event, struct slice text)
+{
+    begin_log(level, event, text);
     end();
+}
+
+/* Most texts fit into one report. */
+static bool log_whole(enum report_level level, struct slice event, struct slice text)
+{
+    if (text.len > REPORT_PIECE_MAX)
+        return false;
+    begin_log(level, event, text);
+    if (line.len > WORKER_REPORT_MAX - REPORT_END_LEN)
+        return false;
+    end();
+    return true;
 }
 
 /* How much of the text goes into one report: all, or up to a line's or a character's end. Escaped,
@@ -197,6 +215,8 @@ void report_log(enum report_level level, struct slice event, struct slice text)
         return;
     }
     tell_dropped();
+    if (log_whole(level, event, text))
+        return;
     do {
         size_t n = piece_length(text);
         size_t shown = n > 0 && n < text.len && text.ptr[n - 1] == '\n' ? n - 1 : n;

@@ -2,8 +2,6 @@
 /* What a request is to the guest: an event or a plain request, as few JSON texts. */
 #include "worker/program.h"
 
-#include "base/encoding.h"
-
 #include <errno.h>
 
 #define REQUEST_HEADERS_MAX 128
@@ -22,7 +20,7 @@ static bool ends_nocase(struct slice text, const char *suffix)
     return text.len >= n && strncasecmp(text.ptr + text.len - n, suffix, n) == 0;
 }
 
-static bool is_json(struct slice content_type)
+bool request_is_json(struct slice content_type)
 {
     struct slice type = media_type(content_type);
     return ends_nocase(type, "/json") || ends_nocase(type, "+json");
@@ -35,59 +33,16 @@ static bool is_text(struct slice content_type)
            ends_nocase(type, "+xml");
 }
 
-static void write_attribute(struct buf *out, const struct event_attribute *a)
-{
-    buf_add_byte(out, ',');
-    buf_add_json_string(out, a->name);
-    buf_add_byte(out, ':');
-    if (a->kind == EVENT_VALUE_STRING)
-        buf_add_json_string(out, a->value);
-    else
-        buf_add_slice(out, a->value);
-}
-
-/* The specification's attributes in the order in which people expect to see them, then extensions
- * as they came. */
-void request_write_attributes(const struct event *e, struct buf *out)
-{
-    static const char *const order[] = {
-        "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "schemaurl"};
-    bool written[EVENT_ATTRIBUTES_MAX] = {false};
-    buf_add_text(out, "{\"specversion\":\"");
-    buf_add_text(out, event_version_text(e->version));
-    buf_add_byte(out, '"');
-    for (size_t i = 0; i < COUNT_OF(order); i++)
-        for (unsigned k = 0; k < e->count; k++)
-            if (!written[k] && slice_is(e->attributes[k].name, order[i])) {
-                write_attribute(out, &e->attributes[k]);
-                written[k] = true;
-                break;
-            }
-    for (unsigned k = 0; k < e->count; k++)
-        if (!written[k])
-            write_attribute(out, &e->attributes[k]);
-    buf_add_byte(out, '}');
-}
-
-/* JSON data go in unchecked: whatever they are, they cannot make the array's first member another,
- * and the guest insists on exactly two members. */
-void request_write_event(const struct event *e, struct buf *out)
+enum engine_data request_data_form(const struct event *e)
 {
     struct slice type = event_get(e, "datacontenttype");
-    buf_add_byte(out, '[');
-    request_write_attributes(e, out);
-    if (e->has_data && e->data.len > 0) {
-        if (type.ptr == NULL || is_json(type)) {
-            buf_add_byte(out, ',');
-            buf_add_slice(out, e->data);
-        } else if (is_text(type) && encoding_utf8_valid(e->data)) {
-            buf_add_byte(out, ',');
-            buf_add_json_string(out, e->data);
-        } else {
-            buf_add_text(out, ",0,0");
-        }
-    }
-    buf_add_byte(out, ']');
+    if (!e->has_data || e->data.len == 0)
+        return ENGINE_DATA_NONE;
+    if (type.ptr == NULL)
+        return ENGINE_DATA_GUESS;
+    if (request_is_json(type))
+        return ENGINE_DATA_JSON;
+    return is_text(type) ? ENGINE_DATA_TEXT : ENGINE_DATA_BYTES;
 }
 
 struct headers {

@@ -155,10 +155,39 @@ engine_value engine_throw(const char *message); /* returns 0 */
  * that only runtimes/js/inspect.js can show; -E2BIG: more than max bytes. After an error the
  * appended text is of no use. */
 int engine_inspect(engine_value list, size_t max, struct buf *out);
-/* Once, before engine_inspect(): the names ['constructor', 'name', 'prototype', Symbol.toStringTag,
- * the symbol of custom inspection] and the samples [{}, [], 'text', 7, 1.5, true, null, undefined].
- * -ENOTSUP when this build of the engine has other values than those that it can read. */
-int engine_inspect_prepare(engine_value names, engine_value samples);
+/* Appends what JSON.stringify() gives. -ENOTSUP: only that can do it; -E2BIG: more than max bytes.
+ */
+int engine_json(engine_value value, size_t max, struct buf *out);
+
+/* What an event's data are to the guest. */
+enum engine_data {
+    ENGINE_DATA_NONE,
+    ENGINE_DATA_JSON,  /* says its type */
+    ENGINE_DATA_GUESS, /* no type: JSON if they can be parsed, else text, else bytes */
+    ENGINE_DATA_TEXT,  /* bytes if they are no UTF-8 */
+    ENGINE_DATA_BYTES,
+};
+/* Calls function(event), or function(event, true) when the data are not the JSON that they should
+ * be. A negative errno: an exception is pending. */
+int engine_call_event(engine_value function, const struct event *e, enum engine_data form);
+/* The prototypes of the events that handlers get, and of those of the builder of replies. */
+void engine_event_use(engine_value prototype, engine_value reply_prototype);
+
+/* Where a reply goes: its attributes as "name NUL value NUL"…, and its data. */
+struct engine_reply {
+    struct buf *head, *body;
+    size_t body_max;
+    bool (*is_json_type)(struct slice content_type);
+    bool has_type, is_json; /* engine_read_event()'s own */
+};
+/* -ENOTSUP: an event that only runtimes/js/answer.js can write; head and body are of no use then.
+ * -E2BIG: the data have more than body_max bytes. */
+int engine_read_event(engine_value event, struct engine_reply *r);
+
+/* Once, before all of these: the names ['constructor', 'name', 'prototype', Symbol.toStringTag, the
+ * symbol of custom inspection] and the samples [{}, [], 'text', 7, true, null, undefined, 1.5].
+ * -ENOTSUP when this build of the engine has other values than those that are read here. */
+int engine_prepare(engine_value names, engine_value samples);
 /* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place.
  */
 int engine_run_jobs(struct engine_failure *f);
