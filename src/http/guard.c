@@ -3,75 +3,75 @@
  * nothing by itself: any web page can make a browser send to it. So Host must name us, and a
  * request with an Origin is refused unless that is listed.
  *
- * What libmicrohttpd 0.9.75 shows of odd framing, all refused here: several Content-Length fields
- * (of which it takes the first), several Transfer-Encoding fields, both together (it takes
- * Transfer-Encoding), another encoding than chunked (it would read until the peer closes), several
- * Host fields, a blank before the colon of a field's name, a target with a NUL (cut off there;
- * found by the distance to the version). What it hides, and does: a malformed Content-Length is
- * answered 400 and one beyond 64 bits 413 with an HTML body of its own, too many or too long header
- * fields 431, a target that does not fit 414, likewise; a line folded into several is joined; a NUL
- * in a field's value ends the value; bare CR or LF ends a line. */
+ * Framing that two parsers could read in two ways is refused (RFC 9112 §6.3, §11.2), and the
+ * connection with it: several or malformed Content-Length or Transfer-Encoding fields, both
+ * together, another coding than chunked, chunks in HTTP/1.0. */
 #include "base/encoding.h"
 #include "http/http_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 
-static void scan_count(struct slice *slot, unsigned *count, const char *value, size_t len)
+/* The options of a Connection field (RFC 9110 §7.6.1). */
+static void scan_options(struct http_header_scan *scan, struct slice list)
 {
-    if ((*count)++ == 0)
-        *slot = slice_of(value != NULL ? value : "", len);
-}
-
-static bool name_is(const char *name, size_t len, const char *wanted, size_t wanted_len)
-{
-    return len == wanted_len && strncasecmp(name, wanted, len) == 0;
-}
-
-/* RFC 9110 §5.6.2, as far as it matters: nothing that another parser could cut or trim. */
-static bool name_malformed(const char *name, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)name[i] <= ' ' || (unsigned char)name[i] >= 0x7f)
-            return true;
-    return len == 0;
-}
-
-static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t len,
-                                   const char *value, size_t value_len)
-{
-    struct http_header_scan *scan = cls;
-    if (name_malformed(name, len))
-        scan->malformed = true;
-    switch (len) {
-    case 4:
-        if (name_is(name, len, "host", 4))
-            scan_count(&scan->host, &scan->host_count, value, value_len);
-        break;
-    case 6:
-        if (name_is(name, len, "origin", 6))
-            scan_count(&scan->origin, &scan->origin_count, value, value_len);
-        else if (name_is(name, len, "expect", 6))
-            scan->expect = slice_of(value, value_len);
-        break;
-    case 14:
-        if (name_is(name, len, "content-length", 14))
-            scan_count(&scan->content_length, &scan->content_length_count, value, value_len);
-        break;
-    case 17:
-        if (name_is(name, len, "transfer-encoding", 17))
-            scan_count(&scan->transfer_encoding, &scan->transfer_encoding_count, value, value_len);
-        break;
-    default:
-        break;
+    while (list.len > 0) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t len = comma != NULL ? (size_t)(comma - list.ptr) : list.len;
+        struct slice option = slice_of(list.ptr, len);
+        size_t taken = comma != NULL ? len + 1 : len;
+        list = slice_of(list.ptr + taken, list.len - taken);
+        while (option.len > 0 && (option.ptr[0] == ' ' || option.ptr[0] == '\t'))
+            option = slice_of(option.ptr + 1, option.len - 1);
+        while (option.len > 0 &&
+               (option.ptr[option.len - 1] == ' ' || option.ptr[option.len - 1] == '\t'))
+            option.len--;
+        scan->close = scan->close || slice_is_nocase(option, "close");
+        scan->keep_alive = scan->keep_alive || slice_is_nocase(option, "keep-alive");
     }
-    return MHD_YES;
 }
 
-void http_guard_scan(struct MHD_Connection *connection, struct http_header_scan *ret)
+static bool scan_one(struct slice name, const char *wanted, struct slice value, struct slice *slot,
+                     unsigned *count)
 {
-    *ret = (struct http_header_scan){.malformed = false};
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, ret);
+    if (strncasecmp(name.ptr, wanted, name.len) != 0)
+        return false;
+    if ((*count)++ == 0)
+        *slot = value;
+    return true;
+}
+
+void http_guard_scan(const struct request_head *head, const char *bytes,
+                     struct http_header_scan *ret)
+{
+    *ret = (struct http_header_scan){.close = false};
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct request_field *f = &head->fields[i];
+        struct slice name = request_field_name(f, bytes), value = request_field_value(f, bytes);
+        switch (name.len) {
+        case 4:
+            scan_one(name, "host", value, &ret->host, &ret->host_count);
+            break;
+        case 6:
+            if (!scan_one(name, "origin", value, &ret->origin, &ret->origin_count))
+                scan_one(name, "expect", value, &ret->expect, &ret->expect_count);
+            break;
+        case 10:
+            if (strncasecmp(name.ptr, "connection", 10) == 0)
+                scan_options(ret, value);
+            break;
+        case 14:
+            scan_one(name, "content-length", value, &ret->content_length,
+                     &ret->content_length_count);
+            break;
+        case 17:
+            scan_one(name, "transfer-encoding", value, &ret->transfer_encoding,
+                     &ret->transfer_encoding_count);
+            break;
+        default:
+            break;
+        }
+    }
 }
 
 static unsigned refuse(struct error *err, unsigned status, const char *field, const char *message)
@@ -80,21 +80,49 @@ static unsigned refuse(struct error *err, unsigned status, const char *field, co
     return status;
 }
 
-unsigned http_guard_framing(const struct http_header_scan *scan, struct error *err)
+static unsigned read_length(struct slice text, uint64_t *ret_length, struct error *err)
 {
-    if (scan->malformed)
-        return refuse(err, 400, "", "a header field has a malformed name");
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return refuse(err, 400, "Content-Length", "Content-Length is no number");
+    if (text.len == 0)
+        return refuse(err, 400, "Content-Length", "Content-Length is empty");
+    if (encoding_parse_u64(text, ret_length) < 0 || *ret_length >= HTTP_LENGTH_CHUNKED)
+        return refuse(err, 413, "Content-Length", "Content-Length is beyond any limit");
+    return 0;
+}
+
+static unsigned read_coding(const struct http_header_scan *scan, unsigned minor, struct error *err)
+{
+    static const char field[] = "Transfer-Encoding";
+    if (scan->transfer_encoding_count > 1)
+        return refuse(err, 400, field, "Transfer-Encoding is there more than once");
+    if (scan->content_length_count > 0)
+        return refuse(err, 400, field, "Content-Length and Transfer-Encoding are both there");
+    if (minor == 0)
+        return refuse(err, 400, field, "HTTP/1.0 has no Transfer-Encoding");
+    if (!slice_is_nocase(scan->transfer_encoding, "chunked"))
+        return refuse(err, 501, field, "chunked is the only Transfer-Encoding known");
+    return 0;
+}
+
+unsigned http_guard_framing(const struct http_header_scan *scan, unsigned minor,
+                            uint64_t *ret_length, struct error *err)
+{
+    *ret_length = HTTP_LENGTH_CHUNKED;
     if (scan->content_length_count > 1)
         return refuse(err, 400, "Content-Length", "Content-Length is there more than once");
-    if (scan->transfer_encoding_count > 1)
-        return refuse(err, 400, "Transfer-Encoding", "Transfer-Encoding is there more than once");
-    if (scan->transfer_encoding_count == 1 && scan->content_length_count == 1)
-        return refuse(err, 400, "Transfer-Encoding",
-                      "Content-Length and Transfer-Encoding are both there");
-    if (scan->transfer_encoding_count == 1 && !slice_is_nocase(scan->transfer_encoding, "chunked"))
-        return refuse(err, 501, "Transfer-Encoding", "chunked is the only Transfer-Encoding known");
     if (scan->host_count > 1)
         return refuse(err, 400, "Host", "Host is there more than once");
+    if (scan->transfer_encoding_count > 0)
+        return read_coding(scan, minor, err);
+    uint64_t length = 0;
+    if (scan->content_length_count > 0) {
+        unsigned refused = read_length(scan->content_length, &length, err);
+        if (refused != 0)
+            return refused;
+    }
+    *ret_length = length;
     return 0;
 }
 

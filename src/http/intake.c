@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a request comes in: libmicrohttpd calls on_target with the request line, on_progress with the
- * complete headers, then with pieces of the body, then once more at its end, and on_completed when
- * the answer is out or the peer gone. All on the connection's own HTTP thread.
- *
- * A refused request is answered after its body was read and thrown away when that is short, so that
- * the connection stays usable. Otherwise it is answered at once: through libmicrohttpd while that
- * takes an answer (before the body), else straight to the socket; then what still comes is thrown
- * away up to a limit, because closing a socket with unread bytes would take the answer from the
- * peer's hands. */
+/* Whether a request is let in: its framing, target, origin, route, host, and the room for its body.
+ * All that is wrong with it is said before its body is read. */
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
@@ -15,34 +8,8 @@
 #include "http/http_internal.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
-#define INTAKE_BODY_RATE 65536 /* bytes a second: each such piece gives the body another second */
-#define INTAKE_UNCHARGED 4096  /* bodies up to this are bounded by the number of connections */
-
-void *http_request_on_target(void *cls, const char *target, struct MHD_Connection *connection)
-{
-    struct http_connection *c = http_connection_of(connection);
-    if (c == NULL)
-        return NULL;
-    struct http_request *r = &c->request;
-    if (target == NULL)
-        target = "";
-    size_t len = strlen(target);
-    char *copy = http_request_alloc(r, len + 1);
-    r->phase = HTTP_PHASE_NEW;
-    r->started_ns = r->server->options.observe != NULL ? clock_monotonic() : 0;
-    r->target = slice_of(copy, len);
-    r->target_at = target;
-    r->status = 0;
-    r->close_after = false;
-    r->lingered = 0;
-    r->match.route = NULL;
-    r->match.param_count = 0;
-    if (copy != NULL)
-        memcpy(copy, target, len + 1);
-    return r;
-}
+#define INTAKE_UNCHARGED 4096 /* bodies up to this are bounded by the number of connections */
 
 static const struct {
     const char *text;
@@ -52,10 +19,10 @@ static const struct {
     {"PATCH", HTTP_PATCH}, {"DELETE", HTTP_DELETE}, {"OPTIONS", HTTP_OPTIONS},
 };
 
-static enum http_method method_of(const char *text)
+static enum http_method method_of(struct slice text)
 {
     for (size_t i = 0; i < COUNT_OF(methods); i++)
-        if (strcmp(text, methods[i].text) == 0)
+        if (slice_is(text, methods[i].text))
             return methods[i].method;
     return HTTP_OTHER;
 }
@@ -83,13 +50,9 @@ static unsigned split_absolute(struct slice *target, const struct http_header_sc
 }
 
 static unsigned split_target(struct http_request *r, const struct http_header_scan *scan,
-                             const char *version, struct error *err)
+                             struct error *err)
 {
-    struct slice t = r->target;
-    if (t.ptr == NULL) {
-        error_set(err, -ENOMEM, "out of memory");
-        return 503;
-    }
+    struct slice t = request_head_target(&r->head, r->bytes);
     unsigned refused = split_absolute(&t, scan, err);
     if (refused != 0)
         return refused;
@@ -178,19 +141,15 @@ static unsigned no_budget(struct error *err)
     return 429;
 }
 
-/* *ret_length: of the body, UINT64_MAX when chunked. */
-static unsigned admit_body(struct http_request *r, uint64_t length, struct error *err)
+/* The memory for a body of known length is taken from the budget before it comes. */
+static unsigned admit_body(struct http_request *r, struct error *err)
 {
-    if (length == UINT64_MAX)
+    if (r->body_length == HTTP_LENGTH_CHUNKED)
         return 0;
-    if (length > r->match.route->body_max)
+    if (r->body_length > r->match.route->body_max)
         return too_large(r, err);
-    if (length > INTAKE_UNCHARGED && !budget_take(r, (size_t)length))
+    if (r->body_length > INTAKE_UNCHARGED && !budget_take(r, (size_t)r->body_length))
         return no_budget(err);
-    if (length > 0 && buf_reserve(&r->body, (size_t)length) == NULL) {
-        error_set(err, -ENOMEM, "out of memory");
-        return 503;
-    }
     return 0;
 }
 
@@ -211,31 +170,23 @@ static unsigned admit_host(struct http_request *r, const struct http_header_scan
     return refused;
 }
 
-static uint64_t body_length(const struct http_header_scan *scan)
+static unsigned admit_expectation(struct http_request *r, const struct http_header_scan *scan,
+                                  struct error *err)
 {
-    uint64_t length = 0;
-    if (scan->transfer_encoding_count > 0)
-        return UINT64_MAX;
-    if (scan->content_length_count > 0 && encoding_parse_u64(scan->content_length, &length) < 0)
-        return UINT64_MAX - 1; /* libmicrohttpd has refused it already */
-    return length;
+    if (scan->expect_count == 0 || r->head.minor == 0)
+        return 0;
+    r->asked = scan->expect_count == 1 && slice_is_nocase(scan->expect, "100-continue");
+    if (r->asked)
+        return 0;
+    error_field(err, -EINVAL, "Expect", "100-continue is the only expectation known");
+    return 417;
 }
 
-/* 0, or the status to refuse with. */
-static unsigned admit(struct http_request *r, const char *version,
-                      const struct http_header_scan *scan, struct error *err)
+/* A foreign host is told so before it learns what there is and what not. */
+static unsigned admit(struct http_request *r, const struct http_header_scan *scan,
+                      struct error *err)
 {
-    unsigned refused = http_guard_framing(scan, err);
-    if (refused == 0 && version[0] != '\0' &&
-        r->target_at + r->target.len + 1 != version) { /* see guard.c */
-        error_set(err, -EINVAL, "the request's target has a NUL or a blank");
-        refused = 400;
-    }
-    if (refused != 0) {
-        r->close_after = true;
-        return refused;
-    }
-    refused = split_target(r, scan, version, err);
+    unsigned refused = split_target(r, scan, err);
     if (refused == 0)
         refused = http_guard_origin(&r->server->guard, scan, err);
     if (refused != 0)
@@ -247,11 +198,48 @@ static unsigned admit(struct http_request *r, const char *version,
         *err = host_err;
         return refused;
     }
-    return unrouted != 0 ? unrouted : admit_body(r, body_length(scan), err);
+    if (unrouted != 0)
+        return unrouted;
+    refused = admit_expectation(r, scan, err);
+    return refused != 0 ? refused : admit_body(r, err);
 }
 
-/* Puts the refusal into the request, as a handler would. */
-static void refuse(struct http_request *r, unsigned status, const struct error *err)
+static void read_method(struct http_request *r)
+{
+    struct slice method = request_head_method(&r->head, r->bytes);
+    memcpy(r->method_text, method.ptr, method.len);
+    r->method_text[method.len] = '\0';
+    r->method = method_of(method);
+}
+
+unsigned http_intake_head(struct http_request *r, struct error *err)
+{
+    struct http_header_scan scan;
+    r->started_ns = r->server->options.observe != NULL ? clock_monotonic() : 0;
+    read_method(r);
+    http_guard_scan(&r->head, r->bytes, &scan);
+    r->close_after = scan.close || (r->head.minor == 0 && !scan.keep_alive);
+    unsigned refused = http_guard_framing(&scan, r->head.minor, &r->body_length, err);
+    return refused != 0 ? refused : admit(r, &scan, err);
+}
+
+unsigned http_intake_chunk(struct http_request *r, struct slice data, struct error *err)
+{
+    size_t total = r->body_buffer.len + data.len;
+    size_t charge =
+        total > INTAKE_UNCHARGED && total > r->budget_taken ? total - r->budget_taken : 0;
+    if (total > r->match.route->body_max)
+        return too_large(r, err);
+    if (!budget_take(r, charge))
+        return no_budget(err);
+    buf_add_slice(&r->body_buffer, data);
+    if (buf_ok(&r->body_buffer))
+        return 0;
+    error_set(err, -ENOMEM, "out of memory");
+    return 503;
+}
+
+void http_intake_refuse(struct http_request *r, unsigned status, const struct error *err)
 {
     atomic_store_explicit(&r->progress, HTTP_RUNNING, memory_order_relaxed);
     char allow[128];
@@ -270,152 +258,4 @@ static void refuse(struct http_request *r, unsigned status, const struct error *
         response.body = buf_slice(&body);
     }
     http_respond(r, &response);
-}
-
-/* Past libmicrohttpd, which takes no answer while a body comes in. */
-static void refuse_raw(struct http_request *r, unsigned status, const struct error *err)
-{
-    autobuf out = BUF_INIT;
-    http_response_raw_error(status, err, &out);
-    if (buf_ok(&out)) {
-        ssize_t sent = send(r->connection->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        (void)sent; /* a peer that does not read gets no answer */
-        shutdown(r->connection->fd, SHUT_WR);
-    }
-    r->status = status;
-    r->phase = HTTP_PHASE_LINGER;
-}
-
-static enum MHD_Result on_headers(struct http_request *r, const char *method, const char *version)
-{
-    struct http_header_scan scan;
-    struct error err = ERROR_INIT;
-    r->method_text = method;
-    r->method = method_of(method);
-    atomic_store_explicit(&r->progress, HTTP_RUNNING, memory_order_relaxed);
-    http_guard_scan(r->mhd, &scan);
-    unsigned refused = admit(r, version, &scan, &err);
-    uint64_t length = body_length(&scan);
-    if (length > 0) {
-        r->body_began_ns = http_connection_clock();
-        atomic_store_explicit(&r->connection->deadline_ns,
-                              r->body_began_ns + r->server->body_timeout_ns, memory_order_relaxed);
-    }
-    if (refused == 0) {
-        r->phase = HTTP_PHASE_BODY;
-        return MHD_YES;
-    }
-    bool asked = scan.expect.len > 0 && length > 0; /* the peer waits for leave to send */
-    if (!r->close_after && !asked && length <= HTTP_DRAIN_MAX) {
-        r->phase = HTTP_PHASE_DRAIN;
-        refuse(r, refused, &err);
-        return MHD_YES;
-    }
-    if (r->close_after || asked) {
-        refuse(r, refused, &err);
-        return http_response_queue(r);
-    }
-    refuse_raw(r, refused, &err);
-    return MHD_YES;
-}
-
-static void on_body(struct http_request *r, const char *data, size_t len)
-{
-    struct error err = ERROR_INIT;
-    unsigned refused = 0;
-    size_t total = r->body.len + len;
-    size_t charge =
-        total > INTAKE_UNCHARGED && total > r->budget_taken ? total - r->budget_taken : 0;
-    if (total > r->match.route->body_max)
-        refused = too_large(r, &err);
-    else if (!budget_take(r, charge))
-        refused = no_budget(&err);
-    if (refused != 0) {
-        refuse_raw(r, refused, &err);
-        return;
-    }
-    buf_add(&r->body, data, len);
-    atomic_store_explicit(&r->connection->deadline_ns,
-                          r->body_began_ns + r->server->body_timeout_ns +
-                              total / INTAKE_BODY_RATE * CLOCK_SECOND,
-                          memory_order_relaxed);
-}
-
-static enum MHD_Result on_data(struct http_request *r, const char *data, size_t *len)
-{
-    size_t n = *len;
-    *len = 0;
-    if (r->phase == HTTP_PHASE_BODY) {
-        on_body(r, data, n);
-        return MHD_YES;
-    }
-    r->lingered += n;
-    return r->lingered <= (r->phase == HTTP_PHASE_DRAIN ? HTTP_DRAIN_MAX : HTTP_LINGER_MAX)
-               ? MHD_YES
-               : MHD_NO;
-}
-
-/* The request is whole. The answer may come from another thread at any moment from here on, before
- * the handler returns too; the two sides meet at progress (see enum http_progress). */
-static enum MHD_Result on_end(struct http_request *r)
-{
-    r->phase = HTTP_PHASE_HANDLED;
-    atomic_store_explicit(&r->connection->deadline_ns, UINT64_MAX, memory_order_relaxed);
-    if (!buf_ok(&r->body))
-        http_respond_errorf(r, 503, "out of memory");
-    else
-        r->match.route->handler(r, r->match.route->ctx);
-    if (atomic_load_explicit(&r->progress, memory_order_acquire) == HTTP_ANSWERED)
-        return http_response_queue(r);
-    MHD_suspend_connection(r->mhd);
-    int expected = HTTP_RUNNING;
-    if (!atomic_compare_exchange_strong_explicit(&r->progress, &expected, HTTP_PARKED,
-                                                 memory_order_acq_rel, memory_order_acquire))
-        MHD_resume_connection(r->mhd); /* answered in between: nobody else will */
-    return MHD_YES;
-}
-
-enum MHD_Result http_request_on_progress(void *cls, struct MHD_Connection *connection,
-                                         const char *url, const char *method, const char *version,
-                                         const char *data, size_t *data_len, void **con_cls)
-{
-    struct http_request *r = *con_cls;
-    if (r == NULL)
-        return MHD_NO; /* there was no memory for the connection */
-    if (r->phase == HTTP_PHASE_NEW)
-        return on_headers(r, method, version);
-    if (*data_len > 0)
-        return on_data(r, data, data_len);
-    switch (r->phase) {
-    case HTTP_PHASE_BODY:
-        return on_end(r);
-    case HTTP_PHASE_LINGER:
-        return MHD_NO;
-    case HTTP_PHASE_DRAIN:
-    case HTTP_PHASE_HANDLED:
-        if (atomic_load_explicit(&r->progress, memory_order_acquire) == HTTP_ANSWERED)
-            return http_response_queue(r);
-        return MHD_YES;
-    case HTTP_PHASE_NEW:
-        break;
-    }
-    unreachable_code();
-}
-
-void http_request_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
-                               enum MHD_RequestTerminationCode why)
-{
-    struct http_server *s = cls;
-    struct http_request *r = *con_cls;
-    if (r == NULL)
-        return;
-    if (s->options.observe != NULL && r->status != 0)
-        s->options.observe(s->options.observe_ctx, r->match.route, r->status,
-                           clock_monotonic() - r->started_ns);
-    http_stream_detach(r->connection);
-    http_request_reset(r);
-    atomic_store_explicit(&r->connection->deadline_ns,
-                          http_connection_clock() + s->idle_timeout_ns + s->header_timeout_ns,
-                          memory_order_relaxed);
-    *con_cls = NULL;
 }

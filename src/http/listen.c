@@ -70,6 +70,7 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
         return error_set(err, status, "the listening socket: %s", strerror(-status));
     unsigned port = guard_learn(guard, &address);
     ret->fd = fd;
+    ret->is_tcp = address.ss_family != AF_UNIX;
     if (address.ss_family == AF_UNIX) {
         const struct sockaddr_un *un = (const void *)&address;
         snprintf(ret->address, sizeof(ret->address), "unix:%.*s", (int)sizeof(un->sun_path),

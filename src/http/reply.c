@@ -5,9 +5,6 @@
 
 #include <errno.h>
 
-#define CHUNK_LINE_MAX 256
-#define TRAILER_MAX    (8 * 1024)
-
 void reply_begin(struct reply *r, bool without_body, size_t body_max)
 {
     r->state = REPLY_HEAD;
@@ -17,14 +14,12 @@ void reply_begin(struct reply *r, bool without_body, size_t body_max)
     r->body_max = body_max;
     r->left = 0;
     buf_reset(&r->head);
-    buf_reset(&r->line);
     buf_reset(&r->body);
 }
 
 void reply_done(struct reply *r)
 {
     buf_done(&r->head);
-    buf_done(&r->line);
     buf_done(&r->body);
 }
 
@@ -102,7 +97,8 @@ static int choose_body(struct reply *r, const struct framing *f)
     if (r->without_body || r->status == 204 || r->status == 304) {
         r->state = REPLY_DONE;
     } else if (f->chunked) {
-        r->state = REPLY_CHUNK_SIZE;
+        r->state = REPLY_CHUNKED;
+        chunked_begin(&r->chunked);
     } else if (f->has_length) {
         if (f->length > r->body_max)
             return -EMSGSIZE;
@@ -162,91 +158,26 @@ static int take_body(struct reply *r, struct slice bytes)
     return buf_ok(&r->body) ? 0 : -ENOMEM;
 }
 
-static int feed_counted(struct reply *r, struct slice *bytes, enum reply_state then)
+static int feed_length(struct reply *r, struct slice *bytes)
 {
     size_t n = bytes->len < r->left ? bytes->len : (size_t)r->left;
     int status = take_body(r, slice_of(bytes->ptr, n));
     *bytes = advance(*bytes, n);
     r->left -= n;
     if (r->left == 0)
-        r->state = then;
+        r->state = REPLY_DONE;
     return status;
 }
 
-static int feed_length(struct reply *r, struct slice *bytes)
+static int feed_chunked(struct reply *r, struct slice *bytes)
 {
-    return feed_counted(r, bytes, REPLY_DONE);
-}
-
-static int feed_chunk_data(struct reply *r, struct slice *bytes)
-{
-    return feed_counted(r, bytes, REPLY_CHUNK_END);
-}
-
-/* Gathers a line in r->line. 1: it is whole. */
-static int feed_line(struct reply *r, struct slice *bytes, size_t max)
-{
-    struct slice line = next_line(bytes);
-    buf_add_slice(&r->line, line);
-    if (!buf_ok(&r->line))
-        return -ENOMEM;
-    if (r->line.len > max)
-        return -EPROTO;
-    return r->line.len > 0 && r->line.ptr[r->line.len - 1] == '\n' ? 1 : 0;
-}
-
-static int hex_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* chunk-size [ chunk-ext ] CRLF (RFC 9112 §7.1); extensions are passed over. */
-static int feed_chunk_size(struct reply *r, struct slice *bytes)
-{
-    int status = feed_line(r, bytes, CHUNK_LINE_MAX);
-    if (status <= 0)
-        return status;
-    uint64_t size = 0;
-    size_t digits = 0;
-    for (; digits < r->line.len && hex_of(r->line.ptr[digits]) >= 0; digits++) {
-        if (size > r->body_max)
-            return -EMSGSIZE;
-        size = size * 16 + (uint64_t)hex_of(r->line.ptr[digits]);
-    }
-    if (digits == 0 || strchr(" \t;\r\n", r->line.ptr[digits]) == NULL)
-        return -EPROTO;
-    if (size > r->body_max - r->body.len)
-        return -EMSGSIZE;
-    buf_reset(&r->line);
-    r->left = size;
-    r->state = size > 0 ? REPLY_CHUNK_DATA : REPLY_TRAILER;
-    return 0;
-}
-
-static int feed_chunk_end(struct reply *r, struct slice *bytes)
-{
-    int status = feed_line(r, bytes, 2);
-    if (status <= 0)
-        return status;
-    if (trim(buf_slice(&r->line)).len > 0)
-        return -EPROTO;
-    buf_reset(&r->line);
-    r->state = REPLY_CHUNK_SIZE;
-    return 0;
-}
-
-static int feed_trailer(struct reply *r, struct slice *bytes)
-{
-    int status = feed_line(r, bytes, TRAILER_MAX);
-    if (status <= 0)
-        return status;
-    if (trim(buf_slice(&r->line)).len == 0)
+    struct slice data;
+    int status = chunked_read(&r->chunked, bytes, &data);
+    if (status == 0)
+        return r->chunked.left > r->body_max ? -EMSGSIZE : take_body(r, data);
+    if (status > 0)
         r->state = REPLY_DONE;
-    buf_reset(&r->line);
-    return 0;
+    return status < 0 ? status : 0;
 }
 
 static int feed_until_close(struct reply *r, struct slice *bytes)
@@ -261,10 +192,7 @@ int reply_feed(struct reply *r, struct slice bytes)
     static int (*const feed[REPLY_STATE_COUNT])(struct reply * r, struct slice * bytes) = {
         [REPLY_HEAD] = feed_head,
         [REPLY_LENGTH] = feed_length,
-        [REPLY_CHUNK_SIZE] = feed_chunk_size,
-        [REPLY_CHUNK_DATA] = feed_chunk_data,
-        [REPLY_CHUNK_END] = feed_chunk_end,
-        [REPLY_TRAILER] = feed_trailer,
+        [REPLY_CHUNKED] = feed_chunked,
         [REPLY_UNTIL_CLOSE] = feed_until_close,
     };
     while (bytes.len > 0 && r->state != REPLY_DONE) {

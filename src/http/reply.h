@@ -5,6 +5,7 @@
 #define SLUICE_HTTP_REPLY_H
 
 #include "base/buf.h"
+#include "http/chunked.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,10 +13,7 @@
 enum reply_state {
     REPLY_HEAD,
     REPLY_LENGTH,
-    REPLY_CHUNK_SIZE,
-    REPLY_CHUNK_DATA,
-    REPLY_CHUNK_END,
-    REPLY_TRAILER,
+    REPLY_CHUNKED,
     REPLY_UNTIL_CLOSE,
     REPLY_DONE,
     REPLY_STATE_COUNT,
@@ -29,9 +27,9 @@ struct reply {
     bool keep_alive;   /* the connection can be used again, once DONE */
     unsigned status;
     size_t body_max;
-    uint64_t left;   /* bytes of the body, or of the chunk, that are still to come */
+    uint64_t left; /* bytes of the body that are still to come, when its length is known */
+    struct chunked chunked;
     struct buf head; /* status line and header lines, as they came */
-    struct buf line; /* a chunk's line that has not ended yet */
     struct buf body;
 };
 

@@ -30,6 +30,15 @@ void *http_request_alloc(struct http_request *r, size_t len)
     return b->bytes;
 }
 
+/* A large one is given back, a small one serves the next request. */
+static void buffer_reset(struct buf *b)
+{
+    if (b->cap > HTTP_BUFFER_KEPT)
+        buf_done(b);
+    b->len = 0;
+    b->failed = false;
+}
+
 void http_request_reset(struct http_request *r)
 {
     while (r->blocks != NULL) {
@@ -38,13 +47,19 @@ void http_request_reset(struct http_request *r)
         free(b);
     }
     r->arena_used = 0;
-    if (r->response != NULL)
-        MHD_destroy_response(r->response);
-    r->response = NULL;
-    if (r->body.cap > HTTP_BODY_KEPT)
-        buf_done(&r->body);
-    r->body.len = 0;
-    r->body.failed = false;
+    r->close_after = r->asked = false;
+    r->status = 0;
+    r->started_ns = 0;
+    r->body = slice_of(NULL, 0);
+    r->body_length = 0;
+    r->match.route = NULL;
+    r->match.allowed = 0;
+    r->match.param_count = 0;
+    free(r->answer_body);
+    r->answer_body = NULL;
+    r->answer_body_len = 0;
+    buffer_reset(&r->body_buffer);
+    buffer_reset(&r->answer);
     if (r->budget_taken > 0)
         atomic_fetch_sub_explicit(&r->server->body_bytes, r->budget_taken, memory_order_relaxed);
     r->budget_taken = 0;
@@ -128,38 +143,28 @@ struct slice http_request_query_value(struct http_request *r, const char *name)
 
 struct slice http_request_header(const struct http_request *r, const char *name)
 {
-    const char *value = NULL;
-    size_t len = 0;
-    if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) !=
-        MHD_YES)
-        return slice_of(NULL, 0);
-    return slice_of(value != NULL ? value : "", len);
-}
-
-struct header_visit {
-    void (*each)(void *ctx, struct slice name, struct slice value);
-    void *ctx;
-};
-
-static enum MHD_Result visit_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                    size_t len, const char *value, size_t value_len)
-{
-    const struct header_visit *v = cls;
-    v->each(v->ctx, slice_of(name, len), slice_of(value != NULL ? value : "", value_len));
-    return MHD_YES;
+    size_t len = strlen(name);
+    for (unsigned i = 0; i < r->head.field_count; i++) {
+        const struct request_field *f = &r->head.fields[i];
+        if (f->name_len == len && strncasecmp(r->bytes + f->name, name, len) == 0)
+            return request_field_value(f, r->bytes);
+    }
+    return slice_of(NULL, 0);
 }
 
 void http_request_each_header(const struct http_request *r,
                               void (*each)(void *ctx, struct slice name, struct slice value),
                               void *ctx)
 {
-    struct header_visit v = {each, ctx};
-    MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, visit_header, &v);
+    for (unsigned i = 0; i < r->head.field_count; i++) {
+        const struct request_field *f = &r->head.fields[i];
+        each(ctx, request_field_name(f, r->bytes), request_field_value(f, r->bytes));
+    }
 }
 
 struct slice http_request_body(const struct http_request *r)
 {
-    return r->body.len > 0 ? buf_slice(&r->body) : SLICE("");
+    return r->body.len > 0 ? r->body : SLICE("");
 }
 
 const struct http_route *http_request_route(const struct http_request *r)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers: made on the thread that answers, sent by the HTTP thread. */
-#include "base/clock.h"
+/* Answers: their bytes are made on the thread that answers, and sent by the HTTP thread. */
 #include "base/memory.h"
 #include "base/must.h"
 #include "http/http_internal.h"
+#include "http/token.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define RESPONSE_RATE        65536 /* bytes a second that a reader must take, on average */
-#define RESPONSE_HEADERS_MAX 12288 /* must fit into a connection's memory beside the request's */
+#define RESPONSE_HEADERS_MAX 12288 /* what clients take at least */
+#define RESPONSE_COPIED      4096  /* a body up to this is sent in one piece with the head */
+#define RESPONSE_DATE_SIZE   30
 
 static const struct {
     unsigned status;
@@ -80,81 +82,133 @@ void http_allow_header(unsigned methods, char *out, size_t size)
                                   method_texts[i].text);
 }
 
-void http_response_deliver(struct http_request *r, unsigned status, struct MHD_Response *response)
+/* ---- the head ---- */
+
+/* The Date field (RFC 9110 §5.6.7), made once a second in each thread. */
+static const char *date_now(void)
 {
-    struct MHD_Connection *mhd = r->mhd;
+    static _Thread_local char text[RESPONSE_DATE_SIZE];
+    static _Thread_local time_t made;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != made) {
+        static const char days[] = "SunMonTueWedThuFriSat",
+                          months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        struct tm t;
+        gmtime_r(&now.tv_sec, &t);
+        snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+                 days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon, t.tm_year + 1900,
+                 t.tm_hour, t.tm_min, t.tm_sec);
+        made = now.tv_sec;
+    }
+    return text;
+}
+
+static void add_number(struct buf *out, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    buf_add(out, digits + at, sizeof(digits) - at);
+}
+
+static void add_field(struct buf *out, struct slice name, struct slice value)
+{
+    buf_add_slice(out, name);
+    buf_add(out, ": ", 2);
+    buf_add_slice(out, value);
+    buf_add(out, "\r\n", 2);
+}
+
+static void begin_head(struct http_request *r, unsigned status, bool dated)
+{
+    struct buf *out = &r->answer;
     r->status = status >= 200 && status <= 599 ? status : 500;
-    r->response = response;
+    buf_add_slice(out, SLICE("HTTP/1.1 "));
+    add_number(out, r->status);
+    buf_add_byte(out, ' ');
+    buf_add_text(out, http_status_text(r->status));
+    buf_add(out, "\r\n", 2);
+    if (!dated)
+        add_field(out, SLICE("Date"), slice_of(date_now(), RESPONSE_DATE_SIZE - 1));
+    if (r->close_after)
+        buf_add_slice(out, SLICE("Connection: close\r\n"));
+    else if (r->head.minor == 0)
+        buf_add_slice(out, SLICE("Connection: keep-alive\r\n"));
+}
+
+/* RFC 9110 §6.4.1: these never have a body, nor a length of one. */
+static bool is_bodiless(unsigned status)
+{
+    return status == 204 || status == 304;
+}
+
+static void end_head(struct http_request *r, uint64_t body_len)
+{
+    if (!is_bodiless(r->status)) {
+        buf_add_slice(&r->answer, SLICE("Content-Length: "));
+        add_number(&r->answer, body_len);
+        buf_add(&r->answer, "\r\n", 2);
+    }
+    buf_add(&r->answer, "\r\n", 2);
+}
+
+enum field_fate { FIELD_SENT, FIELD_DROPPED, FIELD_CLOSES, FIELD_DATES };
+
+/* Names and values come from functions and configuration as well: what would break a line, and what
+ * says how this connection is framed (RFC 9110 §7.6.1), is ours to write. */
+static enum field_fate field_fate(const struct http_header *h)
+{
+    static const char *const framing[] = {"content-length",  "transfer-encoding", "keep-alive",
+                                          "trailer",         "upgrade",           "te",
+                                          "proxy-connection"};
+    if (h->name.len == 0 || token_length(h->name) != h->name.len || !token_is_field_value(h->value))
+        return FIELD_DROPPED;
+    for (size_t i = 0; i < COUNT_OF(framing); i++)
+        if (slice_is_nocase(h->name, framing[i]))
+            return FIELD_DROPPED;
+    if (slice_is_nocase(h->name, "connection"))
+        return slice_is_nocase(h->value, "close") ? FIELD_CLOSES : FIELD_DROPPED;
+    return slice_is_nocase(h->name, "date") ? FIELD_DATES : FIELD_SENT;
+}
+
+/* ---- delivery ---- */
+
+void http_response_deliver(struct http_request *r, unsigned status)
+{
+    struct http_connection *c = r->connection;
+    r->status = status >= 200 && status <= 599 ? status : 500;
     int before = atomic_exchange_explicit(&r->progress, HTTP_ANSWERED, memory_order_acq_rel);
     must(before != HTTP_ANSWERED);
     if (before == HTTP_PARKED)
-        MHD_resume_connection(mhd);
+        reactor_wake_connection(c);
     /* the request may be gone from here on */
 }
 
-enum MHD_Result http_response_queue(struct http_request *r)
+void http_response_write_empty(struct http_request *r)
 {
-    struct MHD_Response *response = r->response != NULL ? r->response : r->server->empty;
-    uint64_t size = r->sending;
-    atomic_store_explicit(&r->connection->deadline_ns,
-                          size == UINT64_MAX
-                              ? UINT64_MAX
-                              : http_connection_clock() + r->server->body_timeout_ns +
-                                    size / RESPONSE_RATE * CLOCK_SECOND,
-                          memory_order_relaxed);
-    return MHD_queue_response(r->mhd, r->status, response);
+    begin_head(r, r->status, false);
+    end_head(r, 0);
 }
 
 void http_respond_empty(struct http_request *r, unsigned status)
 {
-    r->sending = 0;
-    http_response_deliver(r, status, NULL);
+    http_response_deliver(r, status); /* its bytes are made where they are sent */
 }
 
-/* Names and values come from functions and configuration as well, so a line break in one must not
- * begin another: such a header is refused by libmicrohttpd and left out. */
-static bool response_add_header(struct MHD_Response *response, struct slice name,
-                                struct slice value)
+void http_response_write_stream_head(struct http_request *r, unsigned status,
+                                     const char *content_type)
 {
-    char small[512];
-    size_t len = name.len + value.len + 2;
-    char *large = len > sizeof(small) ? malloc(len) : NULL;
-    char *text = len > sizeof(small) ? large : small;
-    if (text == NULL)
-        return false;
-    memcpy(text, name.ptr, name.len);
-    text[name.len] = '\0';
-    char *value_text = text + name.len + 1;
-    if (value.len > 0)
-        memcpy(value_text, value.ptr, value.len);
-    value_text[value.len] = '\0';
-    MHD_add_response_header(response, text, value_text);
-    free(large);
-    return true;
-}
-
-static struct MHD_Response *response_make(const struct http_response *response)
-{
-    struct MHD_Response *made =
-        response->body_owned != NULL
-            ? MHD_create_response_from_buffer(response->body.len, response->body_owned,
-                                              MHD_RESPMEM_MUST_FREE)
-            : MHD_create_response_from_buffer(
-                  response->body.len, (void *)(uintptr_t)response->body.ptr, MHD_RESPMEM_MUST_COPY);
-    if (made == NULL) {
-        free(response->body_owned);
-        return NULL;
-    }
-    bool good = true;
-    if (response->content_type != NULL)
-        good = response_add_header(made, SLICE("Content-Type"), slice_text(response->content_type));
-    for (size_t i = 0; good && i < response->header_count; i++)
-        good = response_add_header(made, response->headers[i].name, response->headers[i].value);
-    if (!good) {
-        MHD_destroy_response(made);
-        return NULL;
-    }
-    return made;
+    bool chunked = r->head.minor > 0;
+    r->close_after = r->close_after || !chunked;
+    begin_head(r, status, false);
+    if (content_type != NULL)
+        add_field(&r->answer, SLICE("Content-Type"), slice_text(content_type));
+    if (chunked)
+        buf_add_slice(&r->answer, SLICE("Transfer-Encoding: chunked\r\n"));
+    buf_add(&r->answer, "\r\n", 2);
 }
 
 static size_t response_headers_size(const struct http_response *response)
@@ -165,22 +219,56 @@ static size_t response_headers_size(const struct http_response *response)
     return size;
 }
 
+static void write_head(struct http_request *r, const struct http_response *response)
+{
+    bool dated = false;
+    for (size_t i = 0; i < response->header_count; i++) {
+        enum field_fate fate = field_fate(&response->headers[i]);
+        dated = dated || fate == FIELD_DATES;
+        r->close_after = r->close_after || fate == FIELD_CLOSES;
+    }
+    begin_head(r, response->status, dated);
+    if (response->content_type != NULL && token_is_field_value(slice_text(response->content_type)))
+        add_field(&r->answer, SLICE("Content-Type"), slice_text(response->content_type));
+    for (size_t i = 0; i < response->header_count; i++) {
+        enum field_fate fate = field_fate(&response->headers[i]);
+        if (fate == FIELD_SENT || fate == FIELD_DATES)
+            add_field(&r->answer, response->headers[i].name, response->headers[i].value);
+    }
+    end_head(r, response->body.len);
+}
+
+/* Takes response->body_owned over. */
+static void write_body(struct http_request *r, const struct http_response *response)
+{
+    char *owned = response->body_owned;
+    bool sent = response->body.len > 0 && r->method != HTTP_HEAD && !is_bodiless(r->status);
+    if (sent && owned != NULL && response->body.len > RESPONSE_COPIED) {
+        r->answer_body = STEAL(owned);
+        r->answer_body_len = response->body.len;
+    } else if (sent) {
+        buf_add(&r->answer, owned != NULL ? owned : response->body.ptr, response->body.len);
+    }
+    free(owned);
+}
+
 void http_respond(struct http_request *r, const struct http_response *response)
 {
     size_t size = response_headers_size(response);
-    if (size > RESPONSE_HEADERS_MAX) { /* libmicrohttpd would close without a word */
+    if (size > RESPONSE_HEADERS_MAX) {
         free(response->body_owned);
         http_respond_errorf(r, 500, "the answer's header fields take %zu bytes, more than %d", size,
                             RESPONSE_HEADERS_MAX);
         return;
     }
-    struct MHD_Response *made = response_make(response);
-    if (made == NULL) { /* out of memory: an answer that needs none */
-        http_respond_empty(r, 503);
-        return;
+    write_head(r, response);
+    write_body(r, response);
+    unsigned status = r->status;
+    if (!buf_ok(&r->answer)) { /* out of memory: an answer that needs none from here */
+        buf_done(&r->answer);
+        status = 503;
     }
-    r->sending = response->body.len;
-    http_response_deliver(r, response->status, made);
+    http_response_deliver(r, status);
 }
 
 void http_response_error_body(unsigned status, const struct error *err, struct buf *out)
@@ -194,19 +282,6 @@ void http_response_error_body(unsigned status, const struct error *err, struct b
         buf_add_json_string(out, slice_text(err->field));
     }
     buf_add_text(out, "}}\n");
-}
-
-void http_response_raw_error(unsigned status, const struct error *err, struct buf *out)
-{
-    autobuf body = BUF_INIT;
-    http_response_error_body(status, err, &body);
-    buf_printf(out,
-               "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\n%s"
-               "Content-Length: %zu\r\n\r\n",
-               status, http_status_text(status),
-               status == 429 || status == 503 ? "Retry-After: 1\r\n" : "", body.len);
-    buf_add_slice(out, buf_slice(&body));
-    out->failed = out->failed || body.failed;
 }
 
 void http_respond_error(struct http_request *r, unsigned status, const struct error *err)

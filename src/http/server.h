@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP/1.1 server over libmicrohttpd: a pool of threads that parse requests, gather bodies
- * within limits and a deadline, find the route and call its handler once the request is complete. A
- * handler answers at once or keeps the request and answers later from any thread: the connection is
- * suspended meanwhile. */
+/* The HTTP/1.1 server (RFC 9110, RFC 9112): threads that parse requests, gather bodies within
+ * limits and a deadline, find the route and call its handler once the request is complete. A
+ * handler answers at once or keeps the request and answers later from any thread. */
 #ifndef SLUICE_HTTP_SERVER_H
 #define SLUICE_HTTP_SERVER_H
 
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,16 +87,17 @@ int http_server_start(const struct http_server_options *options, struct http_ser
                       struct error *err);
 /* The bound address as HOST:PORT, valid as long as the server. */
 const char *http_server_address(const struct http_server *s);
-/* New connections are closed at once; requests in progress may finish. */
+/* No new connections are taken, idle ones are closed; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
 /* Waits for threads to end; every kept request must have been answered before. Streams that still
  * run are cut, and their closed() called. */
 void http_server_stop(struct http_server *s);
-/* threads == 0 only: the epoll descriptor to wait on, the longest wait in ms (-1: none), and one
- * turn of work. */
+/* threads == 0 only: one turn of work, waiting for up to timeout_ms (-1: for ever) with that signal
+ * mask (NULL: as it is). Who waits elsewhere watches the descriptor for reading, for no longer than
+ * http_server_timeout_ms() (-1: for ever), and then takes a turn with 0. */
+void http_server_run_once(struct http_server *s, int timeout_ms, const sigset_t *waiting);
 int http_server_fd(struct http_server *s);
 int http_server_timeout_ms(struct http_server *s);
-void http_server_run_once(struct http_server *s);
 
 /* ---- the request: all slices live until the answer is given ---- */
 enum http_method http_request_method(const struct http_request *r);

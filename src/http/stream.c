@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chunked answers of unknown length. Bytes wait in the stream; the HTTP thread takes them when the
- * socket is writable, and suspends the connection while there are none. The stream belongs to its
- * response: it is freed, and closed() called, when libmicrohttpd drops that. */
+/* Answers of unknown length. Bytes wait in the stream; the connection's thread takes them when the
+ * socket is writable, and is woken when there are some again. The connection owns the stream. */
 #include "base/must.h"
 #include "http/http_internal.h"
 
@@ -14,57 +13,71 @@
 
 struct http_stream {
     unsigned magic;
-    struct MHD_Connection *mhd;
+    struct http_connection *connection;
     void (*closed)(void *ctx);
     void *ctx;
     pthread_mutex_t lock; /* everything below */
     struct buf pending;
     size_t taken; /* of pending */
-    bool parked, ended, aborted;
+    bool parked, ended;
 };
 
-/* Under the stream's lock. */
+/* Under the stream's lock: the connection lives as long as it has the stream. */
 static void stream_wake(struct http_stream *s)
 {
-    if (!s->parked)
-        return;
     s->parked = false;
-    MHD_resume_connection(s->mhd);
+    reactor_wake_connection(s->connection);
 }
 
-static ssize_t stream_read(void *cls, uint64_t position, char *out, size_t max)
+static void stream_take_block(struct http_stream *s, bool chunked, struct buf *out)
 {
-    struct http_stream *s = must_be((struct http_stream *)cls, STREAM_MAGIC);
-    ssize_t result;
-    pthread_mutex_lock(&s->lock);
     size_t waiting = s->pending.len - s->taken;
-    if (s->aborted) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (waiting > 0) {
-        size_t n = waiting < max ? waiting : max;
-        memcpy(out, s->pending.ptr + s->taken, n);
-        s->taken += n;
-        if (s->taken == s->pending.len) {
-            buf_reset(&s->pending);
-            s->taken = 0;
-        }
-        result = (ssize_t)n;
+    size_t n = waiting < STREAM_BLOCK ? waiting : STREAM_BLOCK;
+    if (chunked)
+        buf_printf(out, "%zx\r\n", n);
+    buf_add(out, s->pending.ptr + s->taken, n);
+    if (chunked)
+        buf_add_text(out, "\r\n");
+    s->taken += n;
+    if (s->taken == s->pending.len) {
+        buf_reset(&s->pending);
+        s->taken = 0;
+    }
+}
+
+enum stream_news http_stream_take(struct http_stream *s, bool chunked, struct buf *out)
+{
+    enum stream_news news = STREAM_IDLE;
+    pthread_mutex_lock(&must_be(s, STREAM_MAGIC)->lock);
+    if (s->pending.len > s->taken) {
+        stream_take_block(s, chunked, out);
+        news = STREAM_BYTES;
     } else if (s->ended) {
-        result = MHD_CONTENT_READER_END_OF_STREAM;
+        if (chunked)
+            buf_add_text(out, "0\r\n\r\n");
+        news = STREAM_OVER;
     } else {
         s->parked = true;
-        MHD_suspend_connection(s->mhd);
-        result = 0;
     }
     pthread_mutex_unlock(&s->lock);
-    return result;
+    return news;
 }
 
-static void stream_free(void *cls)
+bool http_stream_ended(struct http_stream *s, size_t *ret_left)
 {
-    struct http_stream *s = must_be((struct http_stream *)cls, STREAM_MAGIC);
+    pthread_mutex_lock(&s->lock);
+    bool ended = s->ended;
+    *ret_left = s->pending.len - s->taken;
+    pthread_mutex_unlock(&s->lock);
+    return ended;
+}
+
+void http_stream_release(struct http_stream *s)
+{
     if (s->closed != NULL)
         s->closed(s->ctx);
+    pthread_mutex_lock(&s->lock); /* whoever wrote last has left */
+    pthread_mutex_unlock(&s->lock);
     pthread_mutex_destroy(&s->lock);
     buf_done(&s->pending);
     s->magic = 0;
@@ -76,22 +89,16 @@ struct http_stream *http_stream_begin(struct http_request *r, unsigned status,
                                       void *ctx)
 {
     struct http_stream *s = calloc(1, sizeof(*s));
-    struct MHD_Response *response =
-        s == NULL ? NULL
-                  : MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read,
-                                                      s, stream_free);
-    if (response == NULL) {
-        free(s);
+    if (s == NULL) {
         http_respond_errorf(r, 503, "out of memory");
         return NULL;
     }
-    *s = (struct http_stream){.magic = STREAM_MAGIC, .mhd = r->mhd, .closed = closed, .ctx = ctx};
+    *s = (struct http_stream){
+        .magic = STREAM_MAGIC, .connection = r->connection, .closed = closed, .ctx = ctx};
     pthread_mutex_init(&s->lock, NULL);
-    if (content_type != NULL)
-        MHD_add_response_header(response, "Content-Type", content_type);
-    r->sending = UINT64_MAX;
-    atomic_store_explicit(&r->connection->stream, s, memory_order_release);
-    http_response_deliver(r, status, response);
+    http_response_write_stream_head(r, status, content_type);
+    r->stream = s;
+    http_response_deliver(r, status);
     return s;
 }
 
@@ -119,7 +126,8 @@ int http_stream_write(struct http_stream *s, struct slice bytes)
         buf_add_slice(&s->pending, bytes);
         status = buf_ok(&s->pending) ? 0 : -ENOBUFS;
         s->pending.failed = false;
-        stream_wake(s);
+        if (s->parked)
+            stream_wake(s);
     }
     pthread_mutex_unlock(&s->lock);
     return status;
@@ -131,21 +139,4 @@ void http_stream_end(struct http_stream *s)
     s->ended = true;
     stream_wake(s);
     pthread_mutex_unlock(&s->lock);
-}
-
-void http_stream_abort(struct http_stream *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->aborted = true;
-    stream_wake(s);
-    pthread_mutex_unlock(&s->lock);
-}
-
-void http_stream_detach(struct http_connection *c)
-{
-    if (atomic_load_explicit(&c->stream, memory_order_relaxed) == NULL)
-        return;
-    pthread_mutex_lock(&c->server->lock); /* the sweep may be using it */
-    atomic_store_explicit(&c->stream, NULL, memory_order_relaxed);
-    pthread_mutex_unlock(&c->server->lock);
 }

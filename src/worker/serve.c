@@ -7,7 +7,6 @@
 #include "base/memory.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,15 +56,8 @@ static void serve_loop(struct http_server *server)
     sigprocmask(SIG_SETMASK, NULL, &waiting);
     sigdelset(&waiting, SIGTERM);
     sigdelset(&waiting, SIGINT);
-    struct pollfd fd = {.fd = http_server_fd(server), .events = POLLIN};
-    while (!stopping) {
-        int timeout_ms = http_server_timeout_ms(server);
-        struct timespec timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000000L};
-        int n = timeout_ms == 0 ? 1 : ppoll(&fd, 1, timeout_ms < 0 ? NULL : &timeout, &waiting);
-        if (n < 0 && errno != EINTR)
-            break;
-        http_server_run_once(server);
-    }
+    while (!stopping)
+        http_server_run_once(server, http_server_timeout_ms(server), &waiting);
 }
 
 static int fail(const struct error *err)

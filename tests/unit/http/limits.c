@@ -263,6 +263,22 @@ static void cuts_idle_and_half_open_clients(void **state)
     close(fd);
 }
 
+/* However long nothing happened before: a new connection has all its time. */
+static void gives_new_connections_their_time(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    usleep(2500000);
+    int fds[8];
+    for (int i = 0; i < 8; i++)
+        fds[i] = peer_connect(address);
+    usleep(300000);
+    for (int i = 0; i < 8; i++) {
+        peer_send(fds[i], SLICE("POST /small HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_true(peer_answer(fds[i], &in, &out, false));
+        close(fds[i]);
+    }
+}
+
 /* A kept request is not cut, however long its answer takes. */
 static void waits_for_answers(void **state)
 {
@@ -317,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(limits_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_slow_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_idle_and_half_open_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_new_connections_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(stands_a_peer_that_left, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_readers_that_do_not_read, setup, teardown),

@@ -121,7 +121,7 @@ int http_server_timeout_ms(struct http_server *s)
     abort();
 }
 
-void http_server_run_once(struct http_server *s)
+void http_server_run_once(struct http_server *s, int timeout_ms, const sigset_t *waiting)
 {
     abort();
 }

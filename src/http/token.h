@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The characters that names and values of header fields are made of (RFC 9110 §5.5, §5.6.2). */
+#ifndef SLUICE_HTTP_TOKEN_H
+#define SLUICE_HTTP_TOKEN_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How many characters of a token the text begins with. */
+size_t token_length(struct slice text);
+/* No control character but the tab; what is not ASCII is allowed. */
+bool token_is_field_value(struct slice text);
+
+#endif
