@@ -12,7 +12,7 @@ let hasBody = false;
 function requestOf(context) {
   if (context !== currentContext) return { method: '', path: '', query: Object.create(null), headers: {} };
   if (currentRequest === undefined) {
-    currentRequest = parse(host.request());
+    currentRequest = host.request();
     currentRequest.query = decodeForm(currentRequest.query);
   }
   return currentRequest;
@@ -86,6 +86,7 @@ function queryOf(pairs) {
 }
 
 function decodeForm(text) {
+  if (text === '') return Object.create(null);
   const decode = part => {
     try {
       return decodeURIComponent(part.replaceAll('+', ' '));

@@ -21,31 +21,40 @@ void buf_reset(struct buf *b)
         b->ptr[0] = '\0';
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+static char *grow(struct buf *b, size_t n)
 {
     if (b->failed || n >= SIZE_MAX / 2 - b->len) {
         b->failed = true;
         return NULL;
     }
     size_t needed = b->len + n + 1;
-    if (needed > b->cap) {
-        size_t cap = b->cap < 64 ? 64 : b->cap;
-        while (cap < needed)
-            cap += cap / 2;
-        char *grown = realloc(b->ptr, cap);
-        if (grown == NULL) {
-            b->failed = true;
-            return NULL;
-        }
-        b->ptr = grown;
-        b->cap = cap;
+    size_t cap = b->cap < 64 ? 64 : b->cap;
+    while (cap < needed)
+        cap += cap / 2;
+    char *grown = realloc(b->ptr, cap);
+    if (grown == NULL) {
+        b->failed = true;
+        return NULL;
     }
+    b->ptr = grown;
+    b->cap = cap;
     return b->ptr + b->len;
+}
+
+/* There is always room for the NUL: cap is len + 1 at least, or 0. */
+static inline bool has_room(const struct buf *b, size_t n)
+{
+    return n < b->cap - b->len && !b->failed;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    return has_room(b, n) ? b->ptr + b->len : grow(b, n);
 }
 
 void buf_add(struct buf *b, const void *bytes, size_t n)
 {
-    char *at = buf_reserve(b, n);
+    char *at = has_room(b, n) ? b->ptr + b->len : grow(b, n);
     if (at == NULL)
         return;
     if (n > 0)
@@ -66,7 +75,25 @@ void buf_add_text(struct buf *b, const char *text)
 
 void buf_add_byte(struct buf *b, char byte)
 {
-    buf_add(b, &byte, 1);
+    char *at = has_room(b, 1) ? b->ptr + b->len : grow(b, 1);
+    if (at == NULL)
+        return;
+    at[0] = byte;
+    at[1] = '\0';
+    b->len++;
+}
+
+void buf_add_decimal(struct buf *b, int64_t v)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (v < 0)
+        buf_add_byte(b, '-');
+    buf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void buf_add_u16(struct buf *b, uint16_t v)

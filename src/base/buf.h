@@ -43,6 +43,7 @@ void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);
 void buf_add_text(struct buf *b, const char *text);
 void buf_add_byte(struct buf *b, char byte);
+void buf_add_decimal(struct buf *b, int64_t v);
 void buf_add_u16(struct buf *b, uint16_t v); /* little-endian */
 void buf_add_u32(struct buf *b, uint32_t v);
 void buf_add_u64(struct buf *b, uint64_t v);

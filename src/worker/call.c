@@ -184,12 +184,8 @@ static engine_value host_fail(uint32_t argc, const engine_value *argv)
 
 static engine_value host_request(uint32_t argc, const engine_value *argv)
 {
-    static struct buf text;
-    buf_reset(&text);
-    if (call.request == NULL)
-        return engine_throw("there is no request now");
-    request_write(call.request, &text);
-    return buf_ok(&text) ? engine_string(buf_slice(&text)) : engine_throw("out of memory");
+    return call.request != NULL ? request_value(call.request)
+                                : engine_throw("there is no request now");
 }
 
 /* useEvents(prototype, replyPrototype) */
@@ -283,6 +279,8 @@ static void enter(engine_value entry, uint32_t argc, engine_value argument)
 {
     engine_value result = engine_call(entry, argc, &argument);
     finish_entry(engine_is_exception(result));
+    if (program.bundle->isolate_events)
+        return; /* the snapshot takes back more than freeing could */
     engine_drop(argument);
     engine_drop(result);
 }
@@ -294,7 +292,8 @@ static void run_entry(void *ctx)
         return;
     }
     enum engine_data form = request_data_form(&call.event);
-    finish_entry(engine_call_event(program.handle_event, &call.event, form) < 0);
+    finish_entry(engine_call_event(program.handle_event, &call.event, form,
+                                   program.bundle->isolate_events) < 0);
 }
 
 static void run_resume(void *ctx)

@@ -26,8 +26,30 @@ static struct {
     uint32_t attribute_atoms[ATTRIBUTE_COUNT];
 } known;
 
+/* Of requests; a name that exists is found faster than a new one is made. */
+static const char *const header_names[] = {"host",
+                                           "content-length",
+                                           "content-type",
+                                           "user-agent",
+                                           "accept",
+                                           "prefer",
+                                           "kn-namespace",
+                                           "ce-id",
+                                           "ce-specversion",
+                                           "ce-type",
+                                           "ce-source",
+                                           "ce-time",
+                                           "ce-subject",
+                                           "ce-dataschema",
+                                           "knativearrivaltime",
+                                           "traceparent",
+                                           "ce-knativearrivaltime",
+                                           "ce-traceparent"};
+
 void engine_event_prepare(guest_value plain_object)
 {
+    for (size_t i = 0; i < COUNT_OF(header_names); i++)
+        native_atom(slice_text(header_names[i]));
     static const char file_name[] = "sluice:data";
     known.version_atom = native_atom(SLICE("specversion"));
     known.data_atom = native_atom(SLICE("data"));
@@ -138,7 +160,8 @@ static int build(const struct event *e, enum engine_data form, guest_value *ret,
     return set(event, known.data_atom, data_value(e->data, form, ret_bad));
 }
 
-int engine_call_event(engine_value function, const struct event *e, enum engine_data form)
+int engine_call_event(engine_value function, const struct event *e, enum engine_data form,
+                      bool abandon)
 {
     guest_value arguments[2] = {NATIVE_OF(NATIVE_UNDEFINED, 0)};
     bool bad = false;
@@ -152,9 +175,11 @@ int engine_call_event(engine_value function, const struct event *e, enum engine_
         guest_value result = GUEST(JS_Call, engine.context, call, NATIVE_OF(NATIVE_UNDEFINED, 0),
                                    bad ? 2 : 1, engine.scratch.values);
         status = NATIVE_TAG(result) == NATIVE_EXCEPTION ? -EINVAL : 0;
-        native_free(result);
+        if (!abandon)
+            native_free(result);
     }
-    native_free(arguments[0]);
+    if (!abandon)
+        native_free(arguments[0]);
     return status;
 }
 

@@ -66,7 +66,7 @@ static int show_string(guest_value value, bool quoted)
 static int show_number(guest_value value)
 {
     if (NATIVE_TAG(value) == NATIVE_INT) {
-        buf_printf(walk.out, "%d", (int32_t)value);
+        buf_add_decimal(walk.out, (int32_t)value);
         return 0;
     }
     if (native_is_float(value) && native_float(value) == 0 && signbit(native_float(value))) {
@@ -110,7 +110,7 @@ static int read_function_name(guest_value function, char *name)
     uint32_t borrowed = native_is_string(p.value) ? native_borrow_text(p.value, &text) : 0;
     int status = borrowed != 0 && text.len > 0 && text.len < CLASS_NAME_MAX ? 0 : -ENOTSUP;
     if (status == 0)
-        snprintf(name, CLASS_NAME_MAX, SLICE_FMT, SLICE_ARG(text));
+        *(char *)mempcpy(name, text.ptr, text.len) = '\0';
     if (borrowed != 0)
         native_return_text(borrowed);
     native_property_done(&p);
@@ -201,14 +201,23 @@ static void write_open(struct inspect_group *g, const struct known *class, uint3
     const char *usual = g->is_list ? "Array" : "Object";
     const char *bracket = g->is_list ? "[" : "{";
     char size[16] = "";
+    if (class->has_name && strcmp(class->name, usual) == 0) {
+        g->open[0] = bracket[0];
+        g->open[1] = '\0';
+        return;
+    }
     if (g->is_list)
         snprintf(size, sizeof(size), "(%u)", len);
-    if (!class->has_name)
-        snprintf(g->open, sizeof(g->open), "[%s%s: null prototype] %s", usual, size, bracket);
-    else if (strcmp(class->name, usual) == 0)
-        snprintf(g->open, sizeof(g->open), "%s", bracket);
-    else
+    if (class->has_name)
         snprintf(g->open, sizeof(g->open), "%s%s %s", class->name, size, bracket);
+    else
+        snprintf(g->open, sizeof(g->open), "[%s%s: null prototype] %s", usual, size, bracket);
+}
+
+static void show_empty(const struct inspect_group *g)
+{
+    buf_add_text(walk.out, g->open);
+    buf_add_text(walk.out, g->close);
 }
 
 /* In place of an object that lies too deep. */
@@ -358,7 +367,9 @@ static int show_object(guest_value object, unsigned level)
             return -ENOTSUP;
     const struct known *known;
     struct native_names names;
-    struct inspect_group g = {.is_list = class == engine.array_class};
+    struct inspect_group g; /* most of it is not needed by empty ones */
+    g.is_list = class == engine.array_class;
+    g.numbers_only = g.has_rest = false;
     g.close = g.is_list ? "]" : "}";
     int status = read_class(object, &known);
     if (status == 0)
@@ -369,7 +380,7 @@ static int show_object(guest_value object, unsigned level)
     if (g.is_list && !is_dense(object, &names))
         status = -ENOTSUP;
     else if (names.count == 0)
-        buf_printf(walk.out, "%s%s", g.open, g.close);
+        show_empty(&g);
     else if (level > INSPECT_DEPTH)
         show_closed(&g, known);
     else

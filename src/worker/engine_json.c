@@ -42,20 +42,6 @@ static int add_float(guest_value value)
     return 0;
 }
 
-static int add_int(int32_t value)
-{
-    char digits[12];
-    size_t at = sizeof(digits);
-    uint32_t rest = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
-    do
-        digits[--at] = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (value < 0)
-        digits[--at] = '-';
-    buf_add(json.out, digits + at, sizeof(digits) - at);
-    return 0;
-}
-
 /* Neither it nor what it inherits from decides on its JSON, or could run code when asked. */
 static bool is_ordinary(guest_value object)
 {
@@ -166,7 +152,8 @@ static int add(guest_value value, unsigned level)
     case NATIVE_STRING_ROPE:
         return add_text(value, true);
     case NATIVE_INT:
-        return add_int((int32_t)value);
+        buf_add_decimal(json.out, (int32_t)value);
+        return 0;
     case NATIVE_BOOL:
         buf_add_text(json.out, (uint32_t)value != 0 ? "true" : "false");
         return 0;

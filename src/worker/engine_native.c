@@ -97,6 +97,30 @@ void native_names_done(const struct native_names *names)
     GUEST_DO(JS_FreePropertyEnum, engine.context, names->list, names->count);
 }
 
+static int set_property(engine_value object, struct slice name, guest_value value)
+{
+    if (NATIVE_TAG(value) == NATIVE_EXCEPTION)
+        return -ENOMEM;
+    guest_value to = native_unbox(object);
+    uint32_t atom = native_atom(name);
+    int32_t status =
+        (int32_t)GUEST(JS_DefinePropertyValue, engine.context, to, atom, value, NATIVE_CWE);
+    native_free_atom(atom);
+    return status < 0 ? -ENOMEM : 0;
+}
+
+int engine_set_text(engine_value object, struct slice name, struct slice text)
+{
+    return set_property(object, name, native_string(text));
+}
+
+int engine_set_value(engine_value object, struct slice name, engine_value value)
+{
+    guest_value inside = native_unbox(value);
+    guest_value copy = GUEST(JS_DupValue, engine.context, inside);
+    return set_property(object, name, copy);
+}
+
 guest_value native_element(engine_value list, uint32_t i)
 {
     guest_value array = native_unbox(list);

@@ -60,8 +60,8 @@ int request_read_event(const struct http_request *r, struct event *e, struct eve
 bool request_is_json(struct slice content_type);
 /* What the event's data are to the guest. */
 enum engine_data request_data_form(const struct event *e);
-/* Method, path, query and headers. */
-void request_write(const struct http_request *r, struct buf *out);
+/* {method, path, query, headers}; 0: an exception is pending. */
+engine_value request_value(const struct http_request *r);
 
 /* ---- answer.c: answers call.request from what came out ---- */
 void answer_send(void);

@@ -54,12 +54,16 @@ static void write_line(void)
 static void begin(const char *report)
 {
     buf_reset(&line);
-    buf_printf(&line, "{\"report\":\"%s\"", report);
+    buf_add_text(&line, "{\"report\":\"");
+    buf_add_text(&line, report);
+    buf_add_byte(&line, '"');
 }
 
 static void add_text(const char *key, struct slice text)
 {
-    buf_printf(&line, ",\"%s\":", key);
+    buf_add_text(&line, ",\"");
+    buf_add_text(&line, key);
+    buf_add_text(&line, "\":");
     buf_add_json_string(&line, text);
 }
 
@@ -143,8 +147,11 @@ void report_failed_text(const char *message)
 static void begin_log(enum report_level level, struct slice event, struct slice text)
 {
     begin("log");
-    buf_printf(&line, ",\"time\":%llu,\"level\":\"%s\"", (unsigned long long)clock_realtime(),
-               level_names[level]);
+    buf_add_text(&line, ",\"time\":");
+    buf_add_decimal(&line, (int64_t)clock_realtime());
+    buf_add_text(&line, ",\"level\":\"");
+    buf_add_text(&line, level_names[level]);
+    buf_add_byte(&line, '"');
     add_text("event", shorten(event, 128));
     add_text("text", text);
 }

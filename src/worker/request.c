@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a request is to the guest: an event or a plain request, as few JSON texts. */
+/* What a request is to the guest: an event, or a plain request. */
 #include "worker/program.h"
 
 #include <errno.h>
@@ -62,48 +62,74 @@ static bool same_name(struct slice a, struct slice b)
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
-static void write_header(const struct headers *h, size_t at, struct buf *scratch, struct buf *out)
+static bool is_repeated(const struct headers *h, size_t at)
 {
-    struct slice name = h->list[at].name;
     for (size_t i = 0; i < at; i++)
-        if (same_name(h->list[i].name, name))
-            return;
-    buf_reset(scratch);
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        buf_add_byte(scratch, c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c);
-    }
-    if (out->ptr[out->len - 1] != '{')
-        buf_add_byte(out, ',');
-    buf_add_json_string(out, buf_slice(scratch));
-    buf_add_byte(out, ':');
-    buf_reset(scratch);
-    for (size_t i = at; i < h->count; i++)
-        if (same_name(h->list[i].name, name)) {
-            if (i > at)
-                buf_add_text(scratch, ", ");
-            buf_add_slice(scratch, h->list[i].value);
-        }
-    buf_add_json_string(out, buf_slice(scratch));
+        if (same_name(h->list[i].name, h->list[at].name))
+            return true;
+    return false;
 }
 
-void request_write(const struct http_request *r, struct buf *out)
+/* The values of all headers with the name of the one at that place. */
+static struct slice whole_value(const struct headers *h, size_t at, struct buf *scratch)
+{
+    buf_reset(scratch);
+    for (size_t i = at + 1; i < h->count; i++) {
+        if (!same_name(h->list[i].name, h->list[at].name))
+            continue;
+        if (scratch->len == 0)
+            buf_add_slice(scratch, h->list[at].value);
+        buf_add_text(scratch, ", ");
+        buf_add_slice(scratch, h->list[i].value);
+    }
+    return scratch->len > 0 ? buf_slice(scratch) : h->list[at].value;
+}
+
+static void add_lower(struct buf *out, struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        buf_add_byte(out, c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c);
+    }
+}
+
+static int set_headers(engine_value object, const struct headers *h)
+{
+    static struct buf name, value;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < h->count; i++) {
+        if (is_repeated(h, i))
+            continue;
+        buf_reset(&name);
+        add_lower(&name, h->list[i].name);
+        struct slice whole = whole_value(h, i, &value);
+        if (buf_ok(&name) && buf_ok(&value))
+            status = engine_set_text(object, buf_slice(&name), whole);
+    }
+    return status;
+}
+
+engine_value request_value(const struct http_request *r)
 {
     static struct headers h;
-    autobuf scratch = BUF_INIT;
     h.count = 0;
     http_request_each_header(r, collect_header, &h);
-    buf_add_text(out, "{\"method\":");
-    buf_add_json_string(out, slice_text(http_request_method_text(r)));
-    buf_add_text(out, ",\"path\":");
-    buf_add_json_string(out, http_request_path(r));
-    buf_add_text(out, ",\"query\":");
-    buf_add_json_string(out, http_request_query(r));
-    buf_add_text(out, ",\"headers\":{");
-    for (size_t i = 0; i < h.count; i++)
-        if (buf_ok(out) && buf_ok(&scratch))
-            write_header(&h, i, &scratch, out);
-    buf_add_text(out, "}}");
+    engine_value request = engine_object();
+    engine_value headers = engine_object();
+    int status = engine_set_text(request, SLICE("method"), slice_text(http_request_method_text(r)));
+    if (status == 0)
+        status = engine_set_text(request, SLICE("path"), http_request_path(r));
+    if (status == 0)
+        status = engine_set_text(request, SLICE("query"), http_request_query(r));
+    if (status == 0)
+        status = set_headers(headers, &h);
+    if (status == 0)
+        status = engine_set_value(request, SLICE("headers"), headers);
+    engine_drop(headers);
+    if (status == 0)
+        return request;
+    engine_drop(request);
+    return 0;
 }
 
 static void read_header(void *ctx, struct slice name, struct slice value)

@@ -134,6 +134,9 @@ engine_value engine_bytes(struct slice bytes);
 engine_value engine_undefined(void);
 engine_value engine_boolean(bool value);
 engine_value engine_object(void);
+/* Give an object a property of its own. A negative errno: an exception is pending. */
+int engine_set_text(engine_value object, struct slice name, struct slice text);
+int engine_set_value(engine_value object, struct slice name, engine_value value);
 void engine_add_functions(engine_value object, const struct engine_function *functions,
                           size_t count);
 /* For host functions: the value as their result, an exception passed on. */
@@ -168,8 +171,10 @@ enum engine_data {
     ENGINE_DATA_BYTES,
 };
 /* Calls function(event), or function(event, true) when the data are not the JSON that they should
- * be. A negative errno: an exception is pending. */
-int engine_call_event(engine_value function, const struct event *e, enum engine_data form);
+ * be. abandon: a snapshot takes back what is left behind, which is more than freeing could. A
+ * negative errno: an exception is pending. */
+int engine_call_event(engine_value function, const struct event *e, enum engine_data form,
+                      bool abandon);
 /* The prototypes of the events that handlers get, and of those of the builder of replies. */
 void engine_event_use(engine_value prototype, engine_value reply_prototype);
 

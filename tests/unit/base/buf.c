@@ -73,6 +73,17 @@ static void hands_its_bytes_over(void **state)
     free(text);
 }
 
+static void writes_decimals(void **state)
+{
+    autobuf b = BUF_INIT;
+    const int64_t values[] = {0, 7, -1, 10, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        buf_add_decimal(&b, values[i]);
+        buf_add_byte(&b, ' ');
+    }
+    assert_string_equal(b.ptr, "0 7 -1 10 9223372036854775807 -9223372036854775808 ");
+}
+
 static void fails_once_and_stays_failed(void **state)
 {
     autobuf b = BUF_INIT;
@@ -89,6 +100,7 @@ int main(void)
         cmocka_unit_test(formats),
         cmocka_unit_test(writes_integers_in_their_orders),
         cmocka_unit_test(escapes_json),
+        cmocka_unit_test(writes_decimals),
         cmocka_unit_test(hands_its_bytes_over),
         cmocka_unit_test(fails_once_and_stays_failed),
     };
