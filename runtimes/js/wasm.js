@@ -7,12 +7,15 @@ const NUMBER_TYPES = { i: 'i32', I: 'i64', f: 'f32', F: 'f64' };
 let wasm;
 let waiting;
 
-// The text is an expression over the parameters, or a function of them.
+// The text is an expression over the parameters, or a function of them. It may use all parameters in
+// either case, so it is evaluated for each event.
 function compileMapping(text, parameters, name) {
   const run = host.compile(`(function(${parameters}){return (${text}\n)})`, name);
-  return (...values) => {
-    const result = run(...values);
-    return typeof result === 'function' ? result(...values) : result;
+  const { length } = run;
+  return (a, b, c, d) => {
+    const result = length === 2 ? run(a, b) : run(a, b, c, d);
+    if (typeof result !== 'function') return result;
+    return length === 2 ? result(a, b) : result(a, b, c, d);
   };
 }
 
@@ -29,6 +32,7 @@ function prepareWasm(settings) {
 }
 
 function toNumberText(value, type) {
+  if (type === 'i32' && (value | 0) === value) return `${value}`;
   if (value === undefined || value === null || (typeof value !== 'number' && typeof value !== 'bigint' && Number.isNaN(Number(value)))) {
     throw new TypeError(`an argument of ${wasm.function} is ${inspect(value)}: it must be a number (${type})`);
   }
@@ -47,15 +51,18 @@ function callWasm(context, event) {
   if (!Array.isArray(values)) throw new TypeError(`spec.arguments must give an array, it gave ${inspect(values)}`);
   if (values.length !== wasm.parameters.length) throw new TypeError(`${wasm.function} takes ${wasm.parameters.length} arguments, spec.arguments gave ${values.length}`);
   waiting = { context, event, values };
-  host.callModule(values.map((v, i) => toNumberText(v, wasm.parameters[i])).join(','));
+  let text = '';
+  for (let i = 0; i < values.length; i++) text += (i > 0 ? ',' : '') + toNumberText(values[i], wasm.parameters[i]);
+  host.callModule(text);
 }
 
 function resumeWasm(resultText) {
   const { context, event, values } = waiting;
   waiting = undefined;
-  const all = resultText === '' ? [] : resultText.split(',').map((r, i) => fromNumberText(r, wasm.results[i]));
-  const result = all.length > 1 ? all : all[0];
-  const meta = { module: wasm.module, function: wasm.function, types: wasm.results, arguments: values };
+  const { results } = wasm;
+  const result = results.length > 1 ? resultText.split(',').map((r, i) => fromNumberText(r, results[i]))
+    : results.length === 1 ? fromNumberText(resultText, results[0]) : undefined;
+  const meta = { module: wasm.module, function: wasm.function, types: results, arguments: values };
   const response = wasm.response !== undefined ? wasm.response(result, event, meta, context) : result;
   if (typeof response === 'string') host.log(INFO, response);
   settle(response);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Not a test: prints what one event costs inside the worker, without HTTP.
  *
- *   worker-bench-call                       all cases, wall-clock time
- *   worker-bench-call CASE ISOLATION CALLS  one case in this process, so many calls; for
- *       valgrind --tool=callgrind --toggle-collect=call_handle, where the count of instructions
- *       divided by CALLS is steadier than any clock on a shared machine */
+ *   worker-bench-call MODULE                       all cases, wall-clock time
+ *   worker-bench-call MODULE CASE ISOLATION CALLS  one case in this process, so many calls; for
+ *       valgrind --tool=callgrind --toggle-collect=call_handle --px-default=allregs-at-mem-access
+ *       --px-file-backed=allregs-at-mem-access: the count of instructions divided by CALLS is
+ *       steadier than any clock on a shared machine
+ *
+ * MODULE is guest-module.so beside this program. */
 #include "fixture.h"
 
 #include "base/clock.h"
@@ -41,11 +44,35 @@ static const struct bench benches[] = {
     {"log-context", "module.exports = (context, event) => { console.log(context); };"},
     {"answer", "module.exports = (context, event) => ({ statusCode: 201, headers: { 'x-a': 'b' },"
                " body: { a: 1 } });"},
+    {"wasm", NULL},
 };
+/* As wasm-function.yaml has it. */
+static const char wasm_bundle[] =
+    "{\"namespace\":\"ns\",\"name\":\"f\",\"runtime\":\"wasm\",\"isolation\":\"%s\","
+    "\"limits\":{\"timeoutMs\":60000},\"wasm\":{\"module\":\"add.wasm\",\"function\":\"add\","
+    "\"arguments\":\"event => [event.data.a, event.data.b]\",\"response\":"
+    "\"(result, event, meta) => `module: ${meta.module}, function: ${meta.function}, "
+    "returned ${result}: ${meta.types[0]}`\"}}";
+
 static const char *const isolations[] = {"instance", "event"};
 
 static const struct bench *bench;
-static const char *isolation;
+static const char *isolation, *module_path;
+
+static void load(void)
+{
+    report_setup(open("/dev/null", O_WRONLY), false);
+    if (bench->source != NULL) {
+        fixture_load(isolation, "\"timeoutMs\":60000", bench->source);
+        return;
+    }
+    struct error err = ERROR_INIT;
+    struct module *module = NULL;
+    struct buf json = BUF_INIT; /* kept: the bundle borrows from it */
+    buf_printf(&json, wasm_bundle, isolation);
+    expect(module_load(open(module_path, O_RDONLY), 4 << 20, &module, &err) == 0);
+    expect(fixture_load_bundle(json.ptr, module));
+}
 
 /* As the broker's deliveries are. */
 static void call(void)
@@ -62,13 +89,15 @@ static void call(void)
         {{"Ce-Knativearrivaltime", 21}, {"2026-11-21T12:00:00.123Z", 24}},
         {{"Content-Type", 12}, {"application/json", 16}},
     };
-    fixture_post(headers, COUNT_OF(headers), "{\"msg\":\"Message to js-example-service\"}");
+    bool is_wasm = bench->source == NULL;
+    fixture_post(headers, COUNT_OF(headers),
+                 is_wasm ? "{\"received\":\"Message to js-example-service\",\"a\":4,\"b\":14}"
+                         : "{\"msg\":\"Message to js-example-service\"}");
 }
 
 static void measure(void)
 {
-    fixture_load(isolation, "", bench->source);
-    report_setup(open("/dev/null", O_WRONLY), false);
+    load();
     for (int i = 0; i < BENCH_WARM; i++)
         call();
     uint64_t best = UINT64_MAX;
@@ -87,17 +116,16 @@ static void measure(void)
     (void)!write(1, text, (size_t)n);
 }
 
-static int measure_one(char **argv)
+static int measure_one(const char *name, long calls)
 {
     struct error err = ERROR_INIT;
     for (size_t i = 0; i < COUNT_OF(benches); i++)
-        if (strcmp(benches[i].name, argv[1]) == 0)
+        if (strcmp(benches[i].name, name) == 0)
             bench = &benches[i];
     if (bench == NULL || guard_start_timer(&err) < 0)
         return 2;
-    report_setup(open("/dev/null", O_WRONLY), false);
-    fixture_load(argv[2], "\"timeoutMs\":60000", bench->source);
-    for (long i = atol(argv[3]); i > 0; i--)
+    load();
+    for (; calls > 0; calls--)
         call();
     return 0;
 }
@@ -105,8 +133,13 @@ static int measure_one(char **argv)
 int main(int argc, char **argv)
 {
     fixture_prepare();
-    if (argc == 4)
-        return measure_one(argv);
+    if (argc != 2 && argc != 5)
+        return 2;
+    module_path = argv[1];
+    if (argc == 5) {
+        isolation = argv[3];
+        return measure_one(argv[2], atol(argv[4]));
+    }
     for (size_t i = 0; i < COUNT_OF(benches); i++)
         for (size_t k = 0; k < COUNT_OF(isolations); k++) {
             bench = &benches[i];
