@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
-#include "cli/cli_internal.h"
+#include "cli/apply_items.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,63 +45,6 @@ static void report(const struct manifest_item *item, const char *outcome)
     fflush(stdout);
 }
 
-/* GET asks for the item, POST creates it, PUT replaces it. *ret is what is stored now. */
-static int ask(struct remote *r, const struct manifest_item *item, const char *method, json_t **ret,
-               struct error *err)
-{
-    autobuf path = BUF_INIT;
-    autofree char *body = NULL;
-    struct remote_reply reply = {0};
-    struct remote_request request = {.method = method, .accept = "application/json"};
-    remote_resource_path(item->kind, item->namespace_name,
-                         strcmp(method, "POST") == 0 ? NULL : item->name, &path);
-    if (strcmp(method, "GET") != 0) {
-        body = json_dumps(item->object, JSON_COMPACT);
-        request.content_type = "application/json";
-        request.body = slice_text(body);
-        request.has_body = true;
-    }
-    if (!buf_ok(&path) || (request.has_body && body == NULL))
-        return error_set(err, -ENOMEM, "out of memory");
-    request.path = path.ptr;
-    int status = remote_call(r, &request, &reply, err);
-    if (status < 0)
-        return status;
-    *ret = json_loadb(reply.body.ptr, reply.body.len, JSON_DECODE_INT_AS_REAL, NULL);
-    remote_reply_done(&reply);
-    return *ret != NULL ? 0 : error_set(err, -EBADMSG, "the server's answer is no JSON");
-}
-
-/* Whether both are the same but for what the server itself writes while time passes. */
-static bool same(json_t *before, json_t *after)
-{
-    json_t *objects[] = {before, after};
-    for (size_t i = 0; i < COUNT_OF(objects); i++) {
-        json_object_del(objects[i], "status");
-        json_object_del(json_object_get(objects[i], "metadata"), "resourceVersion");
-    }
-    return json_equal(before, after);
-}
-
-static int apply_item(struct remote *r, const struct manifest_item *item, struct error *err)
-{
-    json_t *before = NULL, *after = NULL;
-    const char *outcome = "created";
-    int status = ask(r, item, "GET", &before, err);
-    if (status == -ENOENT) {
-        status = ask(r, item, "POST", &after, err);
-    } else if (status == 0) {
-        status = ask(r, item, "PUT", &after, err);
-        if (status == 0)
-            outcome = same(before, after) ? "unchanged" : "configured";
-    }
-    json_decref(before);
-    json_decref(after);
-    if (status == 0)
-        report(item, outcome);
-    return status;
-}
-
 static void complain(const struct manifest_item *item, const struct error *err)
 {
     const char *file = strcmp(item->file, "-") == 0 ? "stdin" : item->file;
@@ -109,20 +52,20 @@ static void complain(const struct manifest_item *item, const struct error *err)
                    err->field, err->field[0] != '\0' ? ": " : "", err->message);
 }
 
-static void apply_all(struct remote *r, struct manifest *m)
+/* In the order of the documents, whatever was done first. False: no server, and each further item
+ * would only say it again. */
+static bool show(void *ctx, size_t index, const struct apply_result *result)
 {
-    for (size_t i = 0; i < m->count; i++) {
-        struct error err = ERROR_INIT;
-        int status = apply_item(r, &m->items[i], &err);
-        m->items[i].applied = status == 0;
-        if (status == 0)
-            continue;
-        complain(&m->items[i], &err);
-        m->failed++;
-        /* No server: each further item would only say it again. */
-        if (status == -ECONNREFUSED)
-            break;
+    struct manifest *m = ctx;
+    struct manifest_item *item = &m->items[index];
+    item->applied = result->status == 0;
+    if (result->status == 0) {
+        report(item, result->outcome);
+        return true;
     }
+    complain(item, &result->err);
+    m->failed++;
+    return result->status != -ECONNREFUSED;
 }
 
 static int run(const struct cli_call *call, struct manifest *m, uint64_t timeout)
@@ -132,11 +75,12 @@ static int run(const struct cli_call *call, struct manifest *m, uint64_t timeout
             report(&m->items[i], "checked (dry run)");
         return CLI_OK;
     }
-    struct remote *r = remote_new(call);
-    if (r == NULL)
+    if (apply_items(call, m, show, m) < 0)
         return CLI_FAILED;
-    apply_all(r, m);
-    int code = cli_call_has(call, "wait") ? wait_ready(r, m, timeout) : CLI_OK;
+    if (!cli_call_has(call, "wait"))
+        return CLI_OK;
+    struct remote *r = remote_new(call);
+    int code = r != NULL ? wait_ready(r, m, timeout) : CLI_FAILED;
     remote_free(r);
     return code;
 }

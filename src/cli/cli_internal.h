@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: one table of commands and options (commands.c), from which parsing, help, the
- * manual page and docs/cli.md are made, and one file per command. One thread. */
+ * manual page and docs/cli.md are made, and one file per command. One thread, but
+ * for apply_items.c. */
 #ifndef SLUICE_CLI_INTERNAL_H
 #define SLUICE_CLI_INTERNAL_H
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stored resources of a running broker: read from the store at start, kept in memory, written
- * through the log. Loop thread only. Writes are done one after the other: each is validated against
- * the state that the one before left, appended, and shown and answered when it is synced. */
+ * through the log. Loop thread only. A write is validated against the state that the writes asked
+ * for before it leave, appended, and shown and answered when it is synced. Writes of different
+ * objects are on their way together and share a sync; one of a namespace or a broker, or one that
+ * changes several objects, goes alone. */
 #ifndef SLUICE_RESOURCE_REGISTRY_H
 #define SLUICE_RESOURCE_REGISTRY_H
 

@@ -190,7 +190,7 @@ static void add_injected(struct registry *r, struct registry_write *w, const jso
 
 static bool has_room(struct registry *r, struct registry_write *w)
 {
-    if (r->count < REGISTRY_RESOURCES_MAX && r->bytes < REGISTRY_BYTES_MAX)
+    if (r->count + r->in_flight_count < REGISTRY_RESOURCES_MAX && r->bytes < REGISTRY_BYTES_MAX)
         return true;
     registry_refuse(w, 403,
                     "quota exceeded: this server keeps at most %d resources and 1 GiB of them",

@@ -4,6 +4,7 @@
 #ifndef SLUICE_RESOURCE_REGISTRY_INTERNAL_H
 #define SLUICE_RESOURCE_REGISTRY_INTERNAL_H
 
+#include "base/map.h"
 #include "resource/registry.h"
 
 #define REGISTRY_KINDS_MAX      16
@@ -12,6 +13,7 @@
 #define REGISTRY_BYTES_MAX      (UINT64_C(1) << 30) /* JSON of all resources */
 #define REGISTRY_VALUE_MAX      (30u << 20)         /* JSON of one; a group must hold it */
 #define REGISTRY_STATUS_RETRY_S 1
+#define REGISTRY_IN_FLIGHT_MAX  256       /* writes on their way at the same time */
 #define REGISTRY_DEFAULT        "default" /* the namespace that is always there; a broker's name */
 
 struct registry_entry {
@@ -39,9 +41,12 @@ struct registry {
         void *ctx;
     } observers[REGISTRY_OBSERVERS_MAX];
     size_t observer_count;
-    struct list queue;                /* of registry_write */
-    struct list delayed;              /* status writes that the store refused */
-    struct registry_write *in_flight; /* appended, not yet synced */
+    struct list queue;     /* of registry_write */
+    struct list delayed;   /* status writes that the store refused */
+    struct list in_flight; /* of registry_write: appended, not yet synced */
+    size_t in_flight_count;
+    struct map busy; /* registry_key() of each to its write */
+    bool alone;      /* the one in flight goes alone */
     struct loop_message kick;
     bool kicked, stopped;
     struct loop_timer retry;
@@ -60,13 +65,14 @@ struct registry_step {
 };
 
 struct registry_write {
-    struct list node;
+    struct list node; /* in queue, delayed or in_flight */
     struct registry *registry;
     enum registry_write_kind what;
     const struct resource_kind *kind;
     json_t *object; /* as given; the status of WRITE_STATUS */
     char *namespace_name, *name, *uid, *version;
     uint32_t number; /* WRITE_STATUS: of the very resource that was meant */
+    struct buf key; /* of the subject, while in flight */
     bool dry_run;
     registry_done_fn *done;
     void *ctx;
@@ -114,5 +120,10 @@ int registry_set_version(json_t *object, uint64_t version);
 
 /* ---- registry_write.c ---- */
 void registry_write_free(struct registry_write *w);
+/* Once. */
+void registry_answer(struct registry_write *w, struct resource *resource);
+
+/* ---- registry_apply.c: what is synced is shown ---- */
+void registry_apply(struct registry *r, struct registry_write *w);
 
 #endif

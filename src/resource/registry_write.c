@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes on their way: a queue, one group in the log each, and after its sync the shelves, the
- * observers and the answer. */
+/* Writes on their way: a queue, and one group in the log each. Those that do not touch each other
+ * are on their way together, so that one sync serves many. */
 #include "base/memory.h"
 #include "base/must.h"
 #include "resource/registry_internal.h"
@@ -19,7 +19,7 @@ static void receive_kick(struct loop_message *m)
 
 static void kick(struct registry *r)
 {
-    if (r->kicked || r->in_flight != NULL || r->stopped)
+    if (r->kicked || r->stopped)
         return;
     r->kicked = true;
     loop_post(r->loop, &r->kick);
@@ -41,6 +41,7 @@ struct registry *registry_new(struct store *s, struct loop *l)
     *r = (struct registry){.store = s, .loop = l, .next_number = 1};
     list_init(&r->queue);
     list_init(&r->delayed);
+    list_init(&r->in_flight);
     r->kick.receive = receive_kick;
     r->retry = (struct loop_timer){.due = retry_delayed, .ctx = r};
     return r;
@@ -56,10 +57,11 @@ void registry_write_free(struct registry_write *w)
     free(w->name);
     free(w->uid);
     free(w->version);
+    buf_done(&w->key);
     free(w);
 }
 
-static void answer(struct registry_write *w, struct resource *resource)
+void registry_answer(struct registry_write *w, struct resource *resource)
 {
     if (w->done != NULL)
         w->done(w->ctx, w->status, resource, &w->err);
@@ -73,15 +75,15 @@ void registry_stop(struct registry *r)
     for (struct list *node; (node = list_shift(&r->queue)) != NULL;) {
         struct registry_write *w = list_entry(node, struct registry_write, node);
         registry_refuse(w, 503, "the server is stopping: try again");
-        answer(w, NULL);
+        registry_answer(w, NULL);
         registry_write_free(w);
     }
     for (struct list *node; (node = list_shift(&r->delayed)) != NULL;)
         registry_write_free(list_entry(node, struct registry_write, node));
-    if (r->in_flight != NULL) {
-        registry_refuse(r->in_flight, 503,
-                        "the server is stopping: whether this was written is not known");
-        answer(r->in_flight, NULL);
+    list_for_each (node, &r->in_flight) {
+        struct registry_write *w = list_entry(node, struct registry_write, node);
+        registry_refuse(w, 503, "the server is stopping: whether this was written is not known");
+        registry_answer(w, NULL);
     }
 }
 
@@ -91,8 +93,9 @@ void registry_free(struct registry *r)
         return;
     registry_stop(r);
     loop_timer_cancel(r->loop, &r->retry);
-    if (r->in_flight != NULL)
-        registry_write_free(r->in_flight);
+    for (struct list *node; (node = list_shift(&r->in_flight)) != NULL;)
+        registry_write_free(list_entry(node, struct registry_write, node));
+    map_done(&r->busy);
     for (size_t i = 0; i < REGISTRY_KINDS_MAX; i++) {
         for (size_t j = 0; j < r->shelves[i].len; j++)
             registry_entry_free(r->shelves[i].entries[j]);
@@ -165,81 +168,74 @@ static int group_make(struct registry *r, struct registry_write *w, struct store
     return g->status;
 }
 
-/* ---- after the sync ---- */
+/* ---- those that may not go together ---- */
 
-static struct resource *apply_added(struct registry *r, struct registry_step *step,
-                                    uint64_t position)
+/* What these change, other writes are validated against: namespaces must be there, and brokers may
+ * be made on the way. */
+static bool is_alone(const struct registry_write *w)
 {
-    struct registry_entry *e = registry_entry_add(r, step->kind, step->number, STEAL(step->object));
-    must(e != NULL); /* it is in the log: the state here must follow, or stop */
-    e->resource.version = position;
-    e->bytes = step->bytes;
-    r->bytes += step->bytes;
-    registry_notify(r, REGISTRY_ADDED, e, NULL);
-    return &e->resource;
+    return w->what != WRITE_STATUS &&
+           (w->kind == &resource_kind_namespace || w->kind == &resource_kind_broker);
 }
 
-static struct resource *apply_changed(struct registry *r, struct registry_step *step,
-                                      uint64_t position)
+/* The key of the object that is asked for; an empty one while its name is not made yet. */
+static void key_of(const struct registry_write *w, struct buf *out)
 {
-    struct registry_entry *e = step->entry;
-    json_t *before = e->resource.object;
-    e->resource.object = STEAL(step->object);
-    e->resource.version = position;
-    r->bytes += step->bytes - e->bytes;
-    e->bytes = step->bytes;
-    registry_notify(r, step->change, e, before);
-    json_decref(before);
-    return &e->resource;
-}
-
-/* The entry lives until the answer was given: it is the last state. */
-static struct resource *apply_deleted(struct registry *r, struct registry_step *step,
-                                      uint64_t position)
-{
-    struct registry_entry *e = step->entry;
-    json_t *last = json_copy(e->resource.object);
-    json_t *metadata = json_copy(json_object_get(last, "metadata"));
-    json_object_set_new(last, "metadata", metadata);
-    registry_set_version(last, position);
-    json_t *before = e->resource.object;
-    e->resource.object = last;
-    e->resource.version = position;
-    registry_entry_remove(r, e);
-    if (e->queued_status != NULL)
-        e->queued_status->number = 0; /* nobody has this number: it will find nothing to do */
-    registry_notify(r, REGISTRY_DELETED, e, before);
-    json_decref(before);
-    return &e->resource;
-}
-
-static struct resource *apply_step(struct registry *r, struct registry_step *step,
-                                   uint64_t position)
-{
-    r->version = position;
-    if (step->change == REGISTRY_DELETED)
-        return apply_deleted(r, step, position);
-    must(registry_set_version(step->object, position) == 0);
-    return step->change == REGISTRY_ADDED ? apply_added(r, step, position)
-                                          : apply_changed(r, step, position);
-}
-
-static void apply(struct registry *r, struct registry_write *w)
-{
-    struct resource *subject = NULL;
-    r->next_number += w->numbers;
-    for (size_t i = 0; i < w->step_count; i++) {
-        struct resource *resource = apply_step(r, &w->steps[i], w->position + i);
-        if (i == w->subject)
-            subject = resource;
+    const char *space = w->namespace_name, *name = w->name;
+    if (name == NULL) {
+        const json_t *object = w->step_count > 0 ? w->steps[w->subject].object : w->object;
+        space = resource_text_at(object, "metadata.namespace");
+        name = resource_text_at(object, "metadata.name");
     }
-    answer(w, subject);
-    for (size_t i = 0; i < w->step_count; i++)
-        if (w->steps[i].change == REGISTRY_DELETED)
-            registry_entry_free(w->steps[i].entry);
+    if (name != NULL && *name != '\0')
+        registry_key(w->kind, w->kind->namespaced && space != NULL ? space : "", name, out);
 }
 
-/* ---- one write after the other ---- */
+/* It is validated when those on their way are written, or refused. */
+static bool must_wait(const struct registry *r, const struct registry_write *w)
+{
+    if (list_empty(&r->in_flight))
+        return false;
+    if (r->alone || is_alone(w) || r->in_flight_count >= REGISTRY_IN_FLIGHT_MAX)
+        return true;
+    autobuf key = BUF_INIT;
+    key_of(w, &key);
+    return !buf_ok(&key) || (key.len > 0 && map_get(&r->busy, buf_slice(&key)) != NULL);
+}
+
+static void forget_steps(struct registry_write *w)
+{
+    for (size_t i = 0; i < w->step_count; i++)
+        json_decref(w->steps[i].object);
+    w->step_count = 0;
+    w->subject = 0;
+    w->numbers = 0;
+    w->status = 0;
+}
+
+/* Its key is taken until arrive(). */
+static int depart(struct registry *r, struct registry_write *w)
+{
+    buf_reset(&w->key);
+    key_of(w, &w->key);
+    if (!buf_ok(&w->key) || map_put(&r->busy, buf_slice(&w->key), w) < 0)
+        return -ENOMEM;
+    r->alone = is_alone(w) || w->step_count > 1;
+    r->next_number += w->numbers;
+    r->in_flight_count++;
+    list_append(&r->in_flight, &w->node);
+    return 0;
+}
+
+static void arrive(struct registry *r, struct registry_write *w)
+{
+    must(map_remove(&r->busy, buf_slice(&w->key)) == w);
+    r->alone = false;
+    r->in_flight_count--;
+    list_remove(&w->node);
+}
+
+/* ---- from the queue to the log ---- */
 
 static void refuse_append(struct registry_write *w, int error)
 {
@@ -254,7 +250,7 @@ static void failed(struct registry *r, struct registry_write *w, int error)
 {
     refuse_append(w, error);
     if (w->what != WRITE_STATUS || error == -EFBIG || r->stopped) {
-        answer(w, NULL);
+        registry_answer(w, NULL);
         registry_write_free(w);
         return;
     }
@@ -264,10 +260,7 @@ static void failed(struct registry *r, struct registry_write *w, int error)
         return;
     }
     e->queued_status = w;
-    for (size_t i = 0; i < w->step_count; i++)
-        json_decref(w->steps[i].object);
-    w->step_count = 0;
-    w->status = 0;
+    forget_steps(w);
     list_append(&r->delayed, &w->node);
     loop_timer_set(r->loop, &r->retry,
                    loop_now(r->loop) + REGISTRY_STATUS_RETRY_S * UINT64_C(1000000000));
@@ -277,15 +270,15 @@ static void receive_appended(struct loop_message *m)
 {
     struct registry_write *w = container_of(m, struct registry_write, message);
     struct registry *r = w->registry;
-    must(r->in_flight == w);
-    r->in_flight = NULL;
+    arrive(r, w);
     if (w->append_error < 0) {
         failed(r, w, w->append_error);
     } else {
-        apply(r, w);
+        registry_apply(r, w);
         registry_write_free(w);
     }
-    registry_turn(r);
+    if (!list_empty(&r->queue))
+        kick(r); /* after the others that the same sync served */
 }
 
 /* Log thread. */
@@ -320,7 +313,7 @@ static void finish_unwritten(struct registry *r, struct registry_write *w)
         draft.namespace_name = draft.namespace_name != NULL ? draft.namespace_name : "";
         shown = &draft;
     }
-    answer(w, shown);
+    registry_answer(w, shown);
     registry_write_free(w);
 }
 
@@ -333,33 +326,47 @@ static void forget_queued_status(struct registry *r, struct registry_write *w)
         e->queued_status = NULL;
 }
 
-static void begin(struct registry *r, struct registry_write *w)
+static void append(struct registry *r, struct registry_write *w)
+{
+    struct store_group g;
+    store_group_init(&g);
+    int status = group_make(r, w, &g);
+    if (status == 0)
+        status = depart(r, w);
+    if (status < 0)
+        failed(r, w, status);
+    else
+        store_append(r->store, &g, write_appended, w);
+    store_group_done(&g);
+}
+
+/* False: it makes more than one object and must go alone; it is back in the queue. */
+static bool begin(struct registry *r, struct registry_write *w)
 {
     forget_queued_status(r, w);
     registry_prepare(r, w);
     if (w->status >= 400 || w->step_count == 0 || w->dry_run) {
         finish_unwritten(r, w);
-        return;
+        return true;
     }
-    struct store_group g;
-    store_group_init(&g);
-    int status = group_make(r, w, &g);
-    if (status < 0) {
-        failed(r, w, status);
-    } else {
-        r->in_flight = w;
-        store_append(r->store, &g, write_appended, w);
+    if (w->step_count > 1 && !list_empty(&r->in_flight)) {
+        forget_steps(w);
+        list_append(r->queue.next, &w->node);
+        return false;
     }
-    store_group_done(&g);
+    append(r, w);
+    return true;
 }
 
 static void registry_turn(struct registry *r)
 {
-    while (r->in_flight == NULL && !r->stopped) {
-        struct list *node = list_shift(&r->queue);
-        if (node == NULL)
+    while (!r->stopped && !list_empty(&r->queue)) {
+        struct registry_write *w = list_entry(r->queue.next, struct registry_write, node);
+        if (must_wait(r, w))
             return;
-        begin(r, list_entry(node, struct registry_write, node));
+        list_remove(&w->node);
+        if (!begin(r, w))
+            return;
     }
 }
 

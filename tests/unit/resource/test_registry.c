@@ -327,6 +327,152 @@ static void test_reload(void **state)
     json_decref(before);
 }
 
+/* ---- several at a time ---- */
+
+#define MANY 200
+
+struct many {
+    unsigned answered, order[MANY], status[MANY];
+    struct one {
+        struct many *many;
+        unsigned index;
+    } ones[MANY];
+};
+
+static void one_done(void *ctx, unsigned status, struct resource *resource, const struct error *err)
+{
+    struct one *o = ctx;
+    o->many->status[o->index] = status;
+    o->many->order[o->many->answered++] = o->index;
+}
+
+/* Several names, each written several times: creations, then what comes after them. */
+static json_t *nth_trigger(unsigned i, unsigned names)
+{
+    char json[400];
+    snprintf(json, sizeof(json), TRIGGER("t%u", "b", "http://x/%u"), i % names, i / names);
+    return object_of(json);
+}
+
+static void submit_many(struct world *w, struct many *m, unsigned names)
+{
+    *m = (struct many){.answered = 0};
+    for (unsigned i = 0; i < MANY; i++) {
+        m->ones[i] = (struct one){m, i};
+        json_t *object = nth_trigger(i, names);
+        struct registry_request q = {.operation = i < names ? REGISTRY_CREATE : REGISTRY_REPLACE,
+                                     .kind = &resource_kind_trigger,
+                                     .object = object};
+        registry_submit(w->registry, &q, one_done, &m->ones[i]);
+        json_decref(object);
+    }
+}
+
+static void await_many(struct world *w, const struct many *m)
+{
+    for (int i = 0; i < 5000 && m->answered < MANY; i++)
+        loop_turn(w->loop, 1000000);
+    assert_int_equal(m->answered, MANY);
+}
+
+/* Writes of different objects do not wait for each other's sync, and are in the log in the order in
+ * which they were asked for. */
+static void test_many_at_once(void **state)
+{
+    struct world *w = *state;
+    struct many m;
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    uint32_t number = registry_find(w->registry, &resource_kind_broker, "default", "b")->number;
+    submit_many(w, &m, MANY);
+    loop_turn(w->loop, 0);
+    registry_stop(
+        w->registry); /* all are on their way after one turn: their outcome is not known */
+    assert_int_equal(m.answered, MANY);
+    settle(w);
+    registry_free(w->registry);
+    load(w);
+    settle(w);
+    buf_reset(&w->seen);
+    uint64_t version = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "t%u", i);
+        struct resource *r = registry_find(w->registry, &resource_kind_trigger, "default", name);
+        assert_non_null(r);
+        assert_int_equal(r->number, number + 1 + i);
+        assert_true(r->version > version);
+        version = r->version;
+    }
+}
+
+/* Those of one object are done one after the other, each against what the one before left. */
+static void test_many_of_one_object(void **state)
+{
+    struct world *w = *state;
+    struct many m;
+    static const unsigned names[] = {1, 3, 50};
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    for (size_t n = 0; n < COUNT_OF(names); n++) {
+        submit_many(w, &m, names[n]);
+        await_many(w, &m);
+        for (unsigned i = 0; i < MANY; i++)
+            assert_int_equal(m.status[i], i < names[n] ? 201 : 200);
+        for (unsigned i = 0; i < names[n]; i++) {
+            char name[16], uri[32];
+            snprintf(name, sizeof(name), "t%u", i);
+            snprintf(uri, sizeof(uri), "http://x/%u", (MANY - 1 - i) / names[n]);
+            struct resource *r =
+                registry_find(w->registry, &resource_kind_trigger, "default", name);
+            assert_string_equal(resource_text_at(r->object, "spec.subscriber.uri"), uri);
+            assert_int_equal(resource_integer_at(r->object, "metadata.generation", 0),
+                             1 + (MANY - 1 - i) / names[n]);
+        }
+        for (unsigned i = 0; i < names[n]; i++) {
+            char name[16];
+            snprintf(name, sizeof(name), "t%u", i);
+            assert_int_equal(delete (w, &resource_kind_trigger, "default", name), 200);
+        }
+    }
+}
+
+/* What needs a namespace or makes a broker waits for those before it, and those after wait for it.
+ */
+static void test_order_across_kinds(void **state)
+{
+    struct world *w = *state;
+    struct many m = {.answered = 0};
+    static const char *const objects[] = {
+        NAMESPACE("n", ""), TRIGGER("t", "default", "http://x/"),    /* makes the broker */
+        TRIGGER("u", "default", "http://x/"), BROKER("default", ""), /* is there by now */
+    };
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        m.ones[i] = (struct one){&m, i};
+        json_t *object = object_of(objects[i]);
+        json_t *metadata = json_object_get(object, "metadata");
+        if (i > 0)
+            json_object_set_new(metadata, "namespace", json_string("n"));
+        struct registry_request q = {
+            .operation = REGISTRY_CREATE,
+            .kind = resource_kind_of(resource_text_at(object, "apiVersion"),
+                                     resource_text_at(object, "kind")),
+            .object = object,
+        };
+        registry_submit(w->registry, &q, one_done, &m.ones[i]);
+        json_decref(object);
+    }
+    registry_delete(w->registry, &resource_kind_namespace, "", "n", done, w);
+    wait_answer(w);
+    assert_int_equal(w->status, 200);
+    assert_int_equal(m.answered, 4);
+    static const unsigned expected[] = {201, 201, 201, 409};
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(m.order[i], i);
+        assert_int_equal(m.status[i], expected[i]);
+    }
+    assert_null(registry_find(w->registry, &resource_kind_trigger, "n", "u"));
+    assert_null(registry_find(w->registry, &resource_kind_broker, "n", "default"));
+}
+
 static void test_stop(void **state)
 {
     struct world *w = *state;
@@ -398,6 +544,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_generate_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_of_one_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order_across_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
