@@ -53,11 +53,12 @@ class Context {
 
   // The fields of the older contract, whose functions take one parameter.
   addLegacyFields(event) {
+    const { method, headers, path, query } = requestOf(this);
     this.__ow_user = '';
-    this.__ow_method = this.method;
-    this.__ow_headers = this.headers;
-    this.__ow_path = this.path === '/' ? '' : this.path;
-    this.__ow_query = this.query;
+    this.__ow_method = method;
+    this.__ow_headers = headers;
+    this.__ow_path = path === '/' ? '' : path;
+    this.__ow_query = query;
     this.__ow_body = event !== undefined ? 'null' : stringify(this.body) ?? 'null';
     if (event !== undefined) this.cloudevent = event;
   }

@@ -83,10 +83,9 @@ function titleOf(object, fallback, size) {
 
 function visibleKeys(object) {
   const keys = Object.keys(object);
-  if (Object.getOwnPropertySymbols(object).length === 0) return keys;
-  const symbols = Object.getOwnPropertySymbols(object)
-    .filter(s => Object.prototype.propertyIsEnumerable.call(object, s));
-  return [...keys, ...symbols];
+  const symbols = Object.getOwnPropertySymbols(object);
+  if (symbols.length === 0) return keys;
+  return [...keys, ...symbols.filter(s => Object.prototype.propertyIsEnumerable.call(object, s))];
 }
 
 function inspectProperty(state, object, key, level, bare) {

@@ -154,7 +154,7 @@ static engine_value host_reply_event(uint32_t argc, const engine_value *argv)
         buf_reset(&call.body);
         return engine_boolean(false);
     }
-    if (call.head.len > CALL_HEAD_MAX || !buf_ok(&call.head))
+    if (status == -EMSGSIZE || call.head.len > CALL_HEAD_MAX || !buf_ok(&call.head))
         return engine_throw("the attributes of the reply are too large");
     call.too_large = status < 0 || !buf_ok(&call.body);
     call.replied = call.is_event_reply = true;

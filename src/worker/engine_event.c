@@ -132,14 +132,25 @@ static guest_value bytes_value(struct slice bytes)
     return value;
 }
 
+/* Whether the pending exception says that there is no memory; else it is dropped. */
+static bool is_out_of_memory(void)
+{
+    static struct engine_failure failure;
+    engine_value thrown = GUEST(qjs_get_exception);
+    engine_describe(thrown, &failure);
+    if (failure.out_of_memory)
+        GUEST(qjs_throw, thrown);
+    engine_drop(thrown);
+    return failure.out_of_memory;
+}
+
 /* *ret_bad: the data are not the JSON that their type promises. */
 static guest_value data_value(struct slice data, enum engine_data form, bool *ret_bad)
 {
     if (form == ENGINE_DATA_JSON || form == ENGINE_DATA_GUESS) {
         guest_value value = parse(data);
-        if (NATIVE_TAG(value) != NATIVE_EXCEPTION)
+        if (NATIVE_TAG(value) != NATIVE_EXCEPTION || is_out_of_memory())
             return value;
-        engine_drop(GUEST(qjs_get_exception));
         *ret_bad = form == ENGINE_DATA_JSON;
         if (*ret_bad)
             return NATIVE_OF(NATIVE_UNDEFINED, 0);
@@ -196,14 +207,15 @@ static bool is_simple(guest_value value)
            NATIVE_TAG(value) == NATIVE_BOOL || native_is_float(value);
 }
 
-static int add_text(guest_value value, struct buf *out)
+static int add_text(guest_value value, size_t max, struct buf *out)
 {
     struct slice text;
     uint32_t borrowed = native_borrow_text(value, &text);
     if (borrowed == 0)
         return -ENOTSUP;
-    int status = native_has_surrogates(text) ? -ENOTSUP : 0;
-    buf_add_slice(out, text);
+    int status = text.len > max ? -E2BIG : native_has_surrogates(text) ? -ENOTSUP : 0;
+    if (status == 0)
+        buf_add_slice(out, text);
     native_return_text(borrowed);
     return status;
 }
@@ -211,7 +223,7 @@ static int add_text(guest_value value, struct buf *out)
 static int add_name(uint32_t atom, struct buf *out)
 {
     guest_value name = GUEST(JS_AtomToValue, engine.context, atom);
-    int status = native_is_string(name) ? add_text(name, out) : -ENOTSUP;
+    int status = native_is_string(name) ? add_text(name, EVENT_NAME_MAX, out) : -ENOTSUP;
     native_free(name);
     return status;
 }
@@ -229,7 +241,7 @@ static int add_attribute(guest_value event, uint32_t atom, struct engine_reply *
         buf_add_byte(r->head, '\0');
         size_t begin = r->head->len;
         if (status == 0)
-            status = add_text(p.value, r->head);
+            status = add_text(p.value, EVENT_ATTRIBUTES_BYTES_MAX, r->head);
         if (atom == known.type_atom) {
             r->has_type = true;
             r->is_json = buf_ok(r->head) &&
@@ -253,7 +265,7 @@ static int add_attributes(guest_value event, struct engine_reply *r)
             status = add_attribute(event, atom, r);
     }
     native_names_done(&names);
-    return status;
+    return status == -E2BIG ? -EMSGSIZE : status;
 }
 
 static int add_data(guest_value event, struct engine_reply *r)
@@ -264,9 +276,9 @@ static int add_data(guest_value event, struct engine_reply *r)
     int status = p.is_getset ? -ENOTSUP : 0;
     if (status == 0 && NATIVE_TAG(p.value) != NATIVE_UNDEFINED) {
         if (!r->has_type)
-            buf_add(r->head, SLICE("datacontenttype\0application/json\0").ptr, 34);
+            buf_add_slice(r->head, SLICE("datacontenttype\0application/json\0"));
         if (native_is_string(p.value) && r->has_type && !r->is_json)
-            status = add_text(p.value, r->body);
+            status = add_text(p.value, r->body_max, r->body);
         else
             status = native_json(p.value, r->body_max, r->body);
     }

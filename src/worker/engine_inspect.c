@@ -53,7 +53,9 @@ static int show_string(guest_value value, bool quoted)
     if (borrowed == 0)
         return -EINVAL;
     int status = 0;
-    if (!quoted)
+    if (!quoted && text.len > walk.max)
+        status = -E2BIG;
+    else if (!quoted)
         buf_add_slice(walk.out, text);
     else if (inspect_text_is_special(text, walk.indent))
         status = -ENOTSUP;
@@ -423,6 +425,8 @@ static int show_arguments(guest_value list)
         if (status == 0 && i == 0 && native_is_string(value) && has_directive(walk.out, count))
             status = -ENOTSUP;
         native_free(value);
+        if (status == 0 && walk.out->len > walk.max)
+            status = -E2BIG;
         if (status < 0)
             return status;
     }
@@ -438,7 +442,7 @@ int engine_inspect(engine_value list, size_t max, struct buf *out)
     int status = show_arguments(native_unbox(list));
     if (status < 0 && status != -E2BIG)
         engine_drop(GUEST(qjs_get_exception)); /* out of memory: JavaScript will see it again */
-    return status == 0 && out->len > max ? -E2BIG : status;
+    return status;
 }
 
 void engine_inspect_prepare(engine_value names)

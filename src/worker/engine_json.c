@@ -25,7 +25,9 @@ static int add_text(guest_value value, bool quoted)
     uint32_t borrowed = native_borrow_text(value, &text);
     if (borrowed == 0)
         return -ENOTSUP;
-    int status = quoted && native_has_surrogates(text) ? -ENOTSUP : 0;
+    int status = text.len > json.max                     ? -E2BIG
+                 : quoted && native_has_surrogates(text) ? -ENOTSUP
+                                                         : 0;
     if (status == 0 && quoted)
         buf_add_json_string(json.out, text);
     else if (status == 0)

@@ -104,15 +104,24 @@ bool inspect_text_is_name(struct slice text)
     return text.len > 0;
 }
 
+/* How many bytes of the word have their lowest bit set. */
+static uint32_t count_low_bits(uint64_t word)
+{
+    return (uint32_t)((word & ASCII_EACH(1)) * ASCII_EACH(1) >> 56);
+}
+
 /* In UTF-16 units: one for each byte that begins a character, two when it takes four bytes. */
 static uint32_t text_width(const char *text, size_t len)
 {
-    size_t ascii = ascii_run(text, len, '\x7f', '\x7f');
-    uint32_t width = (uint32_t)ascii;
-    for (size_t i = ascii; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        width += (c & 0xc0) != 0x80;
-        width += c >= 0xf0;
+    uint32_t width = 0;
+    while (len > 0) {
+        uint64_t w = ASCII_EACH(0x80); /* what fills the last word counts nothing */
+        size_t part = len < sizeof(w) ? len : sizeof(w);
+        memcpy(&w, text, part);
+        width += count_low_bits(~w >> 7 | w >> 6);
+        width += count_low_bits(w >> 7 & w >> 6 & w >> 5 & w >> 4);
+        text += part;
+        len -= part;
     }
     return width;
 }

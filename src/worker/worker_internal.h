@@ -186,7 +186,7 @@ struct engine_reply {
     bool has_type, is_json; /* engine_read_event()'s own */
 };
 /* -ENOTSUP: an event that only runtimes/js/answer.js can write; head and body are of no use then.
- * -E2BIG: the data have more than body_max bytes. */
+ * -E2BIG: the data have more than body_max bytes; -EMSGSIZE: so have the attributes. */
 int engine_read_event(engine_value event, struct engine_reply *r);
 
 /* Once, before all of these: the names ['constructor', 'name', 'prototype', Symbol.toStringTag, the
