@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "broker/cursor.h"
+#include "broker/dead_retain.h"
 #include "broker/delivery.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
@@ -199,6 +200,7 @@ static void housekeeping_due(struct loop_timer *timer)
     struct broker_core *b = timer->ctx;
     scan_tend(b);
     broker_each_trigger(b, trigger_tend);
+    dead_retain_tend(b->dead_retain);
     if (store_checkpoint_due(b->store))
         cursor_checkpoint(b);
     if (++b->housekeeping_turns % RETAIN_TURNS == 0)
@@ -212,7 +214,11 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
                     struct error *err)
 {
     struct broker_core *b = calloc(1, sizeof(*b));
-    if (b == NULL || (b->directory = directory_new()) == NULL) {
+    if (b == NULL || (b->directory = directory_new()) == NULL ||
+        (b->dead_retain =
+             dead_retain_new(b, options->dead_letters_max, options->dead_letters_age_ns)) == NULL) {
+        if (b != NULL)
+            directory_free(b->directory);
         free(b);
         return error_set(err, -ENOMEM, "out of memory");
     }
@@ -250,7 +256,8 @@ static int load_cursors(struct broker_core *b)
     }
     cursor_forget_orphans(b);
     retry_forget_orphans(b);
-    return retry_load(b);
+    int r = dead_retain_load(b);
+    return r == 0 ? retry_load(b) : r;
 }
 
 int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err)
@@ -298,6 +305,7 @@ void broker_core_free(struct broker_core *b)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
     cursor_free_starts(b);
+    dead_retain_free(b->dead_retain);
     directory_free(b->directory);
     free(b->by_number);
     free(b->number_kind);
@@ -398,6 +406,8 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .loops = atomic_load(&c->loops),
         .in_flight = atomic_load(&c->in_flight),
         .waiting = atomic_load(&c->waiting),
+        .dead_kept = atomic_load(&c->dead_kept),
+        .dead_removed = atomic_load(&c->dead_removed),
         .lost = atomic_load(&c->lost),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),

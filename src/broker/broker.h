@@ -19,6 +19,8 @@ struct broker_core_options {
     struct registry *registry;
     struct http_client *client;
     const char *base_url; /* http://HOST:PORT, set by broker_core_set_address later when NULL */
+    uint64_t dead_letters_max;    /* of one trigger; 0: no limit */
+    uint64_t dead_letters_age_ns; /* none is kept for longer; 0: no limit */
 };
 
 int broker_core_new(const struct broker_core_options *options, struct broker_core **ret,
@@ -53,10 +55,12 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
 struct broker_core_stats {
     uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops, in_flight,
         waiting;
-    uint64_t lost;        /* deliveries given up because their event was gone */
-    uint64_t undecodable; /* records that are no event for this version, passed over */
-    uint64_t unreadable;  /* now: places in log or tables that cannot be read; deliveries wait */
-    uint64_t unlogged;    /* now: triggers whose first position is not in the log yet */
+    uint64_t dead_kept;    /* now: dead letters */
+    uint64_t dead_removed; /* those that were too old, or too many */
+    uint64_t lost;         /* deliveries given up because their event was gone */
+    uint64_t undecodable;  /* records that are no event for this version, passed over */
+    uint64_t unreadable;   /* now: places in log or tables that cannot be read; deliveries wait */
+    uint64_t unlogged;     /* now: triggers whose first position is not in the log yet */
 };
 void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret);
 

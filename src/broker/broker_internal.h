@@ -25,10 +25,11 @@ struct broker {
 
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
-        in_flight, waiting, lost, undecodable;
+        in_flight, waiting, lost, undecodable, dead_removed;
     /* Gauges of what stands still: places that cannot be read, triggers whose start is not logged
      */
     atomic_uint_fast64_t unreadable, unlogged;
+    atomic_uint_fast64_t dead_kept; /* gauge: rows in DEAD */
 };
 
 struct trigger;
@@ -61,6 +62,7 @@ struct broker_core {
 
     struct list behind; /* triggers that read the log by themselves */
     struct list tails;
+    struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
     struct list starts;        /* rows of triggers' starts on their way to the log (cursor.c) */

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/dead_retain.h"
 #include "broker/retry.h"
 #include "broker/row.h"
 
@@ -143,6 +144,8 @@ static void move_to_retrying(struct delivery *d)
 static void settle(struct delivery *d)
 {
     struct trigger *t = d->trigger;
+    if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER)
+        dead_retain_count(t, 1);
     if (d->outcome == OUTCOME_RETRY) {
         move_to_retrying(d);
     } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/cursor.h"
+#include "broker/dead_retain.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
 
@@ -264,6 +265,7 @@ void trigger_free(struct trigger *t)
     trigger_detach(t);
     note_success(t);
     cursor_start_settled(t);
+    dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
     store_reader_free(t->catch_up);
     drop_deliveries(t, &t->outstanding);

@@ -61,6 +61,7 @@ struct trigger {
     unsigned retrying_count; /* deliveries that a row in RETRIES stands for */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes;
+    uint64_t dead_count;     /* rows in DEAD */
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
     struct list held; /* those of them that are due, for a dead-letter sink that is not ready;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice serve: options to daemon/serve.h. */
 #include "daemon/serve.h"
+#include "base/clock.h"
+#include "base/encoding.h"
 #include "base/memory.h"
 #include "cli/cli_internal.h"
 
@@ -46,6 +48,18 @@ static const char **collect(const struct cli_call *call, const char *option)
     return values;
 }
 
+static int read_dead_letters(const struct cli_call *call, struct serve_options *ret)
+{
+    const char *max = cli_call_value(call, "dead-letters");
+    const char *age = cli_call_value(call, "dead-letters-age");
+    if (encoding_parse_u64(slice_text(max), &ret->dead_letters_max) < 0)
+        return cli_call_misuse(call, "--dead-letters wants a number, not \"%s\"", max);
+    if (clock_parse_duration(slice_text(age), &ret->dead_letters_age_ns) < 0)
+        return cli_call_misuse(
+            call, "--dead-letters-age wants a duration as P30D or PT12H, not \"%s\"", age);
+    return CLI_OK;
+}
+
 static int check(const struct cli_call *call, const char *worker)
 {
     if (cli_call_value(call, "data-dir") == NULL)
@@ -81,7 +95,8 @@ static int start(const struct cli_call *call, const char *worker, const char *co
         terminal_error("out of memory");
         return CLI_FAILED;
     }
-    return serve_run(&options);
+    int code = read_dead_letters(call, &options);
+    return code == CLI_OK ? serve_run(&options) : code;
 }
 
 int cli_serve(const struct cli_call *call)

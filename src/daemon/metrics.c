@@ -31,6 +31,8 @@ VALUE(replies, s->broker.replies)
 VALUE(loops, s->broker.loops)
 VALUE(in_flight, s->broker.in_flight)
 VALUE(waiting, s->broker.waiting)
+VALUE(dead_kept, s->broker.dead_kept)
+VALUE(dead_removed, s->broker.dead_removed)
 VALUE(lost, s->broker.lost)
 VALUE(undecodable, s->broker.undecodable)
 VALUE(unreadable, s->broker.unreadable)
@@ -74,6 +76,10 @@ static const struct metric table[] = {
     {"sluice_deliveries_in_flight", "Requests to subscribers now running.", METRIC_GAUGE,
      in_flight},
     {"sluice_deliveries_waiting", "Deliveries waiting in memory.", METRIC_GAUGE, waiting},
+    {"sluice_dead_letters", "Dead letters that are kept.", METRIC_GAUGE, dead_kept},
+    {"sluice_dead_letters_removed_total",
+     "Dead letters that were removed, as they were too old or too many.", METRIC_COUNTER,
+     dead_removed},
     {"sluice_deliveries_lost_total", "Deliveries given up because their event was gone.",
      METRIC_COUNTER, lost},
     {"sluice_records_undecodable_total", "Records that are no event for this version, passed over.",

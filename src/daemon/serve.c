@@ -102,7 +102,13 @@ static int make_parts(struct server *s, struct error *err)
     if (s->registry == NULL || s->client == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     struct broker_core_options options = {
-        .loop = s->loop, .store = s->store, .registry = s->registry, .client = s->client};
+        .loop = s->loop,
+        .store = s->store,
+        .registry = s->registry,
+        .client = s->client,
+        .dead_letters_max = s->options->dead_letters_max,
+        .dead_letters_age_ns = s->options->dead_letters_age_ns,
+    };
     int r = broker_core_new(&options, &s->broker, err);
     if (r == 0)
         r = make_functions(s, err);

@@ -4,6 +4,7 @@
 #define SLUICE_DAEMON_SERVE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum serve_store { SERVE_STORE_DISK, SERVE_STORE_MEMORY };
 
@@ -14,11 +15,13 @@ struct serve_options {
     const char *listen;   /* HOST:PORT; port 0 picks a free one */
     enum serve_store store;
     bool log_json;
-    bool quiet;                 /* log warnings and errors only */
-    bool insecure;              /* other addresses than loopback are allowed (DESIGN §13) */
-    const char *worker_path;    /* the sluice-worker program */
-    const char *const *hosts;   /* further names that Host may have; NULL-terminated, or NULL */
-    const char *const *origins; /* Origins that are let in; NULL-terminated, or NULL */
+    bool quiet;                   /* log warnings and errors only */
+    bool insecure;                /* other addresses than loopback are allowed (DESIGN §13) */
+    uint64_t dead_letters_max;    /* of one trigger; 0: no limit */
+    uint64_t dead_letters_age_ns; /* none is kept for longer; 0: no limit */
+    const char *worker_path;      /* the sluice-worker program */
+    const char *const *hosts;     /* further names that Host may have; NULL-terminated, or NULL */
+    const char *const *origins;   /* Origins that are let in; NULL-terminated, or NULL */
 };
 
 /* Serves until SIGINT or SIGTERM. Prints the bound address to stdout and writes it to

@@ -297,6 +297,41 @@ def test_delivery_of_a_trigger_replaces_that_of_its_broker(server, sink):
     assert sink.silent("/dead", 0.3), "no merging"
 
 
+def test_dead_letters_are_kept_within_limits(make_daemon, sink):
+    server = make_daemon("--dead-letters", "3").start()
+    sink.on("/", Answer(400))
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    subscribe(server, "n", sink.url(), delivery={"retry": 0})
+    for number in range(8):
+        server.send("/n/default", binary_event(id=f"d{number}"))
+    metrics = waiting.until(
+        lambda: (found := server.metrics())["sluice_dead_letters_removed_total"] == 5 and found
+    )
+    assert metrics["sluice_dead_letters"] == 3
+    kept = [row["event"]["id"] for row in server.dead("n", "t")]
+    assert kept == ["d5", "d6", "d7"]
+
+
+def test_dead_letter_sink_waits_for_its_function(server, sink):
+    sink.on("/", Answer(400))
+    reference = {"apiVersion": "sluice.dev/v1", "kind": "Function", "name": "late"}
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    delivery = {"retry": 0, "deadLetterSink": {"ref": reference}}
+    subscribe(server, "n", sink.url(), delivery=delivery)
+    server.send("/n/default", binary_event(id="d"))
+    assert waiting.until(lambda: server.dead("n", "t"))
+    trigger = server.get("Trigger", "t", "n")
+    found = daemon.condition(trigger, "DeadLetterSinkResolved")
+    assert (found["status"], found["reason"]) == ("False", "FunctionNotFound")
+    assert daemon.is_ready(trigger)
+    code = "module.exports = (c, e) => { console.log(`got ${e.id}`); };"
+    server.apply(daemon.function("late", "n", code))
+    server.wait_condition(
+        "Trigger", "t", "n", lambda t: daemon.condition(t, "DeadLetterSinkResolved")["status"] == "True"
+    )
+    assert waiting.until(lambda: "got d" in server.cli("logs", "late", "-n", "n").stdout)
+
+
 def test_dead_letter_sink_is_a_broker(server, sink):
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"), daemon.broker("dead", "n"))
     ref = {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "dead"}

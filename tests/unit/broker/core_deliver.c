@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/encoding.h"
+#include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -415,6 +416,100 @@ static void a_dead_letter_that_waits_may_be_given_up(void **state)
     assert_int_equal(atomic_load(&w->core->counters.waiting), 0);
 }
 
+static void fail_for_good(struct world *w, struct fake_call *c)
+{
+    if (strcmp(c->to, "f") == 0)
+        c->status = 400;
+}
+
+/* The lowest position of a trigger's rows in DEAD. */
+static uint64_t oldest_dead(struct world *w, const char *trigger)
+{
+    autobuf from = BUF_INIT;
+    uint64_t position = 0;
+    row_object_key(world_trigger_find(w, trigger)->number, 0, &from);
+    struct store_scan *scan =
+        store_scan_new(w->store, STORE_TABLE_DEAD, buf_slice(&from), (struct slice){NULL, 0});
+    struct slice key, value;
+    if (store_scan_next(scan, &key, &value, NULL) == 1)
+        position = bytes_be64(key.ptr + 4);
+    store_scan_free(scan);
+    return position;
+}
+
+static void open_with_limits(struct world *w, uint64_t max, uint64_t age_ns)
+{
+    world_done(w);
+    world_init(w, true);
+    w->dead_letters_max = max;
+    w->dead_letters_age_ns = age_ns;
+    world_open(w);
+    world_broker(w, "b");
+    w->plan = fail_for_good;
+}
+
+static void the_oldest_dead_letters_go_first(void **state)
+{
+    struct world *w = *state;
+    open_with_limits(w, 5, 0);
+    world_trigger(w, "few", "f", ",\"filter\":{\"attributes\":{\"type\":\"few\"}}");
+    world_trigger(w, "many", "f", ",\"filter\":{\"attributes\":{\"type\":\"many\"}}");
+    world_send_many(w, "few", 3, "few");
+    int64_t first = world_send(w, "many", "many");
+    world_send_many(w, "many", 1500, "many"); /* more than one group removes */
+    WORLD_UNTIL(w, atomic_load(&w->core->counters.dead_removed) == 1496);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 8);
+    world_rest(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 8);
+    assert_int_equal(world_trigger_find(w, "few")->dead_count, 3);
+    assert_int_equal(world_trigger_find(w, "many")->dead_count, 5);
+    assert_int_equal(atomic_load(&w->core->counters.dead_kept), 8);
+    assert_true(oldest_dead(w, "many") > (uint64_t)first);
+    world_delete(w, &resource_kind_trigger, "many");
+    assert_int_equal(atomic_load(&w->core->counters.dead_kept), 3);
+}
+
+static void old_dead_letters_go(void **state)
+{
+    struct world *w = *state;
+    open_with_limits(w, 0, 1500 * CLOCK_MILLISECOND);
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "old", 10, "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 10);
+    uint64_t until = clock_monotonic() + 1200 * CLOCK_MILLISECOND;
+    while (clock_monotonic() < until)
+        world_turn(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 10);
+    int64_t young = world_send(w, "young", "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    assert_true(oldest_dead(w, "t") == (uint64_t)young);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_PAYLOADS) == 0);
+    WORLD_UNTIL(w, atomic_load(&w->core->counters.dead_removed) == 11);
+    assert_int_equal(atomic_load(&w->core->counters.dead_kept), 0);
+}
+
+/* What waits for the dead-letter sink stays until it was sent. */
+static void dead_letters_on_their_way_stay(void **state)
+{
+    struct world *w = *state;
+    open_with_limits(w, 1, 1);
+    w->state = state_of_d;
+    dead_letter_sink_state = SINK_WAITING;
+    world_trigger(w, "t", "f", TO_DEAD(FUNCTION_REF("d")));
+    world_send_many(w, "e", 6, "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 6);
+    uint64_t until = clock_monotonic() + 2500 * CLOCK_MILLISECOND; /* two looks */
+    while (clock_monotonic() < until)
+        world_turn(w);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 6);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 6);
+    dead_letter_sink_state = SINK_READY;
+    broker_core_sink_changed(w->core, "default", "d");
+    WORLD_UNTIL(w, world_seen(w, "d", NULL) == 6);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 0);
+    assert_int_equal(atomic_load(&w->core->counters.lost), 0);
+}
+
 static void a_broker_that_comes_back_serves_its_triggers(void **state)
 {
     struct world *w = *state;
@@ -445,6 +540,9 @@ int main(void)
         CORE_TEST(a_dead_letter_can_go_to_a_broker),
         CORE_TEST(a_dead_letter_waits_for_its_function),
         CORE_TEST(a_dead_letter_that_waits_may_be_given_up),
+        CORE_TEST(the_oldest_dead_letters_go_first),
+        CORE_TEST(old_dead_letters_go),
+        CORE_TEST(dead_letters_on_their_way_stay),
         CORE_TEST(what_cannot_be_retried_is_dead_at_once),
         CORE_TEST(a_slow_subscriber_holds_nobody_up),
         CORE_TEST(events_wait_for_a_function_in_order),

@@ -430,6 +430,28 @@ static void a_retry_without_payload_reads_the_log(void **state)
     assert_int_equal(COUNTER(w, lost), 0);
 }
 
+/* The limit holds for what an earlier life left, and for rows of triggers that are gone. */
+static void dead_letters_are_counted_at_start(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_always;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":0}");
+    world_send_many(w, "e", 10, "t");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 10 && w->core->settling == 0);
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    row_object_key(world_trigger_find(w, "t")->number + 1000, 1, &key);
+    row_dead_value(&(struct dead_row){.attempts = 1}, &value);
+    append_and_forget(w, STORE_RECORD_PUT, STORE_TABLE_DEAD, &key, buf_slice(&value));
+    world_abandon(w);
+    w->dead_letters_max = 3;
+    world_open(w);
+    assert_int_equal(COUNTER(w, dead_kept), 10);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 3);
+    WORLD_UNTIL(w, COUNTER(w, dead_kept) == 3);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 3);
+}
+
 /* One whose event is nowhere ends as a dead letter that says so; it is not tried for ever. */
 static void a_retry_whose_event_is_gone_is_dead(void **state)
 {
@@ -500,6 +522,7 @@ int main(void)
         CORE_TEST(a_start_without_a_row_loses_no_event),
         CORE_TEST(a_retry_without_payload_reads_the_log),
         CORE_TEST(a_retry_whose_event_is_gone_is_dead),
+        CORE_TEST(dead_letters_are_counted_at_start),
         CORE_TEST(a_reply_that_no_segment_holds_is_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

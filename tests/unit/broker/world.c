@@ -195,6 +195,8 @@ void world_open(struct world *w)
     struct broker_core_options options = {.loop = w->loop,
                                           .store = w->store,
                                           .registry = w->registry,
+                                          .dead_letters_max = w->dead_letters_max,
+                                          .dead_letters_age_ns = w->dead_letters_age_ns,
                                           .base_url = "http://127.0.0.1:8080"};
     assert_int_equal(broker_core_new(&options, &w->core, &err), 0);
     broker_core_set_sink(w->core, &fake_sink, w);

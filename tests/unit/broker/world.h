@@ -52,7 +52,8 @@ struct world {
     struct seen *seen;
     size_t seen_count, seen_cap;
     unsigned in_flight, in_flight_max;
-    void *more; /* the test's own */
+    uint64_t dead_letters_max, dead_letters_age_ns; /* for world_open() */
+    void *more;                                     /* the test's own */
     /* of the last write to the registry */
     bool answered;
     unsigned status;
