@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events coming in, on the HTTP threads: found good, encoded, appended as one group; 202 is sent by
- * the log thread once the group is synced. Knative Eventing data plane, CloudEvents HTTP
+/* Events coming in, on the HTTP threads: found good, encoded, appended as one group; 202 is sent
+ * once the group is synced. Knative Eventing data plane, CloudEvents HTTP
  * binding 1.0.2 and HTTP webhook §4 (OPTIONS). */
 #include "broker/broker_internal.h"
 
@@ -8,9 +8,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-
-/* After so many requests without company the next is taken to be alone as well. */
-#define LONE_REQUESTS 32
 
 #define HOST_MAX 300 /* 253 of a name (RFC 1035 §2.3.4), a port */
 
@@ -21,26 +18,10 @@ static void refuse(struct broker_core *b, struct http_request *request, unsigned
     http_respond_error(request, status, err);
 }
 
-/* True when requests have come strictly one after the other for a while. */
-static bool ingress_begin(struct broker_core *b)
-{
-    if (atomic_fetch_add_explicit(&b->ingress_running, 1, memory_order_relaxed) > 0) {
-        atomic_store_explicit(&b->ingress_lone, 0, memory_order_relaxed);
-        return false;
-    }
-    return atomic_fetch_add_explicit(&b->ingress_lone, 1, memory_order_relaxed) > LONE_REQUESTS;
-}
-
-static void ingress_end(struct broker_core *b)
-{
-    atomic_fetch_sub_explicit(&b->ingress_running, 1, memory_order_relaxed);
-}
-
-/* The thread that committed: the log thread, or the request's own. */
+/* On the thread that committed: an HTTP thread at the end of its turn, or the log thread. */
 static void appended(void *ctx, int error, uint64_t position)
 {
     struct http_request *request = ctx;
-    ingress_end(http_request_route(request)->ctx);
     if (error == 0) {
         http_respond_empty(request, 202);
         return;
@@ -196,11 +177,10 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
     struct taking taking = {.broker = number, .err = &err};
     struct event_arena arena = {0};
     store_group_init(&taking.group);
-    taking.group.alone = ingress_begin(b);
+    taking.group.held = true; /* until the end of the HTTP thread's turn */
     int r = read_body(request, &taking, &arena);
     event_arena_done(&arena);
     if (r < 0) {
-        ingress_end(b);
         store_group_done(&taking.group);
         if (err.code == 0)
             error_set(&err, r, "the event could not be read: %s", strerror(-r));
@@ -209,7 +189,6 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
     }
     atomic_fetch_add_explicit(&b->counters.taken, taking.events, memory_order_relaxed);
     if (taking.events == 0) { /* an empty batch is good and changes nothing */
-        ingress_end(b);
         store_group_done(&taking.group);
         http_respond_empty(request, 202);
     } else

@@ -128,6 +128,12 @@ static bool is_loopback(const char *listen)
     return false;
 }
 
+/* Events that came in together become durable together. */
+static void flush_store(void *ctx)
+{
+    store_flush(ctx);
+}
+
 static int start_http(struct server *s, struct error *err)
 {
     int r = server_routes(s, err);
@@ -143,6 +149,8 @@ static int start_http(struct server *s, struct error *err)
         .origins = s->options->origins,
         .check_host = true,
         .body_budget = BODY_BUDGET,
+        .turn_end = flush_store,
+        .turn_end_ctx = s->store,
     };
     return http_server_start(&options, &s->http, err);
 }

@@ -42,11 +42,36 @@ static int on_size(struct chunked *c, char byte)
     if (byte == '\r')
         c->state = CHUNKED_SIZE_END;
     else if (byte == ';' || byte == ' ' || byte == '\t')
-        c->state = CHUNKED_EXTENSION;
+        c->state = byte == ';' ? CHUNKED_EXTENSION : CHUNKED_BLANK;
     else
         return -EPROTO;
     c->line_len = c->digits;
     return 0;
+}
+
+static int on_blank(struct chunked *c, char byte)
+{
+    if (byte == ';')
+        c->state = CHUNKED_EXTENSION;
+    else if (byte != ' ' && byte != '\t')
+        return -EPROTO;
+    return ++c->line_len > CHUNKED_LINE_MAX ? -EMSGSIZE : 0;
+}
+
+/* The name of a trailer field, up to its colon. */
+static int on_name(struct chunked *c, char byte)
+{
+    if (byte == ':')
+        c->state = CHUNKED_VALUE;
+    else if (token_length(slice_of(&byte, 1)) == 0)
+        return -EPROTO;
+    return ++c->trailer_len > CHUNKED_TRAILER_MAX ? -EMSGSIZE : 0;
+}
+
+static int on_line_start(struct chunked *c, char byte)
+{
+    c->state = byte == '\r' ? CHUNKED_LAST_LF : CHUNKED_NAME;
+    return byte == '\r' || token_length(slice_of(&byte, 1)) == 1 ? 0 : -EPROTO;
 }
 
 /* A line's end, or another character of it. */
@@ -74,6 +99,8 @@ static int on_byte(struct chunked *c, char byte)
     switch (c->state) {
     case CHUNKED_SIZE:
         return on_size(c, byte);
+    case CHUNKED_BLANK:
+        return on_blank(c, byte);
     case CHUNKED_EXTENSION:
         return on_text(c, byte, &c->line_len, CHUNKED_LINE_MAX, CHUNKED_SIZE_END);
     case CHUNKED_SIZE_END:
@@ -83,11 +110,10 @@ static int on_byte(struct chunked *c, char byte)
     case CHUNKED_DATA_LF:
         return expect(c, byte, '\n', CHUNKED_SIZE);
     case CHUNKED_LINE_START:
-        c->state = byte == '\r' ? CHUNKED_LAST_LF : CHUNKED_FIELD;
-        if (byte == '\r')
-            return 0;
-        return token_length(slice_of(&byte, 1)) == 1 ? 0 : -EPROTO;
-    case CHUNKED_FIELD:
+        return on_line_start(c, byte);
+    case CHUNKED_NAME:
+        return on_name(c, byte);
+    case CHUNKED_VALUE:
         return on_text(c, byte, &c->trailer_len, CHUNKED_TRAILER_MAX, CHUNKED_FIELD_END);
     case CHUNKED_FIELD_END:
         return expect(c, byte, '\n', CHUNKED_LINE_START);

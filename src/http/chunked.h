@@ -13,13 +13,15 @@
 
 enum chunked_state {
     CHUNKED_SIZE,
+    CHUNKED_BLANK, /* before an extension */
     CHUNKED_EXTENSION,
     CHUNKED_SIZE_END,
     CHUNKED_DATA,
     CHUNKED_DATA_CR,
     CHUNKED_DATA_LF,
     CHUNKED_LINE_START, /* of a trailer field, or of the last line */
-    CHUNKED_FIELD,
+    CHUNKED_NAME,
+    CHUNKED_VALUE,
     CHUNKED_FIELD_END,
     CHUNKED_LAST_LF,
     CHUNKED_OVER,

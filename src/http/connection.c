@@ -239,8 +239,11 @@ static enum step step_head(struct http_connection *c)
         unsigned read = request_head_read(&r->head, c->in, c->in_len, &err);
         if (read == 1)
             return begin_request(c);
-        if (read != 0)
+        if (read != 0) {
+            r->bytes = c->in;
+            http_intake_broken_head(r);
             return refuse(c, read, &err);
+        }
         if (!head_room(c))
             return refuse_text(c, 503, "out of memory");
         bool first = c->in_len == 0;
@@ -287,7 +290,7 @@ static enum step step_chunks(struct http_connection *c)
         struct slice data, rest = slice_of(c->in + c->used, c->in_len - c->used);
         int over = chunked_read(&c->chunked, &rest, &data);
         c->used = c->in_len - rest.len;
-        unsigned refused = over >= 0 ? http_intake_chunk(r, data, &err) : 0;
+        unsigned refused = over >= 0 ? http_intake_chunk(r, data, c->chunked.left, &err) : 0;
         if (refused != 0)
             return refuse(c, refused, &err);
         if (over == -EMSGSIZE)
@@ -362,11 +365,14 @@ static enum put transmit(struct http_connection *c)
         if (!c->can_write)
             return PUT_SOME;
         size_t of_head = c->sent < r->answer.len ? c->sent : r->answer.len;
-        size_t of_body = c->sent - of_head;
         struct iovec parts[2] = {
             {r->answer.ptr + of_head, r->answer.len - of_head},
-            {r->answer_body + of_body, r->answer_body_len - of_body},
+            {r->answer_body, r->answer_body_len},
         };
+        if (r->answer_body != NULL) {
+            parts[1].iov_base = r->answer_body + (c->sent - of_head);
+            parts[1].iov_len -= c->sent - of_head;
+        }
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
         ssize_t n = r->answer_body_len == 0
                         ? send(c->fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
@@ -423,8 +429,7 @@ static enum step finish(struct http_connection *c)
     c->sent = 0;
     c->body_left = 0;
     in_shift(c);
-    last = last ||
-           (c->in_len == 0 && atomic_load_explicit(&c->server->quiesced, memory_order_relaxed));
+    last = last || atomic_load_explicit(&c->server->quiesced, memory_order_relaxed);
     if (!last) {
         begin_wait(c);
         return STEP_ON;
@@ -547,7 +552,8 @@ void http_connection_on_wake(struct http_connection *c)
 
 void http_connection_on_deadline(struct http_connection *c)
 {
-    bool late = (c->phase == CONNECTION_HEAD && c->in_len > 0) || c->phase == CONNECTION_BODY ||
+    bool partial = c->in_len > c->request.head.line; /* more than empty lines */
+    bool late = (c->phase == CONNECTION_HEAD && partial) || c->phase == CONNECTION_BODY ||
                 c->phase == CONNECTION_CHUNKS;
     if (!late) {
         http_connection_close(c);

@@ -32,16 +32,20 @@ static enum http_method method_of(struct slice text)
 static unsigned split_absolute(struct slice *target, const struct http_header_scan *scan,
                                struct error *err)
 {
-    size_t scheme = slice_starts(*target, "http://")    ? 7
-                    : slice_starts(*target, "https://") ? 8
-                                                        : 0;
+    size_t scheme = 0;
+    if (target->len >= 7 && strncasecmp(target->ptr, "http://", 7) == 0)
+        scheme = 7;
+    else if (target->len >= 8 && strncasecmp(target->ptr, "https://", 8) == 0)
+        scheme = 8;
     if (scheme == 0)
         return 0;
     size_t end = scheme;
     while (end < target->len && target->ptr[end] != '/' && target->ptr[end] != '?')
         end++;
     struct slice authority = slice_of(target->ptr + scheme, end - scheme);
-    if (scan->host_count == 1 && !slice_equal(authority, scan->host)) {
+    bool same = authority.len == scan->host.len &&
+                strncasecmp(authority.ptr, scan->host.ptr, authority.len) == 0;
+    if (scan->host_count == 1 && !same) {
         error_field(err, -EINVAL, "Host", "Host and the request's target name different hosts");
         return 400;
     }
@@ -223,12 +227,19 @@ unsigned http_intake_head(struct http_request *r, struct error *err)
     return refused != 0 ? refused : admit(r, &scan, err);
 }
 
-unsigned http_intake_chunk(struct http_request *r, struct slice data, struct error *err)
+void http_intake_broken_head(struct http_request *r)
+{
+    if (r->head.method_len > 0)
+        read_method(r);
+}
+
+unsigned http_intake_chunk(struct http_request *r, struct slice data, uint64_t announced,
+                           struct error *err)
 {
     size_t total = r->body_buffer.len + data.len;
     size_t charge =
         total > INTAKE_UNCHARGED && total > r->budget_taken ? total - r->budget_taken : 0;
-    if (total > r->match.route->body_max)
+    if (total > r->match.route->body_max || announced > r->match.route->body_max - total)
         return too_large(r, err);
     if (!budget_take(r, charge))
         return no_budget(err);

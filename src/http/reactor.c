@@ -66,9 +66,10 @@ static struct http_connection *take_queue(struct reactor *re)
     return oldest;
 }
 
-static void serve_queue(struct reactor *re)
+static bool serve_queue(struct reactor *re)
 {
     struct http_connection *c = take_queue(re);
+    bool any = c != NULL;
     while (c != NULL) {
         struct http_connection *next = c->next_queued;
         atomic_store(&c->queued, false);
@@ -78,6 +79,7 @@ static void serve_queue(struct reactor *re)
             http_connection_on_wake(c);
         c = next;
     }
+    return any;
 }
 
 /* ---- accepting ---- */
@@ -210,6 +212,8 @@ static void sweep(struct reactor *re)
 
 int reactor_timeout_ms(const struct reactor *re)
 {
+    if (atomic_load(&re->queue) != NULL)
+        return 0;
     return re->listen_paused || !list_empty(&re->connections) ? (int)(SWEEP_NS / 1000000) : -1;
 }
 
@@ -225,10 +229,14 @@ static int wait_for(struct reactor *re, struct epoll_event *events, int timeout_
     return n;
 }
 
+/* Answers go out before new requests are looked for, and handlers may hold what they were given
+ * until turn_end, so the wait between the two must not be one. */
 void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting)
 {
     struct epoll_event events[EVENTS_MAX];
-    int n = wait_for(re, events, timeout_ms, waiting);
+    const struct http_server_options *o = &re->server->options;
+    bool served = serve_queue(re);
+    int n = wait_for(re, events, served ? 0 : timeout_ms, waiting);
     re->now_ns = coarse_clock();
     for (int i = 0; i < n; i++) {
         if (events[i].data.ptr == NULL)
@@ -236,7 +244,8 @@ void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting)
         else if (events[i].data.ptr != re)
             http_connection_on_events(events[i].data.ptr, events[i].events);
     }
-    serve_queue(re);
+    if (o->turn_end != NULL && (served || n > 0))
+        o->turn_end(o->turn_end_ctx);
     if (!re->saw_quiesce && atomic_load_explicit(&re->server->quiesced, memory_order_acquire))
         quiesce(re);
     if (re->now_ns >= re->next_sweep_ns)
@@ -263,10 +272,10 @@ void reactor_close(struct reactor *re)
 {
     while (atomic_load_explicit(&re->wakers, memory_order_acquire) > 0)
         sched_yield(); /* its connection may be answered already, but it has not left */
+    serve_queue(re);   /* the last answers */
     list_for_each_safe (node, next, &re->connections) {
         struct http_connection *c = list_entry(node, struct http_connection, node);
-        must(c->phase !=
-             CONNECTION_HANDLED); /* a kept request without an answer: its owner's fault */
+        must(c->phase != CONNECTION_HANDLED); /* a request without an answer: its owner's fault */
         http_connection_close(c);
     }
     for (struct http_connection *c = take_queue(re), *next; c != NULL; c = next) {

@@ -52,6 +52,7 @@ void http_request_reset(struct http_request *r)
     r->started_ns = 0;
     r->body = slice_of(NULL, 0);
     r->body_length = 0;
+    r->method = HTTP_OTHER;
     r->match.route = NULL;
     r->match.allowed = 0;
     r->match.param_count = 0;

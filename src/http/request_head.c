@@ -44,8 +44,9 @@ static unsigned check_target(struct slice target, struct error *err)
         return refuse(err, 414, "the request's target is too long");
     for (size_t i = 0; i < target.len; i++) {
         unsigned char c = (unsigned char)target.ptr[i];
-        if (c <= ' ' || c == 0x7f)
-            return refuse(err, 400, "the request's target has a control character");
+        if (c <= ' ' || c >= 0x7f)
+            return refuse(err, 400,
+                          "the request's target has a character that must be percent-encoded");
     }
     return 0;
 }

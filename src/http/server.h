@@ -76,6 +76,10 @@ struct http_server_options {
     size_t body_budget; /* bytes of bodies in memory over all connections; beyond: 429 with
                            Retry-After. 0: none */
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s; /* 0: defaults 10, 60, 75 */
+    /* Called on each HTTP thread when it has called the handlers of all requests that were there,
+     * so that what they have in common can be done once; may be NULL. */
+    void (*turn_end)(void *ctx);
+    void *turn_end_ctx;
     /* Called with each finished request for access metrics; may be NULL. route is NULL when none
      * fitted. */
     void (*observe)(void *ctx, const struct http_route *route, unsigned status,

@@ -3,6 +3,7 @@
  * and the log thread. While the thread syncs, the queue fills; the next turn takes all of it. */
 #include "store/log.h"
 
+#include "base/clock.h"
 #include "base/must.h"
 #include "store/overlay.h"
 
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define QUICK_NS CLOCK_MILLISECOND /* a commit that a thread with other work may wait for */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -53,23 +56,22 @@ static void notify(struct log *l)
 
 static void commit_all(struct log *l, struct log_group *first)
 {
+    uint64_t began = clock_monotonic();
     while (first != NULL) {
         struct log_group *rest = l->commit(l->commit_ctx, first);
         answer(first, rest); /* whoever waits for the sync comes before whoever reads the log */
         notify(l);
         first = rest;
     }
+    atomic_store_explicit(&l->commit_ns, clock_monotonic() - began, memory_order_relaxed);
 }
 
-/* Two changes of threads cost as much as a third of a sync: one that appends alone does without. */
-static bool commit_here(struct log *l, struct log_group *node)
+static void push(struct log *l, struct log_group *node)
 {
-    if (atomic_load(&l->head) != NULL || pthread_mutex_trylock(&l->turn) != 0)
-        return false;
-    node->next = NULL;
-    commit_all(l, node);
-    pthread_mutex_unlock(&l->turn);
-    return true;
+    struct log_group *head = atomic_load_explicit(&l->head, memory_order_relaxed);
+    do
+        node->next = head;
+    while (!atomic_compare_exchange_weak(&l->head, &head, node));
 }
 
 void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, void *ctx)
@@ -82,35 +84,24 @@ void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, 
     node->records = g->records;
     node->internal = g->internal;
     node->error = 0;
-    bool alone = g->alone;
+    bool held = g->held;
     g->bytes = (struct buf)BUF_INIT;
     store_group_init(g);
-    if (!alone || !commit_here(l, node))
-        log_push_node(l, node);
+    push(l, node);
+    if (!held)
+        wake(l);
 }
 
 void log_push_node(struct log *l, struct log_group *node)
 {
-    struct log_group *head = atomic_load_explicit(&l->head, memory_order_relaxed);
-    do
-        node->next = head;
-    while (!atomic_compare_exchange_weak(&l->head, &head, node));
+    push(l, node);
     wake(l);
 }
 
-/* All that is queued, oldest first; waits for some. NULL: stopping, and nothing is left. */
-static struct log_group *take(struct log *l)
+/* All that is queued, oldest first; NULL: nothing. */
+static struct log_group *take_queued(struct log *l)
 {
-    struct log_group *newest;
-    while ((newest = atomic_exchange(&l->head, NULL)) == NULL) {
-        if (atomic_load(&l->stopping))
-            return NULL;
-        atomic_store(&l->sleeping, 1);
-        if (atomic_load(&l->head) == NULL && !atomic_load(&l->stopping))
-            futex_wait(&l->sleeping, 1);
-        atomic_store(&l->sleeping, 0);
-    }
-    struct log_group *oldest = NULL;
+    struct log_group *newest = atomic_exchange(&l->head, NULL), *oldest = NULL;
     while (newest != NULL) {
         struct log_group *next = newest->next;
         newest->next = oldest;
@@ -118,6 +109,38 @@ static struct log_group *take(struct log *l)
         newest = next;
     }
     return oldest;
+}
+
+/* Two changes of threads cost as much as a third of a quick sync: who flushes does without. While
+ * another commits, it waits for its turn, and then may find that its groups were taken along. */
+void log_flush(struct log *l)
+{
+    if (atomic_load(&l->head) == NULL)
+        return;
+    if (atomic_load_explicit(&l->commit_ns, memory_order_relaxed) > QUICK_NS) {
+        wake(l);
+        return;
+    }
+    pthread_mutex_lock(&l->turn);
+    struct log_group *first = take_queued(l);
+    if (first != NULL)
+        commit_all(l, first);
+    pthread_mutex_unlock(&l->turn);
+}
+
+/* Waits for some. NULL: stopping, and nothing is left. */
+static struct log_group *take(struct log *l)
+{
+    struct log_group *first;
+    while ((first = take_queued(l)) == NULL) {
+        if (atomic_load(&l->stopping))
+            return NULL;
+        atomic_store(&l->sleeping, 1);
+        if (atomic_load(&l->head) == NULL && !atomic_load(&l->stopping))
+            futex_wait(&l->sleeping, 1);
+        atomic_store(&l->sleeping, 0);
+    }
+    return first;
 }
 
 static void *run(void *arg)

@@ -48,7 +48,8 @@ struct log {
     void (*notify)(void *ctx, uint64_t synced);
     void *notify_ctx;
     uint64_t notified;    /* the last position that notify was told */
-    pthread_mutex_t turn; /* whoever commits: the log thread, or one that appends alone */
+    pthread_mutex_t turn;           /* whoever commits: the log thread, or one that flushes */
+    atomic_uint_fast64_t commit_ns; /* what the last commit took */
     log_commit_fn *commit;
     void *commit_ctx;
     pthread_t thread;
@@ -60,6 +61,7 @@ int log_start(struct log *l, log_commit_fn *commit, void *ctx);
 void log_stop(struct log *l);
 /* Takes the group over; any thread. */
 void log_push(struct log *l, struct store_group *g, store_append_done_fn *done, void *ctx);
+void log_flush(struct log *l);
 /* The same for a node that the twin made itself, with malloc. */
 void log_push_node(struct log *l, struct log_group *node);
 /* Log thread: all up to position is on disk. */

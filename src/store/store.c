@@ -45,6 +45,11 @@ void store_append(struct store *s, struct store_group *g, store_append_done_fn *
         done(ctx, r, 0);
 }
 
+void store_flush(struct store *s)
+{
+    log_flush(&s->log);
+}
+
 uint64_t store_synced(const struct store *s)
 {
     return atomic_load_explicit(&s->log.synced, memory_order_acquire);

@@ -109,8 +109,8 @@ struct store_group {
     struct buf bytes; /* encoded records */
     uint32_t records;
     bool internal; /* finishing and dead-lettering: may use the reserved room on a full disk */
-    bool alone;    /* nobody else is likely to append now: store_append() may write and sync on the
-                      calling thread, and call done from there */
+    bool held;     /* store_append() only queues it: the caller will have more, and calls
+                      store_flush() after them */
     int status;    /* first error of the builders below */
 };
 void store_group_init(struct store_group *g);
@@ -125,15 +125,19 @@ void store_group_end(struct store_group *g);
 /* error: 0 when the group is on disk, else negative errno (-ENOSPC, -EMSGSIZE, -EINVAL, -ENOMEM,
  * -ESHUTDOWN…) and nothing of it will ever be read. Only after -EIO, with which the store stops, it
  * may turn out at the next start that the disk has it. position is its first record's. Called on
- * the log thread, in order of positions, after tables show the group; must not block. */
+ * the thread that commits, in order of positions, after tables show the group; must not block. */
 typedef void store_append_done_fn(void *ctx, int error, uint64_t position);
 /* Appends the group (emptied: the store owns its bytes) and returns at once. done is always called,
  * possibly before this returns when the store refuses. done may be NULL. */
 void store_append(struct store *s, struct store_group *g, store_append_done_fn *done, void *ctx);
 
+/* Sees to it that everything queued so far is committed: on this thread, which waits for the sync,
+ * while syncs are quick; else on the log thread, and it returns at once. */
+void store_flush(struct store *s);
+
 /* The last position that is synced (0: none). Any thread. */
 uint64_t store_synced(const struct store *s);
-/* Called on the log thread after each sync, after the groups' done functions, with the new synced
+/* Called on the thread that commits after each sync, after the groups' done functions, with the new synced
  * position. Set once, before the first append. */
 void store_set_synced_notify(struct store *s, void (*notify)(void *ctx, uint64_t synced),
                              void *ctx);

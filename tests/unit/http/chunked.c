@@ -82,6 +82,13 @@ static void refuses_what_is_malformed(void **state)
         "1\r\nx\r\r\n0\r\n",
         "1\r\nx\r\n\r\n0\r\n",
         "1,\r\nx",
+        "5 \r\n",
+        "5\t\r\n",
+        "5 5\r\n",
+        "0 \r\n\r\n",
+        "0\r\nab\r\n\r\n",
+        "0\r\na b: c\r\n",
+        "0\r\nGET / HTTP/1.1\r\n",
     };
     autobuf data = BUF_INIT;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

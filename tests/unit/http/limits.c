@@ -294,6 +294,29 @@ static void waits_for_answers(void **state)
     close(fd);
 }
 
+/* The server may be stopped as soon as the call that answers has returned; the peer gets the
+ * answer.
+ */
+static void sends_the_last_answer(void **state)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    for (int round = 0; round < 50; round++) {
+        int fd = peer_connect(address);
+        __atomic_store_n(&kept, NULL, __ATOMIC_RELEASE);
+        peer_send(fd,
+                  SLICE("POST /keep HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na"));
+        while (__atomic_load_n(&kept, __ATOMIC_ACQUIRE) == NULL)
+            usleep(100);
+        usleep(round % 3 * 1000);
+        http_respond_empty(kept, 202);
+        http_server_stop(server);
+        assert_true(peer_answer(fd, &in, &out, false));
+        assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 202"));
+        close(fd);
+        setup(state);
+    }
+}
+
 /* A peer that goes away while its request is kept does no harm. */
 static void stands_a_peer_that_left(void **state)
 {
@@ -335,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cuts_idle_and_half_open_clients, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_new_connections_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(sends_the_last_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(stands_a_peer_that_left, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_readers_that_do_not_read, setup, teardown),
     };

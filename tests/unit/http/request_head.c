@@ -92,6 +92,7 @@ static void refuses_what_is_malformed(void **state)
         BAD("GET /a\tb HTTP/1.1\r\n"),
         BAD("GET /a\rb HTTP/1.1\r\n"),
         BAD("GET /a\x7f HTTP/1.1\r\n"),
+        BAD("GET /a\xc3\xa9 HTTP/1.1\r\n"),
         BAD("AMETHODWITHMORELETTERSTHANANYTHATEVERWAS / HTTP/1.1\r\n"),
         BAD(LINE "Host: a\n"),
         BAD(LINE "Host: a\rb\r\n"),
