@@ -44,8 +44,6 @@ struct broker_core {
     char *base_url;
 
     struct directory *directory;
-    atomic_uint ingress_running; /* requests at ingress that are not answered yet */
-    atomic_uint ingress_lone;    /* how many in a row came one after the other */
     void **by_number; /* struct broker or struct trigger, by resource number; see number_kind */
     uint8_t *number_kind;
     size_t number_cap;
