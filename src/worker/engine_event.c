@@ -11,8 +11,10 @@
 #include <errno.h>
 
 /* In the order in which people expect to see them; extensions follow as they came. */
-static const char *const attribute_names[] = {
-    "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "schemaurl"};
+static const struct slice attribute_names[] = {{"id", 2},          {"type", 4},
+                                               {"source", 6},      {"subject", 7},
+                                               {"time", 4},        {"datacontenttype", 15},
+                                               {"dataschema", 10}, {"schemaurl", 9}};
 
 #define ATTRIBUTE_COUNT COUNT_OF(attribute_names)
 
@@ -57,7 +59,7 @@ void engine_event_prepare(guest_value plain_object)
     known.type_atom = native_atom(SLICE("datacontenttype"));
     known.plain_prototype = GUEST(JS_GetPrototype, engine.context, plain_object);
     for (size_t i = 0; i < ATTRIBUTE_COUNT; i++)
-        known.attribute_atoms[i] = native_atom(slice_text(attribute_names[i]));
+        known.attribute_atoms[i] = native_atom(attribute_names[i]);
     known.file_name = GUEST(wasm_malloc, sizeof(file_name));
     void *to = engine_at(known.file_name, sizeof(file_name));
     must(known.file_name != 0 && to != NULL);
@@ -110,7 +112,7 @@ static int set_attributes(guest_value event, const struct event *e)
     int status = set(event, known.version_atom, native_string(version));
     for (size_t i = 0; i < ATTRIBUTE_COUNT && status == 0; i++)
         for (unsigned k = 0; k < e->count; k++)
-            if (!written[k] && slice_is(e->attributes[k].name, attribute_names[i])) {
+            if (!written[k] && slice_equal(e->attributes[k].name, attribute_names[i])) {
                 status = set_attribute(event, known.attribute_atoms[i], &e->attributes[k]);
                 written[k] = true;
                 break;
