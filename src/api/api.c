@@ -21,6 +21,7 @@ struct api *api_new(struct loop *l, struct registry *r, struct function_host *fu
 
 void api_quiesce(struct api *a)
 {
+    a->quiet = true;
     watch_set_quiesce(a->watches);
 }
 

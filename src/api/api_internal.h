@@ -183,6 +183,7 @@ struct api {
     struct registry *registry;
     struct function_host *functions;
     struct watch_set *watches;
+    bool quiet; /* the server ends: what is under way ends in this turn */
 };
 
 #endif

@@ -43,13 +43,32 @@ void read_get(struct query *q)
     answer_text(q, 200, "application/json", &body);
 }
 
-/* Two passes: which objects, so that the list's head can say whether more follow; then the text. */
+/* ---- lists ---- */
+
+#define LIST_A_TURN 100 /* objects that are written before others have their turn */
+
+/* First which objects, in one turn of the loop, so that the list is of one moment and its head can
+ * say whether more follow; then their text, some in a turn. Objects that are shown never change, so
+ * holding on to them is enough. */
 struct listing {
+    struct loop_message message;
     struct query *query;
-    struct resource **items;
-    size_t len, cap;
+    json_t **objects;
+    size_t len, cap, written;
+    uint64_t now_ns;
+    const struct resource *last; /* while gathering */
+    struct buf body;
     bool more, failed;
 };
+
+static void listing_free(struct listing *l)
+{
+    for (size_t i = 0; i < l->len; i++)
+        json_decref(l->objects[i]);
+    free(l->objects);
+    buf_done(&l->body);
+    free(l);
+}
 
 /* Both sides in the order of the registry: namespace, then name. */
 static bool is_after(const struct resource *resource, const char *token)
@@ -72,65 +91,98 @@ static int gather(void *ctx, struct resource *resource)
     }
     if (l->len == l->cap) {
         size_t cap = l->cap == 0 ? 64 : l->cap * 2;
-        struct resource **items = reallocarray(l->items, cap, sizeof(struct resource *));
-        if (items == NULL) {
+        json_t **objects = reallocarray(l->objects, cap, sizeof(json_t *));
+        if (objects == NULL) {
             l->failed = true;
             return 1;
         }
-        l->items = items;
+        l->objects = objects;
         l->cap = cap;
     }
-    l->items[l->len++] = resource;
+    l->objects[l->len++] = json_incref(resource->object);
+    l->last = resource;
     return 0;
 }
 
-static void add_list(struct buf *out, const struct listing *l, uint64_t version, const char *token)
+static void begin_list(struct buf *out, const struct resource_kind *kind, uint64_t version,
+                       const char *token)
 {
-    const struct resource_kind *kind = l->query->kind;
     buf_printf(out, "{\"kind\":\"%sList\",\"apiVersion\":\"", kind->kind);
     resource_kind_api_version(kind, out);
     buf_printf(out, "\",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"", version);
     if (token != NULL)
         buf_printf(out, ",\"continue\":\"%s\"", token);
     buf_add_text(out, "},\"items\":[");
-    for (size_t i = 0; i < l->len; i++) {
-        if (i > 0)
-            buf_add_byte(out, ',');
-        answer_add_shown(out, kind, l->items[i]->object);
-    }
-    buf_add_text(out, "]}");
 }
 
-static void add_table(struct buf *out, const struct listing *l, uint64_t version, const char *token)
+static void write_object(struct listing *l, const json_t *object)
 {
     const struct query *q = l->query;
-    uint64_t now_ns = clock_realtime();
-    table_begin(out, q->kind, version, token);
-    for (size_t i = 0; i < l->len; i++) {
-        if (i > 0)
-            buf_add_byte(out, ',');
-        table_row(out, q->kind, l->items[i]->object, q->include, now_ns);
+    if (q->shape == QUERY_TABLE)
+        table_row(&l->body, q->kind, object, q->include, l->now_ns);
+    else
+        answer_add_shown(&l->body, q->kind, object);
+}
+
+/* Takes l. */
+static void end_list(struct listing *l)
+{
+    if (l->query->shape == QUERY_TABLE)
+        table_end(&l->body);
+    else
+        buf_add_text(&l->body, "]}");
+    answer_text(l->query, 200, "application/json", &l->body);
+    listing_free(l);
+}
+
+static void list_some(struct loop_message *m)
+{
+    struct listing *l = container_of(m, struct listing, message);
+    struct api *a = l->query->api;
+    for (size_t n = 0; l->written < l->len && (n < LIST_A_TURN || a->quiet); n++) {
+        if (l->written > 0)
+            buf_add_byte(&l->body, ',');
+        write_object(l, l->objects[l->written++]);
     }
-    table_end(out);
+    if (l->written < l->len)
+        loop_post(a->loop, &l->message);
+    else
+        end_list(l);
+}
+
+static void refuse_memory(struct query *q)
+{
+    struct error err = ERROR_INIT;
+    error_set(&err, -ENOMEM, "out of memory");
+    answer_status(q, 503, &err);
 }
 
 void read_list(struct query *q)
 {
-    struct listing l = {.query = q};
+    struct listing *l = calloc(1, sizeof(*l));
+    if (l == NULL) {
+        refuse_memory(q);
+        return;
+    }
+    *l = (struct listing){.message = {.receive = list_some}, .query = q};
+    l->now_ns = clock_realtime();
     const char *space = *q->namespace_name != '\0' ? q->namespace_name : NULL;
-    registry_each(q->api->registry, kinds_stored(q->kind), space, gather, &l);
-    autobuf token = BUF_INIT, last = BUF_INIT, body = BUF_INIT;
-    if (l.more) {
-        buf_printf(&last, "%s/%s", l.items[l.len - 1]->namespace_name, l.items[l.len - 1]->name);
+    registry_each(q->api->registry, kinds_stored(q->kind), space, gather, l);
+    autobuf token = BUF_INIT, last = BUF_INIT;
+    if (l->more) {
+        buf_printf(&last, "%s/%s", l->last->namespace_name, l->last->name);
         encoding_base64_add(&token, buf_slice(&last));
     }
+    if (l->failed || !buf_ok(&last) || !buf_ok(&token)) {
+        listing_free(l);
+        refuse_memory(q);
+        return;
+    }
     uint64_t version = registry_version(q->api->registry);
-    const char *text = l.more && buf_ok(&token) ? token.ptr : NULL;
+    const char *text = l->more ? token.ptr : NULL;
     if (q->shape == QUERY_TABLE)
-        add_table(&body, &l, version, text);
+        table_begin(&l->body, q->kind, version, text);
     else
-        add_list(&body, &l, version, text);
-    body.failed = body.failed || l.failed;
-    free(l.items);
-    answer_text(q, 200, "application/json", &body);
+        begin_list(&l->body, q->kind, version, text);
+    list_some(&l->message);
 }

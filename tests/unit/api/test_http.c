@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +35,7 @@ struct world {
     struct http_route routes[64];
     struct http_server *server;
     pthread_t thread;
+    atomic_uint turns; /* of the loop */
     CURL *curl;
     /* the last answer */
     struct buf body;
@@ -52,6 +54,11 @@ static void stop(struct loop_message *m)
     api_quiesce(w->api);
     registry_stop(w->registry);
     loop_stop(w->loop);
+}
+
+static void count_turn(void *ctx)
+{
+    atomic_fetch_add(&((struct world *)ctx)->turns, 1);
 }
 
 static void *run(void *ctx)
@@ -80,6 +87,7 @@ static int setup(void **state)
                                           .check_host = true};
     if (http_server_start(&options, &w->server, &err) < 0)
         fail_msg("%s", err.message);
+    loop_set_end_of_turn(w->loop, count_turn, w);
     pthread_create(&w->thread, NULL, run, w);
     w->curl = curl_easy_init();
     *state = w;
@@ -337,6 +345,25 @@ static void test_lists(void **state)
     assert_string_equal(resource_text_at(row, "object.metadata.name"), "a");
 }
 
+/* The loop does other things while a long list is written, which is of one moment all the same. */
+static void test_long_lists(void **state)
+{
+    struct world *w = *state;
+    enum { COUNT = 1200 };
+    for (unsigned i = 0; i < COUNT; i++) {
+        char body[100];
+        snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"n%04u\"}}", i);
+        assert_int_equal(send_json(w, "POST", NAMESPACES, body), 201);
+    }
+    static const char *const accept[] = {NULL, TABLE}, *const items[] = {"items", "rows"};
+    for (size_t i = 0; i < COUNT_OF(accept); i++) {
+        unsigned before = atomic_load(&w->turns);
+        assert_int_equal(ask(w, (struct ask){"GET", NAMESPACES, NULL, NULL, accept[i]}), 200);
+        assert_true(atomic_load(&w->turns) - before >= COUNT / 100);
+        assert_int_equal(json_array_size(json_object_get(w->json, items[i])), COUNT + 1);
+    }
+}
+
 static void test_patches(void **state)
 {
     struct world *w = *state;
@@ -436,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_validation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
