@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define ENGINE_STRIP_SOURCE 16u /* quickjs.h: JS_WRITE_OBJ_STRIP_SOURCE */
+
 uint32_t engine_put(struct slice bytes)
 {
     uint32_t address = engine.scratch.text;
@@ -40,7 +42,8 @@ uint32_t engine_word(uint32_t address)
     return word;
 }
 
-engine_value engine_eval(struct slice source, const char *name, int flags)
+/* A copy with a NUL in guest memory, to be freed. */
+static uint32_t put_source(struct slice source)
 {
     uint32_t code = GUEST(wasm_malloc, (u32)source.len + 1);
     char *to = engine_at(code, source.len + 1);
@@ -48,10 +51,32 @@ engine_value engine_eval(struct slice source, const char *name, int flags)
         guard_trap(GUARD_STOPPED_MEMORY);
     memcpy(to, source.ptr, source.len);
     to[source.len] = '\0';
+    return code;
+}
+
+engine_value engine_eval(struct slice source, const char *name, int flags)
+{
+    uint32_t code = put_source(source);
     uint32_t file = engine_put(slice_text(name));
     engine_value result = GUEST(qjs_eval, code, (u32)source.len, file, (u32)flags);
     engine_put_done(file);
     GUEST_DO(wasm_free, code);
+    return result;
+}
+
+engine_value engine_eval_without_source(struct slice source, const char *name)
+{
+    uint32_t code = put_source(source);
+    uint32_t file = engine_put(slice_text(name));
+    uint32_t ret_len = engine.scratch.lengths;
+    uint32_t compiled =
+        GUEST(qjs_compile, code, (u32)source.len, file, 0, ENGINE_STRIP_SOURCE, ret_len);
+    engine_put_done(file);
+    GUEST_DO(wasm_free, code);
+    if (compiled == 0)
+        return 0;
+    engine_value result = GUEST(qjs_eval_bytecode, compiled, engine_word(ret_len));
+    GUEST_DO(wasm_free, compiled);
     return result;
 }
 

@@ -172,7 +172,7 @@ static void run_prelude(void *ctx)
     buf_add(&source, prelude_text, prelude_text_len);
     buf_add_text(&source, "})");
     must(buf_ok(&source));
-    engine_value prelude = engine_eval(buf_slice(&source), "sluice:prelude", 0);
+    engine_value prelude = engine_eval_without_source(buf_slice(&source), "sluice:prelude");
     engine_value host = engine_object();
     engine_add_functions(host, load_functions, COUNT_OF(load_functions));
     engine_add_functions(host, call_functions, call_function_count);

@@ -159,17 +159,36 @@ static void shrink_memory(struct snapshot *s, bool after_stop)
         abort(); /* going on would leak one event's data into the next */
 }
 
+static int compare_pages(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Neighbours are copied at once, in the order of their addresses, which the processor likes. */
+static void copy_back(struct snapshot *s)
+{
+    if (s->sorted_count != s->written_count) {
+        qsort(s->written, s->written_count, sizeof(*s->written), compare_pages);
+        s->sorted_count = s->written_count;
+    }
+    for (uint32_t i = 0, next; i < s->written_count; i = next) {
+        size_t at = s->written[i] * PAGE;
+        next = i + 1;
+        while (next < s->written_count && s->written[next] == s->written[next - 1] + 1)
+            next++;
+        memcpy(s->base + at, s->originals + at, (next - i) * PAGE);
+    }
+}
+
 static void restore_pages(struct snapshot *s)
 {
-    for (uint32_t i = 0; i < s->written_count; i++) {
-        size_t at = s->written[i] * PAGE;
-        memcpy(s->base + at, s->originals + at, PAGE);
-    }
+    copy_back(s);
     if (++s->restores % SNAPSHOT_EPOCH != 0 || s->written_count <= SNAPSHOT_STEADY)
         return;
     for (uint32_t i = 0; i < s->written_count; i++)
         s->page_flags[s->written[i]] &= (uint8_t)~PAGE_WRITTEN;
-    s->written_count = 0;
+    s->written_count = s->sorted_count = 0;
     if (mprotect(s->base, s->size, PROT_READ) != 0)
         give_up_protection(s);
 }
