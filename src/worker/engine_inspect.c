@@ -376,7 +376,7 @@ static int show_object(guest_value object, unsigned level)
     int status = read_class(object, &known);
     if (status == 0)
         status = native_names(object, &names);
-    if (status < 0)
+    if (status != 0)
         return status;
     write_open(&g, known, names.count);
     if (g.is_list && !is_dense(object, &names))
