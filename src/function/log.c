@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "worker/protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #define FILE_MAX      (1u << 20)
 #define FOLLOWERS_MAX 64
 #define EVENT_MAX     128
+#define UNWRITTEN_MAX (32u << 10)
 
 /* One stream that is kept open. The list and the stream hold a reference each: the peer may go
  * while the list still has it. */
@@ -33,6 +35,7 @@ struct follower {
 
 struct function_log {
     struct buf memory;     /* whole lines */
+    struct buf unwritten;  /* whole lines that the file has not yet */
     char *path, *old_path; /* NULL: memory only */
     int fd;                /* -1: not open yet, or its last write failed */
     size_t file_len;
@@ -141,16 +144,24 @@ static void log_follow(struct function_log *l, struct http_request *request, uns
 
 /* ---- writing ---- */
 
+static bool is_printed(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
 static void add_text(struct buf *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '\n' && i + 1 < text.len)
+        size_t from = i;
+        while (i < text.len && is_printed((unsigned char)text.ptr[i]))
+            i++;
+        buf_add(out, text.ptr + from, i - from);
+        if (i == text.len)
+            return;
+        if (text.ptr[i] != '\n')
+            buf_printf(out, "\\x%02x", (unsigned char)text.ptr[i]);
+        else if (i + 1 < text.len)
             buf_add_text(out, "\n    ");
-        else if (c == '\t' || (c >= 0x20 && c != 0x7f))
-            buf_add_byte(out, (char)c);
-        else if (c != '\n')
-            buf_printf(out, "\\x%02x", c);
     }
 }
 
@@ -159,7 +170,8 @@ static void make_line(struct buf *out, uint64_t time_ns, const char *level, stru
 {
     char time[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(time_ns, 3, time);
-    buf_printf(out, "%s ", time);
+    buf_add_text(out, time);
+    buf_add_byte(out, ' ');
     add_text(out, slice_text(level));
     if (event.len > 0) {
         buf_add_text(out, " [");
@@ -210,19 +222,28 @@ static void log_close(struct function_log *l)
 }
 
 /* A full disk loses lines of functions' logs, never more: memory has them still. */
-static void log_write_file(struct function_log *l, struct slice line)
+static void log_write_file(struct function_log *l, struct slice lines)
 {
-    if (l->path == NULL || (l->fd < 0 && log_open(l) < 0))
+    if (l->fd < 0 && log_open(l) < 0)
         return;
-    if (l->file_len > 0 && l->file_len + line.len > FILE_MAX) {
+    if (l->file_len > 0 && l->file_len + lines.len > FILE_MAX) {
         log_close(l);
         if (rename(l->path, l->old_path) < 0 || log_open(l) < 0)
             return;
     }
-    if (fdio_write_all(l->fd, line.ptr, line.len) < 0)
+    if (fdio_write_all(l->fd, lines.ptr, lines.len) < 0)
         log_close(l);
     else
-        l->file_len += line.len;
+        l->file_len += lines.len;
+}
+
+void function_log_flush(struct function_log *l)
+{
+    if (l->unwritten.len > 0)
+        log_write_file(l, buf_slice(&l->unwritten));
+    if (l->unwritten.cap > UNWRITTEN_MAX + WORKER_REPORT_MAX)
+        buf_done(&l->unwritten);
+    buf_reset(&l->unwritten);
 }
 
 void function_log_add(struct function_log *l, uint64_t time_ns, const char *level,
@@ -233,7 +254,10 @@ void function_log_add(struct function_log *l, uint64_t time_ns, const char *leve
     if (!buf_ok(&line))
         return;
     remember(l, buf_slice(&line));
-    log_write_file(l, buf_slice(&line));
+    if (l->path != NULL)
+        buf_add_slice(&l->unwritten, buf_slice(&line));
+    if (l->unwritten.len > UNWRITTEN_MAX)
+        function_log_flush(l);
     tell_followers(l, buf_slice(&line));
 }
 
@@ -256,6 +280,7 @@ static size_t tail_start(const char *text, size_t len, unsigned lines, bool *ret
 
 int function_log_read(struct function_log *l, unsigned tail_lines, struct buf *out)
 {
+    function_log_flush(l);
     const struct buf *m = &l->memory;
     bool enough = false;
     size_t start = tail_lines > 0 ? tail_start(m->ptr, m->len, tail_lines, &enough) : 0;
@@ -298,6 +323,7 @@ void function_log_free(struct function_log *l, bool remove_files)
 {
     while (!list_empty(&l->followers))
         follower_end(l, list_entry(l->followers.next, struct follower, link), true);
+    function_log_flush(l);
     log_close(l);
     if (remove_files && l->path != NULL && l->old_path != NULL) {
         (void)unlink(l->path);
@@ -306,5 +332,6 @@ void function_log_free(struct function_log *l, bool remove_files)
     free(l->path);
     free(l->old_path);
     buf_done(&l->memory);
+    buf_done(&l->unwritten);
     free(l);
 }

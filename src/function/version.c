@@ -158,6 +158,7 @@ static void note_crash(struct version *v, uint64_t ready_at, const struct error 
         v->crashes = 0;
     log_warn("function %s/%s: %s; started again", f->namespace_name, f->name, err.message);
     function_log_add(f->log, clock_realtime(), "error", slice_of(NULL, 0), slice_text(err.message));
+    function_log_flush(f->log);
     if (v->usable < least_workers(v))
         version_schedule(v, backoff(v->crashes));
     v->crashes++;

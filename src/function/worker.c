@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "function/function_internal.h"
+#include "function/report.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
@@ -70,43 +71,37 @@ static int reopen(int fd)
 
 /* ---- its reports ---- */
 
-static const char *text_of(const json_t *object, const char *key)
+static void report_failed(struct worker *w, const struct worker_report *r)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static void report_failed(struct worker *w, const json_t *report)
-{
-    const char *file = text_of(report, "file");
-    int line = (int)json_integer_value(json_object_get(report, "line"));
-    int column = (int)json_integer_value(json_object_get(report, "column"));
     w->failed = true;
-    if (file[0] != '\0')
-        error_set(&w->failure, -EINVAL, "%s:%d:%d: %s", file, line, column,
-                  text_of(report, "message"));
+    if (r->file.len > 0)
+        error_set(&w->failure, -EINVAL, SLICE_FMT ":%u:%u: " SLICE_FMT, SLICE_ARG(r->file),
+                  (unsigned)r->line, (unsigned)r->column, SLICE_ARG(r->message));
     else
-        error_set(&w->failure, -EINVAL, "%s", text_of(report, "message"));
+        error_set(&w->failure, -EINVAL, SLICE_FMT, SLICE_ARG(r->message));
 }
 
-static void report_log(struct worker *w, const json_t *report)
+static const char *level_of(struct slice level)
 {
-    json_t *text = json_object_get(report, "text");
-    json_t *event = json_object_get(report, "event");
-    uint64_t time = (uint64_t)json_integer_value(json_object_get(report, "time"));
-    function_log_add(w->version->function->log, time > 0 ? time : clock_realtime(),
-                     text_of(report, "level"),
-                     slice_of(json_string_value(event), json_string_length(event)),
-                     slice_of(json_string_value(text), json_string_length(text)));
+    static const char *const levels[] = {"info", "warn", "error", "debug"};
+    for (size_t i = 0; i < COUNT_OF(levels); i++)
+        if (slice_is(level, levels[i]))
+            return levels[i];
+    return "info";
 }
 
-static void report_limit(struct worker *w, const json_t *report)
+static void report_log(struct worker *w, const struct worker_report *r)
+{
+    function_log_add(w->version->function->log, r->time_ns > 0 ? r->time_ns : clock_realtime(),
+                     level_of(r->level), r->event, r->text);
+}
+
+static void report_limit(struct worker *w, const struct worker_report *r)
 {
     autobuf text = BUF_INIT;
-    json_t *event = json_object_get(report, "event");
-    buf_printf(&text, "call ended (%s): %s", text_of(report, "limit"), text_of(report, "message"));
-    function_log_add(w->version->function->log, clock_realtime(), "error",
-                     slice_of(json_string_value(event), json_string_length(event)),
+    buf_printf(&text, "call ended (" SLICE_FMT "): " SLICE_FMT, SLICE_ARG(r->limit),
+               SLICE_ARG(r->message));
+    function_log_add(w->version->function->log, clock_realtime(), "error", r->event,
                      buf_slice(&text));
 }
 
@@ -124,21 +119,22 @@ static void report_ready(struct worker *w)
     version_worker_ready(w);
 }
 
-/* Comes from the process that runs the user's code: a line that makes no sense is passed over. */
+/* A line that makes no sense is passed over. */
 static void read_report(struct worker *w, struct slice line)
 {
-    json_error_t ignored;
-    json_t *report = json_loadb(line.ptr, line.len, JSON_ALLOW_NUL, &ignored);
-    const char *kind = text_of(report, "report");
-    if (strcmp(kind, "ready") == 0)
-        report_ready(w);
-    else if (strcmp(kind, "failed") == 0)
-        report_failed(w, report);
-    else if (strcmp(kind, "log") == 0)
-        report_log(w, report);
-    else if (strcmp(kind, "limit") == 0)
-        report_limit(w, report);
-    json_decref(report);
+    struct worker_report r;
+    struct event_arena arena = {0};
+    if (worker_report_read(line, &arena, &r) == 0) {
+        if (slice_is(r.kind, "log"))
+            report_log(w, &r);
+        else if (slice_is(r.kind, "ready"))
+            report_ready(w);
+        else if (slice_is(r.kind, "failed"))
+            report_failed(w, &r);
+        else if (slice_is(r.kind, "limit"))
+            report_limit(w, &r);
+    }
+    event_arena_done(&arena);
 }
 
 static void take_bytes(struct worker *w, const char *bytes, size_t len)
@@ -178,12 +174,15 @@ static void worker_read_reports(struct worker *w, int reads)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
-            return;
+            break;
         if (n <= 0)
             worker_close_report(w);
         else
             take_bytes(w, bytes, (size_t)n);
+        if (n < (ssize_t)sizeof(bytes)) /* all that is there; the end comes with the next event */
+            break;
     }
+    function_log_flush(w->version->function->log);
 }
 
 static void worker_on_report(struct loop_watch *watch, uint32_t events)
