@@ -13,17 +13,25 @@ function isHeaderValue(text) {
   return !text.includes('\n') && !text.includes('\r') && !text.includes('\0');
 }
 
+function headerLine(name, lower, value) {
+  const text = String(value);
+  if (!isHeaderName(name, lower) || !isHeaderValue(text)) throw new TypeError(`the header ${stringify(name)} of the answer has a character that is not allowed`);
+  return `${lower}: ${text}\n`;
+}
+
 function headerLines(headers, fallback) {
   let lines = '';
   let hasType = false;
-  for (const [name, value] of Object.entries(headers ?? {})) {
-    if (value === undefined || value === null) continue;
-    const lower = name.toLowerCase();
-    if (lower === 'content-type') hasType = true;
-    for (const one of Array.isArray(value) ? value : [value]) {
-      const text = String(one);
-      if (!isHeaderName(name, lower) || !isHeaderValue(text)) throw new TypeError(`the header ${stringify(name)} of the answer has a character that is not allowed`);
-      lines += `${lower}: ${text}\n`;
+  if (headers !== undefined && headers !== null) {
+    const names = Object.keys(headers);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      const value = headers[name];
+      if (value === undefined || value === null) continue;
+      const lower = name.toLowerCase();
+      if (lower === 'content-type') hasType = true;
+      if (Array.isArray(value)) for (const one of value) lines += headerLine(name, lower, one);
+      else lines += headerLine(name, lower, value);
     }
   }
   return hasType ? lines : `${lines}content-type: ${fallback}\n`;
