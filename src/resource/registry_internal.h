@@ -72,7 +72,7 @@ struct registry_write {
     json_t *object; /* as given; the status of WRITE_STATUS */
     char *namespace_name, *name, *uid, *version;
     uint32_t number; /* WRITE_STATUS: of the very resource that was meant */
-    struct buf key; /* of the subject, while in flight */
+    struct buf key;  /* of the subject, while in flight */
     bool dry_run;
     registry_done_fn *done;
     void *ctx;
