@@ -239,7 +239,7 @@ static void log_write_file(struct function_log *l, struct slice lines)
 
 void function_log_flush(struct function_log *l)
 {
-    if (l->unwritten.len > 0)
+    if (l->unwritten.len > 0 && l->path != NULL)
         log_write_file(l, buf_slice(&l->unwritten));
     if (l->unwritten.cap > UNWRITTEN_MAX + WORKER_REPORT_MAX)
         buf_done(&l->unwritten);

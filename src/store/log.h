@@ -47,7 +47,7 @@ struct log {
     atomic_uint_fast64_t synced;
     void (*notify)(void *ctx, uint64_t synced);
     void *notify_ctx;
-    uint64_t notified;    /* the last position that notify was told */
+    uint64_t notified;              /* the last position that notify was told */
     pthread_mutex_t turn;           /* whoever commits: the log thread, or one that flushes */
     atomic_uint_fast64_t commit_ns; /* what the last commit took */
     log_commit_fn *commit;

@@ -137,8 +137,8 @@ void store_flush(struct store *s);
 
 /* The last position that is synced (0: none). Any thread. */
 uint64_t store_synced(const struct store *s);
-/* Called on the thread that commits after each sync, after the groups' done functions, with the new synced
- * position. Set once, before the first append. */
+/* Called on the thread that commits after each sync, after the groups' done functions, with the new
+ * synced position. Set once, before the first append. */
 void store_set_synced_notify(struct store *s, void (*notify)(void *ctx, uint64_t synced),
                              void *ctx);
 

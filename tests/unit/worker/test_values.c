@@ -96,7 +96,7 @@ static void check_replies(void)
         "const replies = [\n"
         "  { " REPLY ", data: { a: [1] } },\n"
         "  { " REPLY ", n: 5, yes: true, none: null, gone: undefined, data: 'x', datacontenttype: "
-                     "'text/plain' },\n"
+        "'text/plain' },\n"
         "  { " REPLY ", time: new Date(0), data: 'x' },\n"
         "  { " REPLY
         ", get ext() { return 'got'; }, data_base64: 'aGk=', datacontenttype: 'text/plain' },\n"
