@@ -18,11 +18,20 @@ static void refuse(struct broker_core *b, struct http_request *request, unsigned
     http_respond_error(request, status, err);
 }
 
+/* Events on their way to the log; lives as long as the request. */
+struct appending {
+    struct http_request *request;
+    uint64_t events;
+};
+
 /* On the thread that committed: an HTTP thread at the end of its turn, or the log thread. */
 static void appended(void *ctx, int error, uint64_t position)
 {
-    struct http_request *request = ctx;
+    struct appending *a = ctx;
+    struct http_request *request = a->request;
     if (error == 0) {
+        struct broker_core *b = http_request_route(request)->ctx;
+        atomic_fetch_add_explicit(&b->counters.taken, a->events, memory_order_relaxed);
         http_respond_empty(request, 202);
         return;
     }
@@ -187,12 +196,19 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
         refuse(b, request, status_of(r), &err);
         return;
     }
-    atomic_fetch_add_explicit(&b->counters.taken, taking.events, memory_order_relaxed);
     if (taking.events == 0) { /* an empty batch is good and changes nothing */
         store_group_done(&taking.group);
         http_respond_empty(request, 202);
-    } else
-        store_append(b->store, &taking.group, appended, request);
+        return;
+    }
+    struct appending *a = http_request_alloc(request, sizeof(*a));
+    if (a == NULL) {
+        store_group_done(&taking.group);
+        http_respond_errorf(request, 503, "out of memory");
+        return;
+    }
+    *a = (struct appending){request, taking.events};
+    store_append(b->store, &taking.group, appended, a);
 }
 
 void ingress_post(struct http_request *request, void *ctx)

@@ -128,29 +128,31 @@ void log_flush(struct log *l)
     pthread_mutex_unlock(&l->turn);
 }
 
-/* Waits for some. NULL: stopping, and nothing is left. */
-static struct log_group *take(struct log *l)
+/* Waits for some. False: stopping, and nothing is left. */
+static bool wait_for_groups(struct log *l)
 {
-    struct log_group *first;
-    while ((first = take_queued(l)) == NULL) {
+    while (atomic_load(&l->head) == NULL) {
         if (atomic_load(&l->stopping))
-            return NULL;
+            return false;
         atomic_store(&l->sleeping, 1);
         if (atomic_load(&l->head) == NULL && !atomic_load(&l->stopping))
             futex_wait(&l->sleeping, 1);
         atomic_store(&l->sleeping, 0);
     }
-    return first;
+    return true;
 }
 
+/* Groups are taken in the turn only: what is taken before it could be overtaken by what its
+ * appender appended next. */
 static void *run(void *arg)
 {
     struct log *l = arg;
-    struct log_group *first;
     pthread_setname_np(pthread_self(), "store-log");
-    while ((first = take(l)) != NULL) {
+    while (wait_for_groups(l)) {
         pthread_mutex_lock(&l->turn);
-        commit_all(l, first);
+        struct log_group *first = take_queued(l);
+        if (first != NULL)
+            commit_all(l, first);
         pthread_mutex_unlock(&l->turn);
     }
     return NULL;
