@@ -398,6 +398,7 @@ void trigger_pump(struct trigger *t)
     while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
            !list_empty(&t->waiting)) {
         struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
+        must(d->event != NULL); /* only those that are held have none */
         t->waiting_count--;
         t->waiting_bytes -= d->event->len;
         atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);

@@ -39,4 +39,10 @@ void chunked_begin(struct chunked *c);
  * 0: it is not; -EPROTO: malformed; -EMSGSIZE: a line, the trailer or a size beyond its limit. */
 int chunked_read(struct chunked *c, struct slice *bytes, struct slice *ret_data);
 
+/* Bytes that are still to come of the chunk whose size line has ended. */
+static inline uint64_t chunked_announced(const struct chunked *c)
+{
+    return c->state == CHUNKED_DATA ? c->left : 0;
+}
+
 #endif

@@ -290,7 +290,8 @@ static enum step step_chunks(struct http_connection *c)
         struct slice data, rest = slice_of(c->in + c->used, c->in_len - c->used);
         int over = chunked_read(&c->chunked, &rest, &data);
         c->used = c->in_len - rest.len;
-        unsigned refused = over >= 0 ? http_intake_chunk(r, data, c->chunked.left, &err) : 0;
+        unsigned refused =
+            over >= 0 ? http_intake_chunk(r, data, chunked_announced(&c->chunked), &err) : 0;
         if (refused != 0)
             return refuse(c, refused, &err);
         if (over == -EMSGSIZE)

@@ -174,7 +174,7 @@ static int feed_chunked(struct reply *r, struct slice *bytes)
     struct slice data;
     int status = chunked_read(&r->chunked, bytes, &data);
     if (status == 0)
-        return r->chunked.left > r->body_max ? -EMSGSIZE : take_body(r, data);
+        return chunked_announced(&r->chunked) > r->body_max ? -EMSGSIZE : take_body(r, data);
     if (status > 0)
         r->state = REPLY_DONE;
     return status < 0 ? status : 0;
