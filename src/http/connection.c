@@ -5,9 +5,14 @@
  *
  * A refused request is answered after its body was read and thrown away when that is short, so that
  * the connection stays usable. Otherwise it is answered at once and the connection lingers. */
+#include "http/connection.h"
 #include "base/clock.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/intake.h"
+#include "http/reactor.h"
+#include "http/response.h"
+#include "http/server_internal.h"
+#include "http/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * Framing that two parsers could read in two ways is refused (RFC 9112 §6.3, §11.2), and the
  * connection with it: several or malformed Content-Length or Transfer-Encoding fields, both
  * together, another coding than chunked, chunks in HTTP/1.0. */
+#include "http/guard.h"
 #include "base/encoding.h"
-#include "http/http_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a request is let in: its framing, target, origin, route, host, and the room for its body.
  * All that is wrong with it is said before its body is read. */
+#include "http/intake.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/connection.h"
+#include "http/guard.h"
+#include "http/response.h"
+#include "http/server_internal.h"
 
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening sockets: HOST:PORT opened here, or a TCP or Unix socket that somebody else opened. */
+#include "http/listen.h"
 #include "base/encoding.h"
 #include "base/fdio.h"
 #include "base/memory.h"
-#include "http/http_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

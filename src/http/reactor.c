@@ -2,9 +2,11 @@
 /* One thread's loop: waits for its sockets, accepts, and takes what other threads woke. A socket is
  * told to epoll once, for edges in both directions, so an ordinary request costs one receive and
  * one send and its share of a wait. */
+#include "http/reactor.h"
 #include "base/clock.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/connection.h"
+#include "http/server_internal.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>

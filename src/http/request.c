@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The request as handlers see it. It lives inside its connection and is used again for the next
  * one, so an ordinary request needs no memory from the heap. */
+#include "http/request.h"
 #include "base/encoding.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/server_internal.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers: their bytes are made on the thread that answers, and sent by the HTTP thread. */
+#include "http/response.h"
 #include "base/memory.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/connection.h"
+#include "http/reactor.h"
 #include "http/token.h"
 
 #include <stdarg.h>

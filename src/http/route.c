@@ -2,8 +2,8 @@
 /* The route table compiled for matching. Rows are tried in their order, but only those whose first
  * segment can fit: rows are sorted into buckets by a hash of it, and a row that begins with a
  * parameter is in every bucket. */
+#include "http/route.h"
 #include "base/memory.h"
-#include "http/http_internal.h"
 
 #include <errno.h>
 

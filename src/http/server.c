@@ -4,7 +4,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/reactor.h"
+#include "http/server_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

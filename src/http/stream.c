@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers of unknown length. Bytes wait in the stream; the connection's thread takes them when the
  * socket is writable, and is woken when there are some again. The connection owns the stream. */
+#include "http/stream.h"
 #include "base/must.h"
-#include "http/http_internal.h"
+#include "http/connection.h"
+#include "http/reactor.h"
+#include "http/request.h"
+#include "http/response.h"
 
 #include <errno.h>
 #include <stdlib.h>

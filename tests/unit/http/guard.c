@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/http_internal.h"
+#include "http/guard.h"
+
+#include "base/buf.h"
 #include "unit.h"
 
 static const char *const hosts[] = {"sluice.example.org", NULL};

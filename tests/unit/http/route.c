@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/http_internal.h"
+#include "http/route.h"
 #include "unit.h"
 
 #include <errno.h>

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread's loop over its connections. */
+#ifndef SLUICE_HTTP_REACTOR_H
+#define SLUICE_HTTP_REACTOR_H
+
+#include "base/error.h"
+#include "base/list.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct http_connection;
+struct http_server;
+
+struct reactor {
+    struct http_server *server;
+    int epoll_fd, wake_fd;
+    bool listens;       /* it accepts, for all of them */
+    bool listen_paused; /* too many connections, or no descriptors: until the next sweep */
+    bool saw_quiesce;
+    _Atomic(struct http_connection *) queue; /* woken ones, newest first */
+    _Atomic int sleeping;
+    _Atomic unsigned wakers; /* threads in reactor_wake_connection() */
+    struct list connections;
+    _Atomic unsigned load; /* connections */
+    uint64_t now_ns;       /* a few milliseconds coarse: for deadlines */
+    uint64_t next_sweep_ns;
+    pthread_t thread;
+    bool runs;
+};
+
+int reactor_open(struct reactor *re, struct http_server *s, bool listens, struct error *err);
+/* Closes all its connections. */
+void reactor_close(struct reactor *re);
+/* Waits for up to that long (-1: for ever) and works off what is there. waiting: the signal mask
+ * meanwhile, or NULL. */
+void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting);
+/* The connection's own thread. add: false when it could not be watched and is closed. */
+bool reactor_add(struct reactor *re, struct http_connection *c);
+void reactor_remove(struct reactor *re, struct http_connection *c);
+int reactor_timeout_ms(const struct reactor *re);
+/* Any thread: makes the reactor call http_connection_on_wake(). */
+void reactor_wake_connection(struct http_connection *c);
+void reactor_wake(struct reactor *re);
+
+#endif
