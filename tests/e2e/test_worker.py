@@ -611,8 +611,19 @@ def test_long_log_lines_are_split(zygote):
     assert lines[:2000] == ["line"] * 2000
 
 
+def read_as_root(path):
+    """The zygote and its workers are not dumpable, so only root reads their memory's sizes."""
+    if os.geteuid() == 0:
+        return path.read_text()
+    if shutil.which("sudo") is not None:
+        done = subprocess.run(["sudo", "-n", "cat", path], capture_output=True, text=True)
+        if done.returncode == 0:
+            return done.stdout
+    pytest.skip("neither root nor sudo without a password")
+
+
 def private_bytes(pid):
-    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    rollup = read_as_root(pathlib.Path(f"/proc/{pid}/smaps_rollup"))
     return sum(int(n) for n in re.findall(r"^(?:Private_Dirty):\s+(\d+)", rollup, re.M)) * 1024
 
 
