@@ -174,12 +174,12 @@ static bool head_room(struct http_connection *c)
 static void leave_to_send(struct http_connection *c)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    /* Nothing is under way, so it fits; a peer that is gone shows when it is read from. */
     ssize_t sent = send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
-    (void)
-        sent; /* nothing is under way, so it fits; a peer that is gone shows when it is read from */
+    (void)sent;
 }
 
-/* The body has all come with the head. */
+/* The request is whole. */
 static enum step handle(struct http_connection *c)
 {
     struct http_request *r = &c->request;
@@ -538,11 +538,13 @@ void http_connection_on_events(struct http_connection *c, uint32_t events)
     c->hung_up = c->hung_up || ended;
     c->can_read = c->can_read || ended || (events & EPOLLIN) != 0;
     c->can_write = c->can_write || ended || (events & EPOLLOUT) != 0;
-    if (c->phase == CONNECTION_HANDLED)
-        return; /* only who answers ends this phase: see http_connection_on_wake() */
-    if (c->phase == CONNECTION_STREAM && ended)
+    if (c->phase == CONNECTION_STREAM && ended) {
         http_connection_close(c); /* nobody reads it any more */
-    else
+        return;
+    }
+    /* Only who answers ends the phase HANDLED, by a wake-up; and one that is on its way already
+     * must come before a handler is called, or it could be taken for that of its answer. */
+    if (c->phase != CONNECTION_HANDLED && !atomic_load(&c->queued))
         run(c);
 }
 

@@ -276,6 +276,33 @@ static void serves_several_requests_on_a_connection(void **state)
     close(fd);
 }
 
+/* More requests than a connection may have in one turn, answered by another thread, and in every
+ * other round a peer that leaves before it has read them all. */
+static void serves_long_pipelines(void **state)
+{
+    autobuf request = BUF_INIT;
+    for (int i = 0; i < 200; i++)
+        buf_add_text(&request, i % 3 == 0 ? "GET /hello/x" END
+                                          : "POST /later HTTP/1.1\r\nHost: localhost\r\n"
+                                            "Content-Length: 3\r\n\r\nabc");
+    for (int round = 0; round < 20; round++) {
+        autobuf in = BUF_INIT, out = BUF_INIT;
+        int fd = peer_connect(http_server_address(server));
+        peer_send(fd, slice_of(request.ptr, request.len / 2));
+        peer_send(fd, slice_of(request.ptr + request.len / 2, request.len - request.len / 2));
+        for (int i = 0; i < (round % 2 == 0 ? 200 : 100); i++) {
+            assert_true(peer_answer(fd, &in, &out, false));
+            assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 200"));
+        }
+        close(fd);
+    }
+    unsigned before; /* what those who left have asked for is answered before the server stops */
+    do {
+        before = observed;
+        usleep(100000);
+    } while (observed != before);
+}
+
 static void *ask_often(void *arg)
 {
     autobuf in = BUF_INIT, out = BUF_INIT;
@@ -464,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(limits_the_header_of_an_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_later, setup, teardown),
         cmocka_unit_test_setup_teardown(serves_several_requests_on_a_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(serves_long_pipelines, setup, teardown),
         cmocka_unit_test_setup_teardown(serves_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_smuggles, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_foreign_pages, setup, teardown),
