@@ -173,8 +173,11 @@ static int feed_chunked(struct reply *r, struct slice *bytes)
 {
     struct slice data;
     int status = chunked_read(&r->chunked, bytes, &data);
-    if (status == 0)
-        return chunked_announced(&r->chunked) > r->body_max ? -EMSGSIZE : take_body(r, data);
+    uint64_t rest = chunked_announced(&r->chunked);
+    if (status == 0) /* a chunk too large is refused at once, however its bytes come in */
+        return rest > r->body_max || data.len + rest > r->body_max - r->body.len
+                   ? -EMSGSIZE
+                   : take_body(r, data);
     if (status > 0)
         r->state = REPLY_DONE;
     return status < 0 ? status : 0;
