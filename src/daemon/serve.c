@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "daemon/daemon_internal.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -290,7 +289,6 @@ int serve_run(const struct serve_options *o)
     log_setup("broker", o->quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, o->log_json);
     mallopt(M_ARENA_MAX,
             2); /* few threads, short-lived blocks: more arenas would only hold memory */
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     struct server server = {.options = o, .started_ns = clock_realtime()};
     struct error err = ERROR_INIT;
     int r = start(&server, &err);
@@ -302,6 +300,5 @@ int serve_run(const struct serve_options *o)
         forget_address(&server);
     }
     take_apart(&server);
-    curl_global_cleanup();
     return r < 0 ? 1 : 0;
 }

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 
 struct http_client {
-    struct web_client *web;
+    struct loop *loop;
+    unsigned connections_per_host_max;
+    struct web_client *web; /* NULL until a call needs it */
     struct local_client *local;
 };
 
@@ -19,10 +21,11 @@ struct http_client *http_client_new(struct loop *l, unsigned connections_per_hos
     struct http_client *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return NULL;
-    c->web = web_client_new(l, connections_per_host_max);
+    c->loop = l;
+    c->connections_per_host_max = connections_per_host_max;
     c->local = local_client_new(l, connections_per_host_max);
-    if (c->web == NULL || c->local == NULL) {
-        http_client_free(c);
+    if (c->local == NULL) {
+        free(c);
         return NULL;
     }
     return c;
@@ -37,12 +40,19 @@ void http_client_free(struct http_client *c)
     free(c);
 }
 
+static int call_web(struct http_client *c, const struct http_call_options *options,
+                    struct http_call **ret)
+{
+    int r = c->web != NULL ? 0 : web_client_new(c->loop, c->connections_per_host_max, &c->web);
+    return r < 0 ? r : web_client_call(c->web, options, ret);
+}
+
 int http_client_call(struct http_client *c, const struct http_call_options *options,
                      struct http_call **ret_call)
 {
     struct http_call *call = NULL;
     int r = options->unix_socket != NULL ? local_client_call(c->local, options, &call)
-                                         : web_client_call(c->web, options, &call);
+                                         : call_web(c, options, &call);
     if (r == 0 && ret_call != NULL)
         *ret_call = call;
     return r;

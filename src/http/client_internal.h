@@ -31,7 +31,8 @@ bool call_header_is_bad(const struct http_call_header *h);
 unsigned call_split_headers(struct slice text, struct http_call_header *out, unsigned max);
 
 struct web_client;
-struct web_client *web_client_new(struct loop *l, unsigned connections_per_host_max);
+/* 0, -ELIBACC when libcurl cannot be loaded (curl_library.h), -ENOMEM. */
+int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web_client **ret);
 void web_client_free(struct web_client *c);
 int web_client_call(struct web_client *c, const struct http_call_options *o,
                     struct http_call **ret);

@@ -8,8 +8,8 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/must.h"
+#include "http/curl_library.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@
 #define HEADERS_MAX          (64 * 1024) /* bytes of an answer's headers */
 
 struct web_client {
+    const struct curl_library *curl;
     struct loop *loop;
     CURLM *multi;
     struct loop_timer timer;
@@ -64,7 +65,7 @@ static void socket_ready(struct loop_watch *w, uint32_t events)
     if ((events & EPOLLERR) != 0)
         action |= CURL_CSELECT_ERR;
     int running;
-    curl_multi_socket_action(c->multi, w->fd, action, &running);
+    c->curl->multi_socket_action(c->multi, w->fd, action, &running);
     client_reap(c);
 }
 
@@ -75,7 +76,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *p
     if (what == CURL_POLL_REMOVE) {
         if (s != NULL) {
             loop_unwatch(c->loop, &s->watch);
-            curl_multi_assign(c->multi, fd, NULL);
+            c->curl->multi_assign(c->multi, fd, NULL);
             free(s);
         }
         return 0;
@@ -94,7 +95,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *p
         free(s);
         return -1;
     }
-    curl_multi_assign(c->multi, fd, s);
+    c->curl->multi_assign(c->multi, fd, s);
     return 0;
 }
 
@@ -102,7 +103,7 @@ static void timer_due(struct loop_timer *t)
 {
     struct web_client *c = t->ctx;
     int running;
-    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    c->curl->multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     client_reap(c);
 }
 
@@ -117,34 +118,39 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
     return 0;
 }
 
-struct web_client *web_client_new(struct loop *l, unsigned connections_per_host_max)
+int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web_client **ret)
 {
+    const struct curl_library *curl = curl_library(NULL);
+    if (curl == NULL)
+        return -ELIBACC;
     struct web_client *c = calloc(1, sizeof(*c));
     if (c == NULL)
-        return NULL;
+        return -ENOMEM;
+    c->curl = curl;
     c->loop = l;
     c->timer.due = timer_due;
     c->timer.ctx = c;
     list_init(&c->running);
     list_init(&c->idle);
-    c->multi = curl_multi_init();
+    c->multi = curl->multi_init();
     if (c->multi == NULL) {
         free(c);
-        return NULL;
+        return -ENOMEM;
     }
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
-    curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_per_host_max);
-    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    return c;
+    curl->multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl->multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl->multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl->multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl->multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
+    curl->multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_per_host_max);
+    curl->multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    *ret = c;
+    return 0;
 }
 
 static void call_free(struct web_call *call)
 {
-    curl_easy_cleanup(call->easy);
+    call->client->curl->easy_cleanup(call->easy);
     buf_done(&call->header_text);
     buf_done(&call->response_headers);
     buf_done(&call->response_body);
@@ -191,6 +197,7 @@ static int error_of(const struct web_call *call, CURLcode code)
 
 static void call_finish(struct web_call *call, CURLcode code)
 {
+    const struct curl_library *curl = call->client->curl;
     struct http_call_header headers[CALL_HEADERS_MAX];
     struct http_call_result result = {
         .error = error_of(call, code),
@@ -205,11 +212,11 @@ static void call_finish(struct web_call *call, CURLcode code)
         result.error_text = "the answer is larger than allowed";
     else if (code != CURLE_OK)
         result.error_text =
-            call->error_text[0] != '\0' ? call->error_text : curl_easy_strerror(code);
+            call->error_text[0] != '\0' ? call->error_text : curl->easy_strerror(code);
     long status = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl->easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     result.status = result.error == 0 ? (unsigned)status : 0;
-    curl_multi_remove_handle(call->client->multi, call->easy);
+    call->client->curl->multi_remove_handle(call->client->multi, call->easy);
     call->call.done(call->call.ctx, &result);
     call_retire(call);
 }
@@ -217,12 +224,12 @@ static void call_finish(struct web_call *call, CURLcode code)
 static void client_reap(struct web_client *c)
 {
     int left;
-    for (CURLMsg *m = curl_multi_info_read(c->multi, &left); m != NULL;
-         m = curl_multi_info_read(c->multi, &left)) {
+    for (CURLMsg *m = c->curl->multi_info_read(c->multi, &left); m != NULL;
+         m = c->curl->multi_info_read(c->multi, &left)) {
         if (m->msg != CURLMSG_DONE)
             continue;
         struct web_call *call = NULL;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        c->curl->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&call);
         call_finish(call, m->data.result);
     }
 }
@@ -235,13 +242,13 @@ void web_client_free(struct web_client *c)
                                          .error_text = "the client was stopped"};
     while (!list_empty(&c->running)) {
         struct web_call *call = list_entry(list_shift(&c->running), struct web_call, link);
-        curl_multi_remove_handle(c->multi, call->easy);
+        c->curl->multi_remove_handle(c->multi, call->easy);
         call->call.done(call->call.ctx, &cancelled);
         call_free(call);
     }
     while (!list_empty(&c->idle))
         call_free(list_entry(list_shift(&c->idle), struct web_call, link));
-    curl_multi_cleanup(c->multi);
+    c->curl->multi_cleanup(c->multi);
     loop_timer_cancel(c->loop, &c->timer);
     free(c);
 }
@@ -274,21 +281,22 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 /* Options that are the same for every call. */
 static void set_constant_options(struct web_call *call)
 {
+    const struct curl_library *curl = call->client->curl;
     CURL *e = call->easy;
-    curl_easy_setopt(e, CURLOPT_PRIVATE, (char *)call);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
-    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
-    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->error_text);
-    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
-    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+    curl->easy_setopt(e, CURLOPT_PRIVATE, (char *)call);
+    curl->easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl->easy_setopt(e, CURLOPT_PROXY, "");
+    curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl->easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    curl->easy_setopt(e, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
+    curl->easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
+    curl->easy_setopt(e, CURLOPT_ERRORBUFFER, call->error_text);
+    curl->easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(e, CURLOPT_HEADERDATA, call);
+    curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl->easy_setopt(e, CURLOPT_WRITEDATA, call);
 }
 
 static struct web_call *call_take(struct web_client *c)
@@ -302,7 +310,7 @@ static struct web_call *call_take(struct web_client *c)
     struct web_call *call = calloc(1, sizeof(*call));
     if (call == NULL)
         return NULL;
-    call->easy = curl_easy_init();
+    call->easy = c->curl->easy_init();
     if (call->easy == NULL) {
         free(call);
         return NULL;
@@ -316,7 +324,7 @@ static struct web_call *call_take(struct web_client *c)
 static void web_cancel(struct http_call *base)
 {
     struct web_call *call = container_of(base, struct web_call, call);
-    curl_multi_remove_handle(call->client->multi, call->easy);
+    call->client->curl->multi_remove_handle(call->client->multi, call->easy);
     call_retire(call);
 }
 
@@ -354,24 +362,26 @@ static int set_headers(struct web_call *call, const struct http_call_options *o)
         call->header_nodes[i].next = i + 1 < nodes ? &call->header_nodes[i + 1] : NULL;
         at += strlen(at) + 1;
     }
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->header_nodes);
+    call->client->curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->header_nodes);
     return 0;
 }
 
-static void set_method_and_body(CURL *e, const struct http_call_options *o)
+static void set_method_and_body(struct web_call *call, const struct http_call_options *o)
 {
+    const struct curl_library *curl = call->client->curl;
+    CURL *e = call->easy;
     bool get = strcmp(o->method, "GET") == 0, head = strcmp(o->method, "HEAD") == 0;
-    curl_easy_setopt(e, CURLOPT_NOBODY, head ? 1L : 0L);
+    curl->easy_setopt(e, CURLOPT_NOBODY, head ? 1L : 0L);
     if ((get || head) && o->body.len == 0) {
-        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+        curl->easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
         if (get)
-            curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+            curl->easy_setopt(e, CURLOPT_HTTPGET, 1L);
         return;
     }
-    curl_easy_setopt(e, CURLOPT_POST, 1L);
-    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, strcmp(o->method, "POST") == 0 ? NULL : o->method);
-    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
-    curl_easy_setopt(e, CURLOPT_POSTFIELDS, o->body.len > 0 ? o->body.ptr : "");
+    curl->easy_setopt(e, CURLOPT_POST, 1L);
+    curl->easy_setopt(e, CURLOPT_CUSTOMREQUEST, strcmp(o->method, "POST") == 0 ? NULL : o->method);
+    curl->easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
+    curl->easy_setopt(e, CURLOPT_POSTFIELDS, o->body.len > 0 ? o->body.ptr : "");
 }
 
 static long whole_milliseconds(uint64_t ns)
@@ -392,13 +402,13 @@ int web_client_call(struct web_client *c, const struct http_call_options *o, str
     call->error_text[0] = '\0';
     call_begin(&call->call, o, web_cancel);
     int r = set_headers(call, o);
-    if (r == 0 && curl_easy_setopt(call->easy, CURLOPT_URL, o->url) != CURLE_OK)
+    if (r == 0 && c->curl->easy_setopt(call->easy, CURLOPT_URL, o->url) != CURLE_OK)
         r = -ENOMEM;
     if (r == 0) {
         uint64_t timeout = o->timeout_ns > 0 ? o->timeout_ns : CALL_TIMEOUT_DEFAULT;
-        curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, whole_milliseconds(timeout));
-        set_method_and_body(call->easy, o);
-        if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK)
+        c->curl->easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, whole_milliseconds(timeout));
+        set_method_and_body(call, o);
+        if (c->curl->multi_add_handle(c->multi, call->easy) != CURLM_OK)
             r = -ENOMEM;
     }
     if (r < 0) {
