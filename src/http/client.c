@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client as others see it: sends each call to the client for URLs or to the one for Unix
- * sockets. */
+/* The client as others see it: sends each call to the kind of client that is for it. */
 #include "http/client.h"
 
 #include "base/must.h"
@@ -13,7 +12,7 @@ struct http_client {
     struct loop *loop;
     unsigned connections_per_host_max;
     struct web_client *web; /* NULL until a call needs it */
-    struct local_client *local;
+    struct direct_client *direct;
 };
 
 struct http_client *http_client_new(struct loop *l, unsigned connections_per_host_max)
@@ -23,8 +22,8 @@ struct http_client *http_client_new(struct loop *l, unsigned connections_per_hos
         return NULL;
     c->loop = l;
     c->connections_per_host_max = connections_per_host_max;
-    c->local = local_client_new(l, connections_per_host_max);
-    if (c->local == NULL) {
+    c->direct = direct_client_new(l, connections_per_host_max);
+    if (c->direct == NULL) {
         free(c);
         return NULL;
     }
@@ -36,7 +35,7 @@ void http_client_free(struct http_client *c)
     if (c == NULL)
         return;
     web_client_free(c->web);
-    local_client_free(c->local);
+    direct_client_free(c->direct);
     free(c);
 }
 
@@ -51,8 +50,9 @@ int http_client_call(struct http_client *c, const struct http_call_options *opti
                      struct http_call **ret_call)
 {
     struct http_call *call = NULL;
-    int r = options->unix_socket != NULL ? local_client_call(c->local, options, &call)
-                                         : call_web(c, options, &call);
+    int r = direct_client_call(c->direct, options, &call);
+    if (r == -ENOENT && options->unix_socket == NULL)
+        r = call_web(c, options, &call);
     if (r == 0 && ret_call != NULL)
         *ret_call = call;
     return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP client over libcurl's multi interface, driven by a loop; loop thread only. Connections
- * are pooled. Redirects are never followed. */
+/* The HTTP client, driven by a loop; loop thread only. Connections are pooled. Redirects are never
+ * followed. https and names of hosts go through libcurl, which is loaded when first needed. */
 #ifndef SLUICE_HTTP_CLIENT_H
 #define SLUICE_HTTP_CLIENT_H
 
@@ -48,7 +48,8 @@ struct http_call_options {
     void (*cancelled)(void *ctx);
     void *ctx;
 };
-/* 0 or negative errno (then done is not called). */
+/* 0 or negative errno (then done is not called); -ELIBACC: libcurl is needed and cannot be loaded.
+ */
 int http_client_call(struct http_client *c, const struct http_call_options *options,
                      struct http_call **ret_call);
 /* done will not be called; cancelled is. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two kinds of client behind client.h: client_web.c for URLs (libcurl), client_local.c for Unix
- * sockets of this machine's own servers, where libcurl's generality would cost more than the call.
- */
+/* The two kinds of client behind client.h: client_direct.c for plain HTTP to Unix sockets and IP
+ * addresses, where libcurl's generality would cost more than the call; client_web.c (libcurl) for
+ * https and for names. */
 #ifndef SLUICE_HTTP_CLIENT_INTERNAL_H
 #define SLUICE_HTTP_CLIENT_INTERNAL_H
 
@@ -37,10 +37,11 @@ void web_client_free(struct web_client *c);
 int web_client_call(struct web_client *c, const struct http_call_options *o,
                     struct http_call **ret);
 
-struct local_client;
-struct local_client *local_client_new(struct loop *l, unsigned connections_per_socket_max);
-void local_client_free(struct local_client *c);
-int local_client_call(struct local_client *c, const struct http_call_options *o,
-                      struct http_call **ret);
+struct direct_client;
+struct direct_client *direct_client_new(struct loop *l, unsigned connections_per_peer_max);
+void direct_client_free(struct direct_client *c);
+/* 0 or negative errno; -ENOENT: not one of its own, web_client_call() is for it. */
+int direct_client_call(struct direct_client *c, const struct http_call_options *o,
+                       struct http_call **ret);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client against a peer in the same program, over a Unix socket and over TCP: the same calls,
- * the same results. */
+/* The client against a peer in the same program, over a Unix socket, over TCP and through libcurl:
+ * the same calls, the same results. */
 #include "http/client.h"
 
 #include "base/clock.h"
@@ -19,17 +19,23 @@
 /* What the peer does with each request, by the first byte of its body. */
 static void answer(int fd, char what)
 {
+    static const char early[] =
+        "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     static const char plain[] = "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello";
     static const char chunked[] =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     static const char junk[] = "this is not HTTP\r\n\r\n";
     static const char large[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
-    const char *text = what == 'c' ? chunked : what == 'j' ? junk : what == 'l' ? large : plain;
+    const char *text = what == 'c'   ? chunked
+                       : what == 'j' ? junk
+                       : what == 'l' ? large
+                       : what == 'e' ? early
+                                     : plain;
     if (what == 's') /* never */
         return;
     if (what != 'x')
         assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-    if (what == 'x' || what == 'j' || what == 'l')
+    if (what == 'x' || what == 'j' || what == 'l' || what == 'e')
         shutdown(fd, SHUT_RDWR);
 }
 
@@ -39,12 +45,13 @@ static void *serve_connection(void *arg)
 {
     int fd = (int)(intptr_t)arg;
     char request[4096];
+    bool once = false; /* closes when it sees another request, without a word */
     for (;;) {
         size_t len = 0;
         const char *body = NULL;
         while (body == NULL || len < (size_t)(body + 4 - request) + 1) {
             ssize_t n = recv(fd, request + len, sizeof(request) - len, 0);
-            if (n <= 0) {
+            if (n <= 0 || once) {
                 close(fd);
                 return NULL;
             }
@@ -52,6 +59,7 @@ static void *serve_connection(void *arg)
             body = memmem(request, len, "\r\n\r\n", 4);
         }
         answer(fd, body[4]);
+        once = body[4] == 'o';
     }
 }
 
@@ -67,7 +75,17 @@ static void *accept_all(void *arg)
     return NULL;
 }
 
-static char socket_path[64], tcp_url[64];
+static char socket_path[64], tcp_url[64], localhost_url[64], web_url[64];
+enum kind { OVER_UNIX, OVER_TCP, OVER_LOCALHOST, OVER_CURL, KIND_COUNT };
+
+/* The URL and, for the first kind, the socket. */
+static void aim(struct http_call_options *o, enum kind kind)
+{
+    const char *const urls[] = {"http://f.n.svc/x?y=1", tcp_url, localhost_url, web_url};
+    o->url = urls[kind];
+    o->unix_socket = kind == OVER_UNIX ? socket_path : NULL;
+}
+
 static struct loop *loop;
 static struct http_client *client;
 
@@ -92,6 +110,9 @@ static int setup(void **state)
     socklen_t len = sizeof(inet);
     getsockname(fd, (struct sockaddr *)&inet, &len);
     snprintf(tcp_url, sizeof(tcp_url), "http://127.0.0.1:%d/x?y=1", ntohs(inet.sin_port));
+    snprintf(localhost_url, sizeof(localhost_url), "HTTP://LocalHost:%d?y=1", ntohs(inet.sin_port));
+    /* what is not plain HTTP to an address is libcurl's */
+    snprintf(web_url, sizeof(web_url), "http://user@127.0.0.1:%d/x?y=1", ntohs(inet.sin_port));
     loop = loop_new();
     client = http_client_new(loop, 8);
     return loop != NULL && client != NULL ? 0 : -1;
@@ -122,25 +143,25 @@ static void note(void *ctx, const struct http_call_result *result)
             snprintf(o->header, sizeof(o->header), SLICE_FMT, SLICE_ARG(result->headers[i].value));
 }
 
-static struct http_call *begin(bool local, const char *body, uint64_t timeout_ns, struct outcome *o)
+static struct http_call *begin(enum kind kind, const char *body, uint64_t timeout_ns,
+                               struct outcome *o)
 {
     struct http_call *call = NULL;
     struct http_call_options options = {.method = "POST",
-                                        .url = local ? "http://f.n.svc/x?y=1" : tcp_url,
-                                        .unix_socket = local ? socket_path : NULL,
                                         .body = slice_text(body),
                                         .timeout_ns = timeout_ns,
                                         .done = note,
                                         .ctx = o};
+    aim(&options, kind);
     assert_int_equal(http_client_call(client, &options, &call), 0);
     assert_int_equal(o->ended, 0); /* never from within */
     return call;
 }
 
-static struct outcome call(bool local, const char *body, uint64_t timeout_ns)
+static struct outcome call(enum kind kind, const char *body, uint64_t timeout_ns)
 {
     struct outcome o = {0};
-    begin(local, body, timeout_ns, &o);
+    begin(kind, body, timeout_ns, &o);
     uint64_t deadline = clock_monotonic() + 20 * CLOCK_SECOND;
     while (o.ended == 0 && clock_monotonic() < deadline)
         loop_turn(loop, CLOCK_SECOND);
@@ -148,21 +169,21 @@ static struct outcome call(bool local, const char *body, uint64_t timeout_ns)
     return o;
 }
 
-static void both_kinds_give_the_same_results(void **state)
+static void all_kinds_give_the_same_results(void **state)
 {
-    for (int local = 0; local < 2; local++) {
-        struct outcome o = call(local, "plain", 0);
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        struct outcome o = call(kind, "plain", 0);
         assert_int_equal(o.error, 0);
         assert_int_equal(o.status, 200);
         assert_string_equal(o.body, "hello");
         assert_string_equal(o.header, "b");
-        o = call(local, "chunked", 0);
+        o = call(kind, "chunked", 0);
         assert_string_equal(o.body, "abc");
-        assert_int_equal(call(local, "silence", 50 * CLOCK_MILLISECOND).error, -ETIMEDOUT);
-        assert_true(call(local, "x closes", 0).error < 0);
-        assert_true(call(local, "junk", 0).error < 0);
-        assert_true(call(local, "large", 0).error < 0);
-        assert_int_equal(call(local, "plain", 0).status, 200); /* and on it goes */
+        assert_int_equal(call(kind, "silence", 50 * CLOCK_MILLISECOND).error, -ETIMEDOUT);
+        assert_true(call(kind, "x closes", 0).error < 0);
+        assert_true(call(kind, "junk", 0).error < 0);
+        assert_true(call(kind, "large", 0).error < 0);
+        assert_int_equal(call(kind, "plain", 0).status, 200); /* and on it goes */
     }
 }
 
@@ -185,7 +206,7 @@ static void connections_are_kept_and_limited(void **state)
     int before = __atomic_load_n(&accepted, __ATOMIC_SEQ_CST);
     struct outcome outcomes[100] = {0};
     for (int i = 0; i < 100; i++)
-        begin(true, "plain", 0, &outcomes[i]);
+        begin(OVER_UNIX, "plain", 0, &outcomes[i]);
     for (int i = 0; i < 100; i++)
         while (outcomes[i].ended == 0)
             loop_turn(loop, CLOCK_SECOND);
@@ -204,49 +225,102 @@ static void count_cancelled(void *ctx)
 
 static void cancelled_calls_do_not_end(void **state)
 {
-    for (int local = 0; local < 2; local++) {
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
         struct outcome o = {0};
         struct http_call *running = NULL;
         struct http_call_options options = {.method = "POST",
-                                            .url = local ? "http://f.n.svc/" : tcp_url,
-                                            .unix_socket = local ? socket_path : NULL,
                                             .body = slice_text("silence"),
                                             .done = note,
                                             .cancelled = count_cancelled,
                                             .ctx = &o};
+        aim(&options, kind);
         assert_int_equal(http_client_call(client, &options, &running), 0);
         loop_turn(loop, 10 * CLOCK_MILLISECOND);
         http_call_cancel(running);
         loop_turn(loop, 10 * CLOCK_MILLISECOND);
         assert_int_equal(o.ended, 0);
-        assert_int_equal(cancelled_calls, local + 1);
+        assert_int_equal(cancelled_calls, (int)kind + 1);
     }
 }
 
 static void header_injection_is_refused(void **state)
 {
     struct http_call_header bad = {SLICE("X"), SLICE("a\r\nEvil: yes")};
-    for (int local = 0; local < 2; local++) {
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
         struct outcome o = {0};
-        struct http_call_options options = {.method = "POST",
-                                            .url = local ? "http://f.n.svc/" : tcp_url,
-                                            .unix_socket = local ? socket_path : NULL,
-                                            .headers = &bad,
-                                            .header_count = 1,
-                                            .done = note,
-                                            .ctx = &o};
+        struct http_call_options options = {
+            .method = "POST", .headers = &bad, .header_count = 1, .done = note, .ctx = &o};
+        aim(&options, kind);
         assert_int_equal(http_client_call(client, &options, NULL), -EINVAL);
+    }
+}
+
+/* An idle connection may be closed at any time (RFC 9112 section 9.3): that is no failed call. */
+static void a_kept_connection_that_is_dead_is_no_failure(void **state)
+{
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        assert_int_equal(call(kind, "only once", 0).status, 200);
+        struct outcome o = call(kind, "plain", 0);
+        assert_int_equal(o.error, 0);
+        assert_int_equal(o.status, 200);
+    }
+    assert_true(call(OVER_TCP, "x closes", 0).error < 0); /* but a new one that does is */
+}
+
+static void an_answer_before_the_whole_request_counts(void **state)
+{
+    size_t len = 8 << 20;
+    char *body = malloc(len + 1);
+    memset(body, 'e', len);
+    body[len] = '\0';
+    for (enum kind kind = OVER_UNIX; kind <= OVER_LOCALHOST; kind++) {
+        struct outcome o = call(kind, body, 0);
+        assert_int_equal(o.error, 0);
+        assert_int_equal(o.status, 413);
+        assert_int_equal(call(kind, "plain", 0).status, 200);
+    }
+    free(body);
+}
+
+static void localhost_is_tried_at_both_addresses(void **state)
+{
+    struct sockaddr_in6 inet = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t len = sizeof(inet);
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&inet, len) < 0) {
+        print_message("there is no IPv6 loopback address here\n");
+        skip();
+    }
+    close(fd);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    listen_on(fd, (struct sockaddr *)&inet, sizeof(inet));
+    getsockname(fd, (struct sockaddr *)&inet, &len);
+    static const char *const hosts[] = {"localhost", "[::1]"};
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        char url[64];
+        struct outcome o = {0};
+        snprintf(url, sizeof(url), "http://%s:%d/", hosts[i], ntohs(inet.sin6_port));
+        struct http_call_options options = {
+            .method = "POST", .url = url, .body = SLICE("plain"), .done = note, .ctx = &o};
+        assert_int_equal(http_client_call(client, &options, NULL), 0);
+        while (o.ended == 0)
+            loop_turn(loop, CLOCK_SECOND);
+        assert_int_equal(o.error, 0);
+        assert_int_equal(o.status, 200);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_kinds_give_the_same_results),
+        cmocka_unit_test(all_kinds_give_the_same_results),
         cmocka_unit_test(nobody_there_is_refused),
         cmocka_unit_test(connections_are_kept_and_limited),
         cmocka_unit_test(cancelled_calls_do_not_end),
         cmocka_unit_test(header_injection_is_refused),
+        cmocka_unit_test(a_kept_connection_that_is_dead_is_no_failure),
+        cmocka_unit_test(an_answer_before_the_whole_request_counts),
+        cmocka_unit_test(localhost_is_tried_at_both_addresses),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections of client_direct.c: opened, kept for the next call, closed when nobody wants them. A
+ * peer is one address; it lives as long as it has connections or calls. */
+#ifndef SLUICE_HTTP_CLIENT_POOL_H
+#define SLUICE_HTTP_CLIENT_POOL_H
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/map.h"
+#include "base/slice.h"
+
+#include <sys/socket.h>
+
+#define POOL_ADDRESSES_MAX 2 /* localhost has two */
+
+struct pool_address {
+    struct sockaddr_storage bytes;
+    socklen_t len;
+};
+
+/* Where to connect to. */
+struct pool_target {
+    struct pool_address addresses[POOL_ADDRESSES_MAX]; /* tried in this order */
+    unsigned count;
+};
+
+struct pool {
+    struct loop *loop;
+    unsigned connections_max; /* of one peer */
+    struct map peers;         /* name → struct pool_peer */
+    struct list idle;         /* all idle connections, the one that is so longest first */
+    unsigned idle_count;
+    struct loop_timer sweep;
+    /* Something happened on a connection that has a call. */
+    void (*ready)(void *ctx, uint32_t events); /* ctx: the call */
+};
+
+struct pool_peer {
+    struct pool *pool;
+    char *name; /* "http://127.0.0.1:8080", or a socket's path */
+    struct pool_target target;
+    struct list idle;    /* struct pool_connection, the last used at the end */
+    struct list waiting; /* for the owner of the calls */
+    unsigned connections, calls;
+};
+
+struct pool_connection {
+    struct pool_peer *peer;
+    struct loop_watch watch;
+    struct list link, all; /* in peer->idle and pool->idle */
+    void *call;            /* NULL: idle */
+    uint64_t idle_since;
+    unsigned address; /* index of the one that is tried or connected */
+    bool connecting;
+    bool reused; /* a call ended well on it before */
+};
+
+void pool_init(struct pool *p, struct loop *l, unsigned connections_per_peer_max,
+               void (*ready)(void *ctx, uint32_t events));
+/* Closes what is idle; there are no calls any more. */
+void pool_done(struct pool *p);
+
+/* A Unix socket's path. 0 or -ENAMETOOLONG. */
+int pool_target_unix(const char *path, struct pool_target *ret);
+/* An IP address or localhost (RFC 6761 §6.3). 0, or -ENOENT: a name that must be resolved. */
+int pool_target_tcp(struct slice host, uint16_t port, struct pool_target *ret);
+
+/* The peer of that name, made when it is not there yet. NULL: out of memory. */
+struct pool_peer *pool_peer(struct pool *p, const char *name, const struct pool_target *target);
+void pool_peer_release_if_unused(struct pool_peer *peer);
+
+/* The idle connection that was used last, or NULL. */
+struct pool_connection *pool_take(struct pool_peer *peer);
+/* A new connection, perhaps still connecting. 0; -EAGAIN: the peer's backlog is full; or the errno
+ * of connect(). */
+int pool_connect(struct pool_peer *peer, void *call, struct pool_connection **ret);
+/* After an event while it was connecting: 0, it is connected; -EINPROGRESS; or why it cannot be. */
+int pool_connected(struct pool_connection *n);
+/* The call is over; the connection waits for the next, or is closed. */
+void pool_give_back(struct pool_connection *n, bool reusable);
+void pool_close(struct pool_connection *n);
+
+#endif
