@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 
 #define READ_SIZE       (16 * 1024)
+#define IDLE_NS         (30 * CLOCK_SECOND) /* our servers close idle connections later than that */
 #define BUFFER_KEPT_MAX (64 * 1024)
 #define CALLS_KEPT_MAX  64
 #define PEER_NAME_SIZE  128 /* a socket's path, or an address with its port */
@@ -62,7 +63,7 @@ struct direct_client *direct_client_new(struct loop *l, unsigned connections_per
     if (c == NULL)
         return NULL;
     c->loop = l;
-    pool_init(&c->pool, l, connections_per_peer_max, call_ready);
+    pool_init(&c->pool, l, connections_per_peer_max, IDLE_NS, call_ready);
     list_init(&c->calls);
     list_init(&c->spare);
     return c;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/client_pool.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 
 #include <arpa/inet.h>
@@ -13,9 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define IDLE_MAX_NS (30 * CLOCK_SECOND) /* our servers close idle connections later than that */
-#define IDLE_MAX    512                 /* connections of all peers */
 
 static void connection_ready(struct loop_watch *w, uint32_t events);
 static void sweep_due(struct loop_timer *t);
@@ -75,10 +71,11 @@ int pool_target_tcp(struct slice host, uint16_t port, struct pool_target *ret)
 
 /* ---- pool and peers ---- */
 
-void pool_init(struct pool *p, struct loop *l, unsigned connections_per_peer_max,
+void pool_init(struct pool *p, struct loop *l, unsigned connections_per_peer_max, uint64_t idle_ns,
                void (*ready)(void *ctx, uint32_t events))
 {
-    *p = (struct pool){.loop = l, .connections_max = connections_per_peer_max, .ready = ready};
+    *p = (struct pool){
+        .loop = l, .connections_max = connections_per_peer_max, .idle_ns = idle_ns, .ready = ready};
     list_init(&p->idle);
     p->sweep.due = sweep_due;
     p->sweep.ctx = p;
@@ -161,7 +158,7 @@ struct pool_connection *pool_take(struct pool_peer *peer)
     uint64_t now = loop_now(peer->pool->loop);
     while (!list_empty(&peer->idle)) {
         struct pool_connection *n = list_entry(peer->idle.prev, struct pool_connection, link);
-        if (now - n->idle_since < IDLE_MAX_NS) {
+        if (now - n->idle_since < n->peer->pool->idle_ns) {
             leave_idle(n);
             return n;
         }
@@ -177,8 +174,8 @@ static void sweep_due(struct loop_timer *t)
     uint64_t now = loop_now(p->loop);
     while (!list_empty(&p->idle)) {
         struct pool_connection *n = list_entry(p->idle.next, struct pool_connection, all);
-        if (now - n->idle_since < IDLE_MAX_NS) {
-            loop_timer_set(p->loop, &p->sweep, n->idle_since + IDLE_MAX_NS);
+        if (now - n->idle_since < n->peer->pool->idle_ns) {
+            loop_timer_set(p->loop, &p->sweep, n->idle_since + p->idle_ns);
             return;
         }
         close_idle(n);
@@ -196,10 +193,10 @@ void pool_give_back(struct pool_connection *n, bool reusable)
     n->reused = true;
     n->idle_since = loop_now(p->loop);
     if (p->idle_count == 0)
-        loop_timer_set(p->loop, &p->sweep, n->idle_since + IDLE_MAX_NS);
+        loop_timer_set(p->loop, &p->sweep, n->idle_since + p->idle_ns);
     list_append(&n->peer->idle, &n->link);
     list_append(&p->idle, &n->all);
-    if (++p->idle_count > IDLE_MAX)
+    if (++p->idle_count > POOL_IDLE_MAX)
         close_idle(list_entry(p->idle.next, struct pool_connection, all));
 }
 

@@ -11,7 +11,8 @@
 
 #include <sys/socket.h>
 
-#define POOL_ADDRESSES_MAX 2 /* localhost has two */
+#define POOL_ADDRESSES_MAX 2   /* localhost has two */
+#define POOL_IDLE_MAX      512 /* connections of all peers; beyond, the oldest is closed */
 
 struct pool_address {
     struct sockaddr_storage bytes;
@@ -28,6 +29,7 @@ struct pool {
     struct loop *loop;
     unsigned connections_max; /* of one peer */
     struct map peers;         /* name → struct pool_peer */
+    uint64_t idle_ns;         /* a connection that is idle for so long is closed */
     struct list idle;         /* all idle connections, the one that is so longest first */
     unsigned idle_count;
     struct loop_timer sweep;
@@ -55,7 +57,7 @@ struct pool_connection {
     bool reused; /* a call ended well on it before */
 };
 
-void pool_init(struct pool *p, struct loop *l, unsigned connections_per_peer_max,
+void pool_init(struct pool *p, struct loop *l, unsigned connections_per_peer_max, uint64_t idle_ns,
                void (*ready)(void *ctx, uint32_t events));
 /* Closes what is idle; there are no calls any more. */
 void pool_done(struct pool *p);
