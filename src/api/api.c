@@ -86,7 +86,7 @@ static const struct http_route rows[] = {
     {READS, "/apis/{group}/{version}", discovery_handle_resources, NULL, HTTP_ROLE_READ, 0, false,
      "kinds of a group"},
     {READS, "/openapi/v2", openapi_handle_v2, NULL, HTTP_ROLE_READ, 0, false,
-     "empty: clients then leave validation to the server"},
+     "OpenAPI document of all kinds, in the protobuf form of older clients"},
     {READS, "/openapi/v3", openapi_handle_v3, NULL, HTTP_ROLE_READ, 0, false,
      "index of the OpenAPI documents"},
     {READS, "/openapi/v3/{document...}", openapi_handle_v3, NULL, HTTP_ROLE_READ, 0, false,

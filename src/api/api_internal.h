@@ -175,6 +175,11 @@ void discovery_handle_version(struct http_request *request, void *ctx);
 void openapi_handle_v2(struct http_request *request, void *ctx);
 void openapi_handle_v3(struct http_request *request, void *ctx);
 
+/* ---- openapi_v2.c ---- */
+/* An OpenAPI 3 document (as openapi.c makes it) as version 2 in protobuf; out fails when memory
+ * runs out. */
+void openapi_v2_encode(struct buf *out, json_t *document);
+
 /* ---- log.c ---- */
 void log_handle(struct http_request *request, void *ctx);
 

@@ -49,10 +49,12 @@ static enum body_type body_type(const struct http_request *request)
 static unsigned refuse_type(const struct query *q, const char *accepted, struct error *err)
 {
     struct slice header = http_request_header(q->request, "Content-Type");
+    if (header.len == 0)
+        header = SLICE("no Content-Type");
     error_set(err, -EINVAL,
               "the body of the request was in an unknown format (%.*s): accepted media types "
               "include: %s",
-              (int)(header.len < 80 ? header.len : 80), header.len > 0 ? header.ptr : "", accepted);
+              (int)(header.len < 80 ? header.len : 80), header.ptr, accepted);
     return 415;
 }
 

@@ -6,15 +6,6 @@
 
 #include <inttypes.h>
 
-/* Zero bytes are a valid (and empty) document of the old protobuf form: clients then leave
- * validation to the server. */
-void openapi_handle_v2(struct http_request *request, void *ctx)
-{
-    http_respond(request, &(struct http_response){.status = 200,
-                                                  .content_type = "application/octet-stream",
-                                                  .body = slice_of("", 0)});
-}
-
 /* ---- schemas ---- */
 
 static json_t *schema_of(const struct resource_kind *kind, const struct resource_field *f);
@@ -175,7 +166,8 @@ static void add_schema(json_t *schemas, const struct resource_kind *k)
     json_object_set_new(schemas, name, schema);
 }
 
-/* All kinds whose group and version make up the name (api/v1, apis/GROUP/VERSION). */
+/* All kinds whose group and version make up the name (api/v1, apis/GROUP/VERSION); "": all kinds.
+ */
 static json_t *document_of(struct slice wanted)
 {
     json_t *paths = json_object(), *schemas = json_object();
@@ -184,7 +176,7 @@ static json_t *document_of(struct slice wanted)
         autobuf name = BUF_INIT;
         buf_add_text(&name, *k->group != '\0' ? "apis/" : "api/");
         resource_kind_api_version(k, &name);
-        if (!buf_ok(&name) || !slice_equal(wanted, buf_slice(&name)))
+        if (!buf_ok(&name) || (wanted.len > 0 && !slice_equal(wanted, buf_slice(&name))))
             continue;
         add_paths(paths, k);
         add_schema(schemas, k);
@@ -252,4 +244,20 @@ void openapi_handle_v3(struct http_request *request, void *ctx)
                                                       .headers = &cache,
                                                       .header_count = keep ? 1 : 0,
                                                       .body = buf_slice(&body)});
+}
+
+/* Clients before kubectl 1.27 ask for no other form than protobuf, and take it by this name. */
+void openapi_handle_v2(struct http_request *request, void *ctx)
+{
+    autobuf body = BUF_INIT;
+    json_t *document = document_of(SLICE(""));
+    if (document != NULL)
+        openapi_v2_encode(&body, document);
+    if (document == NULL || !buf_ok(&body))
+        http_respond_errorf(request, 503, "out of memory");
+    else
+        http_respond(request, &(struct http_response){.status = 200,
+                                                      .content_type = "application/octet-stream",
+                                                      .body = buf_slice(&body)});
+    json_decref(document);
 }
