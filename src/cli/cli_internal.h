@@ -144,8 +144,7 @@ struct remote_request {
     const char *url;          /* a whole URL instead of path, or NULL */
     const char *accept;       /* or NULL */
     const char *content_type; /* or NULL */
-    /* Further headers; curl's list, borrowed. */
-    const struct curl_slist *headers;
+    struct slice headers;     /* further lines, each with CR LF at its end */
     struct slice body;
     bool has_body;
 };

@@ -7,7 +7,6 @@
 #include "cli/cli_internal.h"
 #include "event/event.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
 
@@ -108,25 +107,15 @@ static int make_event(const struct cli_call *call, struct message *m, struct err
     return status < 0 ? status : event_check(e, err);
 }
 
-/* Headers gather in curl's list; a failed one ends it. */
-struct header_list {
-    struct curl_slist *list;
-    bool failed;
-};
-
+/* Values have no control characters: event_check() saw to it, and those of the binding are encoded.
+ */
 static void add_header(void *ctx, struct slice name, struct slice value)
 {
-    struct header_list *h = ctx;
-    autobuf line = BUF_INIT;
-    buf_add_slice(&line, name);
-    /* To curl "Name:" removes a header, "Name;" is one with an empty value. */
-    buf_add_text(&line, value.len > 0 ? ": " : ";");
-    buf_add_slice(&line, value);
-    struct curl_slist *longer = buf_ok(&line) ? curl_slist_append(h->list, line.ptr) : NULL;
-    if (longer == NULL)
-        h->failed = true;
-    else
-        h->list = longer;
+    struct buf *lines = ctx;
+    buf_add_slice(lines, name);
+    buf_add_text(lines, ": ");
+    buf_add_slice(lines, value);
+    buf_add_text(lines, "\r\n");
 }
 
 static void target_path(const struct cli_call *call, struct buf *out)
@@ -144,8 +133,7 @@ static void target_path(const struct cli_call *call, struct buf *out)
 static int post(struct remote *r, const struct cli_call *call, const struct message *m,
                 struct remote_reply *reply, struct error *err)
 {
-    autobuf path = BUF_INIT, json = BUF_INIT;
-    struct header_list headers = {0};
+    autobuf path = BUF_INIT, json = BUF_INIT, headers = BUF_INIT;
     struct remote_request request = {
         .method = "POST", .url = cli_call_value(call, "url"), .has_body = true};
     target_path(call, &path);
@@ -158,12 +146,10 @@ static int post(struct remote *r, const struct cli_call *call, const struct mess
         request.body = m->event.data;
     }
     request.path = path.ptr;
-    request.headers = headers.list;
-    int status = buf_ok(&path) && buf_ok(&json) && !headers.failed
-                     ? remote_request(r, &request, reply, err)
-                     : error_set(err, -ENOMEM, "out of memory");
-    curl_slist_free_all(headers.list);
-    return status;
+    request.headers = buf_slice(&headers);
+    return buf_ok(&path) && buf_ok(&json) && buf_ok(&headers)
+               ? remote_request(r, &request, reply, err)
+               : error_set(err, -ENOMEM, "out of memory");
 }
 
 /* A broker answers 202 and nothing more; a function called with --url may answer anything. */
