@@ -3,6 +3,8 @@
  * without the headers that belong to one connection (RFC 9110 §7.6.1). */
 #include "function/function_internal.h"
 
+#include "http/token.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,30 +34,12 @@ static const char *const hop_headers[] = {
     "expect",
 };
 
-static bool is_listed(struct slice list, struct slice name)
-{
-    for (size_t at = 0; at < list.len;) {
-        size_t end = at;
-        while (end < list.len && list.ptr[end] != ',')
-            end++;
-        size_t from = at, to = end;
-        while (from < to && (list.ptr[from] == ' ' || list.ptr[from] == '\t'))
-            from++;
-        while (to > from && (list.ptr[to - 1] == ' ' || list.ptr[to - 1] == '\t'))
-            to--;
-        if (to - from == name.len && strncasecmp(list.ptr + from, name.ptr, name.len) == 0)
-            return true;
-        at = end + 1;
-    }
-    return false;
-}
-
 static bool passes(struct slice name, struct slice connection)
 {
     for (size_t i = 0; i < COUNT_OF(hop_headers); i++)
         if (slice_is_nocase(name, hop_headers[i]))
             return false;
-    return !is_listed(connection, name);
+    return !token_list_has(connection, name);
 }
 
 static void add_header(void *ctx, struct slice name, struct slice value)

@@ -2,8 +2,10 @@
 #include "http/reply.h"
 
 #include "base/encoding.h"
+#include "http/token.h"
 
 #include <errno.h>
+#include <string.h>
 
 void reply_begin(struct reply *r, bool without_body, size_t body_max)
 {
@@ -51,7 +53,8 @@ static struct slice next_line(struct slice *text)
 /* HTTP/1.x SP three digits (RFC 9112 §4). */
 static int read_status_line(struct reply *r, struct slice line)
 {
-    if (line.len < 12 || memcmp(line.ptr, "HTTP/1.", 7) != 0 || line.ptr[8] != ' ')
+    if (line.len < 13 || memcmp(line.ptr, "HTTP/1.", 7) != 0 || line.ptr[8] != ' ' ||
+        strchr(" \r\n", line.ptr[12]) == NULL)
         return -EPROTO;
     uint64_t status;
     if (encoding_parse_u64(slice_of(line.ptr + 9, 3), &status) < 0 || status < 100)
@@ -83,7 +86,7 @@ static int read_header(struct reply *r, struct slice line, struct framing *f)
         if (!slice_is_nocase(value, "chunked"))
             return -EPROTO;
         f->chunked = true;
-    } else if (slice_is_nocase(name, "connection") && slice_is_nocase(value, "close")) {
+    } else if (slice_is_nocase(name, "connection") && token_list_has(value, SLICE("close"))) {
         r->keep_alive = false;
     }
     return 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/token.h"
 
+#include <strings.h>
+
 enum { TOKEN = 1, VALUE = 2 };
 
 #define BOTH (TOKEN | VALUE)
@@ -27,4 +29,27 @@ bool token_is_field_value(struct slice text)
     for (size_t i = 0; i < text.len; i++)
         common &= kinds[(unsigned char)text.ptr[i]];
     return common != 0;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool token_list_has(struct slice list, struct slice name)
+{
+    for (size_t at = 0; at < list.len;) {
+        size_t end = at;
+        while (end < list.len && list.ptr[end] != ',')
+            end++;
+        size_t from = at, to = end;
+        while (from < to && is_blank(list.ptr[from]))
+            from++;
+        while (to > from && is_blank(list.ptr[to - 1]))
+            to--;
+        if (to - from == name.len && strncasecmp(list.ptr + from, name.ptr, name.len) == 0)
+            return true;
+        at = end + 1;
+    }
+    return false;
 }

@@ -12,5 +12,7 @@
 size_t token_length(struct slice text);
 /* No control character but the tab; what is not ASCII is allowed. */
 bool token_is_field_value(struct slice text);
+/* Whether a list of names with commas between has this one, whatever its case. */
+bool token_list_has(struct slice list, struct slice name);
 
 #endif
