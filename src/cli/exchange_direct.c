@@ -159,7 +159,9 @@ static int dial(struct direct *d, const struct exchange *x, struct error *err)
     if (host == NULL || !buf_ok(&d->authority))
         return error_set(err, -ENOMEM, "out of memory");
     snprintf(port, sizeof(port), "%u", (unsigned)x->parts.port);
-    int code = getaddrinfo(host, port, &wanted, &list);
+    /* No host at all stands for this one: localhost never leaves the machine (RFC 6761 §6.3). */
+    bool here = slice_is_nocase(x->parts.host, "localhost");
+    int code = getaddrinfo(here ? NULL : host, port, &wanted, &list);
     if (code != 0)
         return no_address(x, host, code, err);
     d->fd = connect_any(list, deadline);
@@ -301,6 +303,7 @@ static int conversation_error(const struct direct *d, const struct exchange *x, 
         return exchange_failed(x, strerror(-code), err);
     }
 }
+
 int direct_exchange(struct direct *d, struct exchange *x, struct error *err)
 {
     autobuf head = BUF_INIT;
