@@ -17,7 +17,9 @@
 #include "function/confine.h"
 #include "function/module.h"
 #include "function/object.h"
+#include "linear_memory_text.h"
 #include "module_abi_text.h"
+#include "wasm2c_accessors_text.h"
 #include "worker/module_abi.h"
 
 #include <dirent.h>
@@ -34,9 +36,10 @@
 #include <sys/stat.h>
 
 /* Raise it when the same module has to be compiled anew: other flags, another descriptor. */
-#define BUILDER_REVISION "1"
+#define BUILDER_REVISION "2"
 #define REPORT_EXPORTS   256
 #define CACHE_FILES_MAX  200
+#define TRANSLATED_HEAD  16384 /* bytes of wasm2c's output in which its accessors stand */
 
 #if defined(__SANITIZE_ADDRESS__)
 /* The leak check at the end wants ptrace, which a confined process has not. */
@@ -124,7 +127,8 @@ static void add_identity(struct sha256_ctx *hash, const char *path)
     sha256_update(hash, (size_t)len, (const uint8_t *)text);
 }
 
-/* Module bytes, descriptor, and the programs' size and time stand for what would come out. */
+/* Module bytes, descriptor, accessors, and the programs' size and time stand for what would come
+ * out. */
 static int make_key(struct builder *b)
 {
     struct sha256_ctx hash;
@@ -132,6 +136,7 @@ static int make_key(struct builder *b)
     sha256_init(&hash);
     sha256_update(&hash, sizeof(BUILDER_REVISION), (const uint8_t *)BUILDER_REVISION);
     sha256_update(&hash, sizeof(module_abi_text), (const uint8_t *)module_abi_text);
+    sha256_update(&hash, sizeof(linear_memory_text), (const uint8_t *)linear_memory_text);
     add_identity(&hash, b->wasm2c);
     add_identity(&hash, b->compiler);
     sha256_update(&hash, b->bytes.len, (const uint8_t *)b->bytes.ptr);
@@ -175,6 +180,8 @@ static int write_parts(struct builder *b)
         r = write_part(b, "descriptor.c", buf_slice(&descriptor));
     if (r == 0)
         r = write_part(b, "module_abi.h", slice_text(module_abi_text));
+    if (r == 0)
+        r = write_part(b, "linear_memory.h", slice_text(linear_memory_text));
     return r;
 }
 
@@ -203,8 +210,36 @@ static int translate(struct builder *b)
     return run(b, "wasm2c", argv);
 }
 
+/* Puts linear_memory.h in the place of wasm2c's own accessors, which stand in the part of its
+ * output that no module has a say in; blanks keep the length, so that the rest stays where it is.
+ */
+static int replace_accessors(struct builder *b)
+{
+    static const char include[] = "#include \"linear_memory.h\"\n";
+    char path[4096], head[TRANSLATED_HEAD];
+    char blanks[sizeof(wasm2c_accessors_text) - 1];
+    snprintf(path, sizeof(path), "%s/module.c", b->folder);
+    autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t len = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+    const char *at =
+        len < 0 ? NULL : memmem(head, (size_t)len, wasm2c_accessors_text, sizeof(blanks));
+    if (at == NULL)
+        return fail(b, "BuildFailed",
+                    error_set(&b->err, -ENOTSUP,
+                              "wasm2c does not write what is expected of it: install version "
+                              "1.0.32 of the package wabt"));
+    memset(blanks, ' ', sizeof(blanks));
+    memcpy(blanks, include, sizeof(include) - 1);
+    blanks[sizeof(blanks) - 1] = '\n';
+    if (pwrite(fd, blanks, sizeof(blanks), at - head) != (ssize_t)sizeof(blanks))
+        return fail(b, "BuildFailed",
+                    error_set(&b->err, -EIO, "cannot write %s: %s", path, strerror(errno)));
+    return 0;
+}
+
 /* -nostartfiles: no start-up objects, hence nothing that runs at load time, which object_check
- * insists on. The three flags behind -O1 keep wasm2c's arithmetic what the specification wants. */
+ * insists on. The flags behind -w keep wasm2c's arithmetic what the specification wants, and let
+ * memory begin at address 0 (see linear_memory.h). */
 static int compile(struct builder *b)
 {
     const char *const argv[] = {b->compiler,
@@ -214,6 +249,7 @@ static int compile(struct builder *b)
                                 "-fno-optimize-sibling-calls",
                                 "-frounding-math",
                                 "-fsignaling-nans",
+                                "-fno-delete-null-pointer-checks",
                                 "-fPIC",
                                 "-fvisibility=hidden",
                                 "-fstack-clash-protection",
@@ -346,6 +382,8 @@ static int build(struct builder *b)
         r = write_parts(b);
     if (r == 0)
         r = translate(b);
+    if (r == 0)
+        r = replace_accessors(b);
     if (r == 0)
         r = compile(b);
     if (r == 0)

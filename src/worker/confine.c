@@ -3,6 +3,7 @@
  * privileges, files and network (Landlock), and all system calls but those below, each of which
  * kills the process when it is tried. What remains reachable by code that broke out of the guest
  * are the open sockets and the report pipe. */
+#include "worker/segment.h"
 #include "worker/worker_internal.h"
 
 #include "base/memory.h"
@@ -97,6 +98,9 @@ static int add_rules(scmp_filter_ctx context)
         status = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
                                   SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                                   SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+    if (status == 0 && segment_needs_call())
+        status = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(arch_prctl), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, SEGMENT_CALL));
     return status;
 }
 

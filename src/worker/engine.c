@@ -42,7 +42,7 @@ static void describe_snapshot(void)
 static void start_guest(void *ctx)
 {
     int *status = ctx;
-    guard_enter_guest();
+    guard_enter_guest(NULL);
     Z_quickjs_init_module();
     Z_quickjs_instantiate(&engine.instance, NULL, NULL);
     Z_quickjsZ__initialize(&engine.instance);

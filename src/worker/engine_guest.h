@@ -36,14 +36,14 @@ extern struct engine engine;
  */
 #define GUEST(function, ...)                                                                       \
     ({                                                                                             \
-        guard_enter_guest();                                                                       \
+        guard_enter_guest(engine.instance.w2c_memory.data);                                        \
         __auto_type result_ = Z_quickjsZ_##function(&engine.instance, ##__VA_ARGS__);              \
         guard_leave_guest();                                                                       \
         result_;                                                                                   \
     })
 #define GUEST_DO(function, ...)                                                                    \
     do {                                                                                           \
-        guard_enter_guest();                                                                       \
+        guard_enter_guest(engine.instance.w2c_memory.data);                                        \
         Z_quickjsZ_##function(&engine.instance, ##__VA_ARGS__);                                    \
         guard_leave_guest();                                                                       \
     } while (0)

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "worker/segment.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -210,9 +211,11 @@ int guard_run(void (*fn)(void *ctx), void *ctx)
     return 0;
 }
 
-void guard_enter_guest(void)
+void guard_enter_guest(const uint8_t *memory)
 {
     must(zone == GUARD_IMPORT);
+    if (memory != NULL)
+        segment_set(memory);
     zone = GUARD_GUEST;
 }
 

@@ -25,8 +25,9 @@ const char *guard_describe(int ended);
 
 /* Around each call into a guest, and around the body of each import. What lies between leaving and
  * entering may use the C library freely; what is held while the guest runs is lost when the guest
- * is unwound, so it must be static. */
-void guard_enter_guest(void);
+ * is unwound, so it must be static. memory is the guest's, NULL while it has none; an import may
+ * enter its own guest again, but no other. */
+void guard_enter_guest(const uint8_t *memory);
 void guard_leave_guest(void);
 void guard_enter_import(void);
 void guard_leave_import(void);

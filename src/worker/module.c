@@ -80,7 +80,7 @@ struct snapshot *module_snapshot(struct module *m)
 static void instantiate(void *ctx)
 {
     struct module *m = ctx;
-    guard_enter_guest();
+    guard_enter_guest(NULL);
     m->abi->instantiate(m->instance);
     guard_leave_guest();
 }
@@ -126,7 +126,8 @@ struct call {
 static void run_call(void *ctx)
 {
     struct call *c = ctx;
-    guard_enter_guest();
+    const wasm_rt_memory_t *memory = c->module->snapshot.memory;
+    guard_enter_guest(memory != NULL ? memory->data : NULL);
     c->export->call(c->module->instance, c->arguments, c->results);
     guard_leave_guest();
 }

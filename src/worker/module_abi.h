@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORKER_MODULE_ABI    1
+#define WORKER_MODULE_ABI    2
 #define WORKER_MODULE_SYMBOL "sluice_module"
 
 union worker_module_value {

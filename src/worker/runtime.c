@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Those parts of wasm2c's runtime that the worker does itself; the rest is wabt's (see
  * wasm_rt_config.h). */
+#include "worker/segment.h"
 #include "worker/worker_internal.h"
 
 #include <stdlib.h>
@@ -29,6 +30,17 @@ uint32_t wasm_rt_grow_externref_table(wasm_rt_externref_table_t *table, uint32_t
                                       wasm_rt_externref_t init)
 {
     return delta == 0 ? table->size : UINT32_MAX;
+}
+
+void wasm_rt_plain_allocate_memory(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages);
+
+/* Called while a guest is instantiated, whose start function runs next. */
+void wasm_rt_allocate_memory(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages)
+{
+    guard_enter_import();
+    wasm_rt_plain_allocate_memory(memory, pages, max_pages);
+    segment_set(memory->data);
+    guard_leave_import();
 }
 
 /* wabt's unmaps the used part only. */

@@ -115,6 +115,122 @@ def test_wasm_misbehaviour_ends_one_call(shared, deploy, kind):
     assert shared.http.get("/health/readiness").status == 200
 
 
+# What is written, how, and as what it is read: at an odd address, as a 64-bit number.
+WORD = 0x8877665544332211
+ACCESSES = [
+    ("i64.store", "i64.load", WORD - 2**64),
+    ("i64.store", "i32.load i64.extend_i32_s", 0x44332211),
+    ("i64.store", "i32.load8_s offset=7 i64.extend_i32_s", 0x88 - 2**8),
+    ("i64.store", "i32.load8_u offset=7 i64.extend_i32_s", 0x88),
+    ("i64.store", "i64.load8_s offset=7", 0x88 - 2**8),
+    ("i64.store", "i64.load8_u offset=7", 0x88),
+    ("i64.store", "i32.load16_s offset=6 i64.extend_i32_s", 0x8877 - 2**16),
+    ("i64.store", "i32.load16_u offset=6 i64.extend_i32_s", 0x8877),
+    ("i64.store", "i64.load16_s offset=6", 0x8877 - 2**16),
+    ("i64.store", "i64.load16_u offset=6", 0x8877),
+    ("i64.store", "i64.load32_s offset=4", 0x88776655 - 2**32),
+    ("i64.store", "i64.load32_u offset=4", 0x88776655),
+    ("i64.store", "f64.load i64.reinterpret_f64", WORD - 2**64),
+    ("i64.store", "f32.load i32.reinterpret_f32 i64.extend_i32_u", 0x44332211),
+    ("f64.reinterpret_i64 f64.store", "i64.load", WORD - 2**64),
+    ("i32.wrap_i64 f32.reinterpret_i32 f32.store", "i64.load", 0x44332211),
+    ("i64.store32", "i64.load", 0x44332211),
+    ("i64.store16", "i64.load", 0x2211),
+    ("i64.store8", "i64.load", 0x11),
+    ("i32.wrap_i64 i32.store", "i64.load", 0x44332211),
+    ("i32.wrap_i64 i32.store16", "i64.load", 0x2211),
+    ("i32.wrap_i64 i32.store8", "i64.load", 0x11),
+]
+
+
+def test_wasm_loads_and_stores(deploy):
+    cases = "".join(
+        f"""(if (i32.eq (local.get 0) (i32.const {n})) (then
+            i32.const 65521 i64.const {WORD} {store} i32.const 65521 {load} return))"""
+        for n, (store, load, _) in enumerate(ACCESSES)
+    )
+    text = f'(module (memory 1) (func (export "f") (param i32) (result i64) {cases} i64.const 0))'
+    spec = wasm(
+        wasm_modules.from_text(text), "f", "[event.data]", response="({ r: String(result) })"
+    )
+    called = deploy(**spec)
+    for n, (store, load, value) in enumerate(ACCESSES):
+        assert called.event(str(n).encode()).json() == {"r": str(value)}, (store, load)
+
+
+# The address comes as the argument or is a constant, and a sum may need more than 32 bits.
+OUTSIDE = {
+    "unused": ("local.get 0 i32.load drop", [65533, 65536, 0x7FFFFFFF, -0x80000000, -1]),
+    "far": ("local.get 0 i64.load offset=0xffffffff drop", [0, 1, -9, -1]),
+    "far-store": ("local.get 0 i64.const 1 i64.store offset=0xffffffff", [0, 1, -9, -1]),
+    "high-offset": ("local.get 0 i32.load offset=0x80000000 drop", [0, -0x80000000, -4]),
+    "store": ("local.get 0 i32.const 1 i32.store", [65533, 65536, -1]),
+    "store8": ("local.get 0 i32.const 1 i32.store8", [65536, -1]),
+    "constant": ("i32.const -8 i32.load drop", [0]),
+    "constant-2g": ("i32.const 0x80000000 i32.load drop", [0]),
+    "constant-store": ("i32.const -8 i32.const 1 i32.store", [0]),
+    "constant-far": ("i32.const -1 i64.load offset=0xffffffff drop", [0]),
+    "constant-far-store": ("i32.const -1 i64.const 1 i64.store offset=0xffffffff", [0]),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_wasm_access_outside_of_memory(deploy, kind):
+    code, addresses = OUTSIDE[kind]
+    text = f"""(module (memory 1) (func (export "f") (param i32 i32) (result i32)
+        local.get 1 if {code} end i32.const 7))"""
+    spec = wasm(
+        wasm_modules.from_text(text),
+        "f",
+        "[event.data.at, event.data.go]",
+        response="({ r: result })",
+    )
+    called = deploy(**spec)
+    for at in addresses:
+        answer = called.event(b'{"at":%d,"go":1}' % at)
+        assert answer.status == 500 and b"out of bounds memory access" in answer.body, (at, answer)
+        assert called.event(b'{"at":%d,"go":0}' % at).json() == {"r": 7}
+
+
+def test_wasm_edges_of_memory(deploy):
+    """The first word, the last byte, and both of what has been grown."""
+    text = """(module (memory 1) (func (export "f") (result i64)
+        i32.const 0 i32.const 0 i32.load i32.const 1 i32.add i32.store
+        i32.const 65535 i32.const 2 i32.store8
+        i32.const 1 memory.grow drop
+        i32.const 65536 i32.const 3 i32.store8
+        i32.const 131071 i32.const 4 i32.store8
+        i32.const 65532 i64.load i32.const 131068 i64.load32_u i64.add
+        i32.const 0 i64.load32_u i64.add))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[]", response="({ r: String(result) })")
+    called = deploy(**spec)
+    for _ in range(3):
+        assert called.event().json() == {"r": str((2 << 24) + (3 << 32) + (4 << 24) + 1)}
+
+
+def test_wasm_start_function_and_data_use_memory(deploy):
+    text = """(module (memory 1) (data (i32.const 100) "\\05")
+        (func $s i32.const 200 i32.const 100 i32.load8_u i32.const 1 i32.add i32.store) (start $s)
+        (func (export "f") (result i32) i32.const 200 i32.load))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[]", response="({ r: result })")
+    assert deploy(**spec).event().json() == {"r": 6}
+
+
+def test_wasm_bulk_operations_and_accesses_see_each_other(deploy):
+    text = """(module (memory 1) (func (export "f") (param i32) (result i32)
+        i32.const 16 i32.const 0x01010101 i32.store
+        i32.const 17 i32.const 2 i32.const 2 memory.fill
+        i32.const 32 i32.const 16 i32.const 4 memory.copy
+        i32.const 35 i32.const 3 i32.store8
+        local.get 0 i32.eqz i32.const 9 i32.const 4 memory.fill
+        local.get 0 i32.eqz i32.load i32.const 0x09090909 i32.sub
+        i32.const 32 i32.load i32.add))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[event.data]", response="({ r: result })")
+    called = deploy(**spec)
+    for data in (b"0", b"1"):
+        assert called.event(data).json() == {"r": 0x03020201}
+
+
 def test_wasm_memory_is_fresh_for_each_event(deploy):
     text = """(module (memory 1) (global $g (mut i32) (i32.const 0))
         (func (export "f") (result i32)

@@ -22,6 +22,36 @@
     local.get 0 local.get 1 i32.div_s)
   (func (export "outside") (result i32)
     i32.const -8 i32.load)
+  (func (export "unused") (param i32) (result i32)
+    local.get 0 i32.load drop
+    i32.const 1)
+  (func (export "far") (param i32) (result i32)
+    local.get 0 i64.load offset=0xffffffff drop
+    i32.const 1)
+  (func (export "far_store") (param i32) (result i32)
+    local.get 0 i64.const 1 i64.store offset=0xffffffff
+    i32.const 1)
+  (func (export "store") (param i32 i32) (result i32)
+    local.get 0 local.get 1 i32.store
+    local.get 0 i32.load)
+  (func (export "store8") (param i32 i32) (result i32)
+    local.get 0 local.get 1 i32.store8
+    local.get 0 i32.load8_u)
+  (func (export "first") (result i32)
+    i32.const 0 i32.const 0 i32.load i32.const 1 i32.add i32.store
+    i32.const 0 i32.load)
+  ;; Grows, and writes and reads the last word of the new page.
+  (func (export "grow") (param i32) (result i32)
+    (local $last i32)
+    i32.const 1 memory.grow drop
+    memory.size i32.const 16 i32.shl i32.const 4 i32.sub local.tee $last
+    local.get 0 i32.store
+    local.get $last i32.load)
+  ;; Counts the events, or traps after having counted.
+  (func (export "count") (param i32) (result i32)
+    i32.const 3000 i32.const 3000 i32.load i32.const 1 i32.add i32.store
+    (if (local.get 0) (then unreachable))
+    i32.const 3000 i32.load)
   (func $deep (export "deep") (param i32) (result i32)
     local.get 0 i32.const 1 i32.add call $deep
     local.get 0 i32.const 2 i32.add call $deep i32.xor)

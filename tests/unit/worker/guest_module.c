@@ -22,12 +22,26 @@ CALL(deep, i32, Z_guestZ_deep(INSTANCE, a[0].i32))
 CALL(bomb, i32, Z_guestZ_bomb(INSTANCE))
 CALL(leak, i32, Z_guestZ_leak(INSTANCE))
 CALL(grown, i32, Z_guestZ_grown(INSTANCE))
+CALL(unused, i32, Z_guestZ_unused(INSTANCE, a[0].i32))
+CALL(far, i32, Z_guestZ_far(INSTANCE, a[0].i32))
+CALL(far_store, i32, Z_guestZ_far_store(INSTANCE, a[0].i32))
+CALL(store, i32, Z_guestZ_store(INSTANCE, a[0].i32, a[1].i32))
+CALL(store8, i32, Z_guestZ_store8(INSTANCE, a[0].i32, a[1].i32))
+CALL(first, i32, Z_guestZ_first(INSTANCE))
+CALL(grow, i32, Z_guestZ_grow(INSTANCE, a[0].i32))
+CALL(count, i32, Z_guestZ_count(INSTANCE, a[0].i32))
 
 static const struct worker_module_export exports[] = {
-    {"add", "ii:i", call_add},       {"wide", "IfF:F", call_wide}, {"double", "I:I", call_double},
-    {"loop", ":i", call_loop},       {"trap", ":i", call_trap},    {"divide", "ii:i", call_divide},
-    {"outside", ":i", call_outside}, {"deep", "i:i", call_deep},   {"bomb", ":i", call_bomb},
-    {"leak", ":i", call_leak},       {"grown", ":i", call_grown},
+    {"add", "ii:i", call_add},       {"wide", "IfF:F", call_wide},
+    {"double", "I:I", call_double},  {"loop", ":i", call_loop},
+    {"trap", ":i", call_trap},       {"divide", "ii:i", call_divide},
+    {"outside", ":i", call_outside}, {"deep", "i:i", call_deep},
+    {"bomb", ":i", call_bomb},       {"leak", ":i", call_leak},
+    {"grown", ":i", call_grown},     {"unused", "i:i", call_unused},
+    {"far", "i:i", call_far},        {"far_store", "i:i", call_far_store},
+    {"store", "ii:i", call_store},   {"store8", "ii:i", call_store8},
+    {"first", ":i", call_first},     {"grow", "i:i", call_grow},
+    {"count", "i:i", call_count},
 };
 
 static void instantiate(void *instance)

@@ -2,6 +2,8 @@
 /* A confined process: what it needs still works, everything else ends it or is refused. */
 #include "fixture.h"
 
+#include "worker/segment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,6 +16,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,9 +89,19 @@ static void do_prctl(void)
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+#ifdef __x86_64__
+static void do_read_segment(void)
+{
+    unsigned long base;
+    syscall(SYS_arch_prctl, 0x1004 /* ARCH_GET_GS */, &base);
+}
+#else
+#define do_read_segment do_prctl
+#endif
+
 static void (*const forbidden[])(void) = {
     do_open, do_socket, do_fork,   do_exec,  do_executable_memory, do_make_executable, do_map_file,
-    do_kill, do_ptrace, do_unlink, do_prctl,
+    do_kill, do_ptrace, do_unlink, do_prctl, do_read_segment,
 };
 static size_t at;
 
@@ -133,6 +146,41 @@ static void test_working(void **state)
     assert_true(fixture_run(check_working, NULL));
 }
 
+/* As on kernels that do not let programs write the register themselves. */
+static void confine_with_segment_call(void)
+{
+    struct error err = ERROR_INIT;
+    segment_force_call();
+    expect(confine_prepare(&err) == 0);
+    confine();
+}
+
+static void check_segment_call(void)
+{
+    confine_with_segment_call();
+    segment_set(NULL);
+    fixture_load("event", "", "module.exports = () => 'x'.repeat(10);");
+    for (int i = 0; i < 3; i++) {
+        segment_set(NULL);
+        expect(strcmp(fixture_body(fixture_event("1")), "xxxxxxxxxx") == 0);
+    }
+}
+
+static void check_other_segment_call(void)
+{
+    confine_with_segment_call();
+    do_read_segment();
+}
+
+static void test_segment_call(void **state)
+{
+    int ended = 0;
+    assert_true(fixture_run(check_segment_call, NULL));
+    assert_false(fixture_run(check_other_segment_call, &ended));
+    assert_true(WIFSIGNALED(ended));
+    assert_int_equal(WTERMSIG(ended), SIGSYS);
+}
+
 static void check_limits(void)
 {
     confine();
@@ -165,9 +213,8 @@ static void test_close_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forbidden),
-        cmocka_unit_test(test_working),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_forbidden),    cmocka_unit_test(test_working),
+        cmocka_unit_test(test_segment_call), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_close_others),
     };
     struct error err = ERROR_INIT;

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "base/clock.h"
+#include "worker/segment.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -135,6 +136,104 @@ static void check_outside(void)
     expect_stop("outside", "[]", 500, "out of bounds memory access");
 }
 
+#define OUTSIDE "out of bounds memory access"
+
+/* Their value is thrown away, and the address is beyond 4 GiB. */
+static void check_unused_load(void)
+{
+    load("event", "unused", "[event.data]", SHOW);
+    expect(strcmp(fixture_body(fixture_event("65532")), "1") == 0);
+    expect_contains(fixture_body(fixture_event("65533")), OUTSIDE);
+    expect_contains(fixture_body(fixture_event("-4")), OUTSIDE);
+    expect(strcmp(fixture_body(fixture_event("0")), "1") == 0);
+}
+
+static void check_far(void)
+{
+    load("event", "far", "[event.data]", SHOW);
+    for (int i = 0; i < 3; i++) {
+        expect_contains(fixture_body(fixture_event("-1")), OUTSIDE);
+        expect_contains(fixture_body(fixture_event("0")), OUTSIDE);
+        expect_contains(fixture_body(fixture_event("1")), OUTSIDE);
+    }
+}
+
+static void check_far_store(void)
+{
+    load("event", "far_store", "[event.data]", SHOW);
+    for (int i = 0; i < 3; i++) {
+        expect_contains(fixture_body(fixture_event("-1")), OUTSIDE);
+        expect_contains(fixture_body(fixture_event("0")), OUTSIDE);
+    }
+}
+
+static void check_last_byte(void)
+{
+    load("event", "store8", "[event.data, 200]", SHOW);
+    expect(strcmp(fixture_body(fixture_event("65535")), "200") == 0);
+    expect_contains(fixture_body(fixture_event("65536")), OUTSIDE);
+    expect(strcmp(fixture_body(fixture_event("65535")), "200") == 0);
+}
+
+static void check_last_word(void)
+{
+    load("event", "store", "[event.data, 123456789]", SHOW);
+    expect(strcmp(fixture_body(fixture_event("65532")), "123456789") == 0);
+    expect_contains(fixture_body(fixture_event("65533")), OUTSIDE);
+    expect_contains(fixture_body(fixture_event("65535")), OUTSIDE);
+    expect_contains(fixture_body(fixture_event("-1")), OUTSIDE);
+    expect(strcmp(fixture_body(fixture_event("1")), "123456789") == 0);
+}
+
+/* Address 0 is one like any other. */
+static void check_first_word(void)
+{
+    load("event", "first", "[]", SHOW);
+    for (int i = 0; i < 3; i++)
+        expect(strcmp(fixture_body(fixture_event("1")), "1") == 0);
+}
+
+static void check_grow(void)
+{
+    load("instance", "grow", "[event.data]", SHOW);
+    for (int i = 0; i < 20; i++)
+        expect(strcmp(fixture_body(fixture_event("77")), "77") == 0);
+}
+
+/* The engine runs before and after the module, each in its own memory, also when the module does
+ * not get to its end. */
+#define BUSY                                                                                       \
+    "(result) => { const words = [...Array(40).keys()].map(n => `w${n}`);"                         \
+    " globalThis.seen = (globalThis.seen ?? 0) + 1;"                                               \
+    " return `${result} ${globalThis.seen} ${words.join('').length}`; }"
+
+static void check_alternation(void)
+{
+    load("event", "count", "[event.data]", BUSY);
+    for (int i = 0; i < 2000; i++) {
+        if (i % 3 == 2)
+            expect_contains(fixture_body(fixture_event("1")), "unreachable executed");
+        else
+            expect(strcmp(fixture_body(fixture_event("0")), "1 1 110") == 0);
+    }
+}
+
+static void check_alternation_with_state(void)
+{
+    load("instance", "count", "[0]", BUSY);
+    for (int i = 1; i <= 2000; i++) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%d %d 110", i, i);
+        expect(strcmp(fixture_body(fixture_event("1")), expected) == 0);
+    }
+}
+
+static void check_alternation_by_call(void)
+{
+    segment_force_call();
+    check_alternation();
+}
+
 static void check_deep(void)
 {
     expect_stop("deep", "[0]", 500, "call stack exhausted");
@@ -191,6 +290,16 @@ TEST_CASE(bad_mapping)
 TEST_CASE(trap)
 TEST_CASE(divide)
 TEST_CASE(outside)
+TEST_CASE(unused_load)
+TEST_CASE(far)
+TEST_CASE(far_store)
+TEST_CASE(last_byte)
+TEST_CASE(last_word)
+TEST_CASE(first_word)
+TEST_CASE(grow)
+TEST_CASE(alternation)
+TEST_CASE(alternation_with_state)
+TEST_CASE(alternation_by_call)
 TEST_CASE(deep)
 TEST_CASE(loop)
 TEST_CASE(bomb)
@@ -211,6 +320,16 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_trap),
         cmocka_unit_test(test_divide),
         cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_unused_load),
+        cmocka_unit_test(test_far),
+        cmocka_unit_test(test_far_store),
+        cmocka_unit_test(test_last_byte),
+        cmocka_unit_test(test_last_word),
+        cmocka_unit_test(test_first_word),
+        cmocka_unit_test(test_grow),
+        cmocka_unit_test(test_alternation),
+        cmocka_unit_test(test_alternation_with_state),
+        cmocka_unit_test(test_alternation_by_call),
         cmocka_unit_test(test_deep),
         cmocka_unit_test(test_loop),
         cmocka_unit_test(test_bomb),
