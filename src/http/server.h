@@ -76,6 +76,7 @@ struct http_server_options {
     size_t body_budget; /* bytes of bodies in memory over all connections; beyond: 429 with
                            Retry-After. 0: none */
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s; /* 0: defaults 10, 60, 75 */
+    unsigned stop_timeout_s; /* for kept requests to be answered at the end; 0: default 10 */
     /* Called on each HTTP thread when it has called the handlers of all requests that were there,
      * so that what they have in common can be done once; may be NULL. */
     void (*turn_end)(void *ctx);
@@ -93,8 +94,15 @@ int http_server_start(const struct http_server_options *options, struct http_ser
 const char *http_server_address(const struct http_server *s);
 /* No new connections are taken, idle ones are closed; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
-/* Waits for threads to end; every kept request must have been answered before. Streams that still
- * run are cut, and their closed() called. */
+/* From here on a request that becomes whole gets 503, and its connection is closed; quiesces too. */
+void http_server_refuse(struct http_server *s);
+/* No handler will be called any more, and what they were given before is answered and sent. False
+ * for a moment after http_server_refuse(), which the threads must learn of. Any thread. */
+bool http_server_settled(const struct http_server *s);
+/* Refuses, and waits for threads to end: for up to stop_timeout_s when kept requests are not
+ * answered yet (any thread may do it meanwhile). Connections of those that still are not, and
+ * streams that still run, are cut; closed() of the latter is called. An answer that comes after
+ * that is thrown away; what it is for stays in memory until the process ends. */
 void http_server_stop(struct http_server *s);
 /* threads == 0 only: one turn of work, waiting for up to timeout_ms (-1: for ever) with that signal
  * mask (NULL: as it is). Who waits elsewhere watches the descriptor for reading, for no longer than
@@ -160,6 +168,15 @@ struct http_stream *http_stream_begin(struct http_request *r, unsigned status,
 int http_stream_write(struct http_stream *s, struct slice bytes);
 /* Bytes that the peer has not taken yet. Any thread. */
 size_t http_stream_pending(struct http_stream *s);
+/* Calls drained(ctx), with closed()'s ctx, once and on an HTTP thread, when no more than `left`
+ * bytes are pending; another call takes the place of the last. False: so it is already, and drained
+ * will not be called. Any thread, not after closed. */
+bool http_stream_await(struct http_stream *s, size_t left, void (*drained)(void *ctx));
+/* Bytes are pending and the peer has taken none for the server's body_timeout. */
+bool http_stream_stuck(struct http_stream *s);
 void http_stream_end(struct http_stream *s);
+/* Ends it at once, without what is pending; the peer sees a connection that broke. closed()
+ * follows. Any thread, not after closed. */
+void http_stream_cut(struct http_stream *s);
 
 #endif

@@ -119,6 +119,74 @@ static void bounds_what_waits(void **state)
     close(fd);
 }
 
+static _Atomic unsigned drained_count;
+
+static void drained(void *ctx)
+{
+    assert_string_equal(ctx, "ctx");
+    drained_count++;
+}
+
+/* Fills the stream and what the kernel takes from it, until nothing moves any more. */
+static void fill(void)
+{
+    static char block[65536];
+    for (int full = 0; full < 20; full++) {
+        while (http_stream_write(stream, slice_of(block, sizeof(block))) == 0)
+            full = 0;
+        usleep(5000);
+    }
+}
+
+static void tells_when_there_is_room(void **state)
+{
+    autobuf in = BUF_INIT;
+    int fd = watch();
+    drained_count = 0;
+    assert_false(http_stream_await(stream, 0, drained));
+    fill();
+    assert_false(http_stream_await(stream, 4 * 1024 * 1024, drained));
+    assert_true(http_stream_await(stream, 1024 * 1024, drained));
+    assert_int_equal(drained_count, 0);
+    while (drained_count == 0)
+        assert_true(peer_more(fd, &in));
+    assert_true(http_stream_pending(stream) <= 1024 * 1024);
+    while (http_stream_pending(stream) > 0)
+        assert_true(peer_more(fd, &in));
+    assert_int_equal(drained_count, 1); /* once */
+    close(fd);
+    assert_true(wait_closed(1));
+}
+
+static void wait_stuck(void)
+{
+    for (int i = 0; i < 5000 && !http_stream_stuck(stream); i++)
+        usleep(1000);
+    assert_true(http_stream_stuck(stream));
+}
+
+static void cuts_a_reader_that_is_stuck(void **state)
+{
+    autobuf in = BUF_INIT;
+    int fd = watch();
+    assert_false(http_stream_stuck(stream)); /* nothing waits */
+    fill();
+    wait_stuck();
+    size_t before = http_stream_pending(stream);
+    while (http_stream_pending(stream) == before)
+        assert_true(peer_more(fd, &in));
+    assert_false(http_stream_stuck(stream)); /* it has read */
+    fill();
+    wait_stuck();
+    http_stream_cut(stream);
+    assert_true(wait_closed(1));
+    ssize_t n;
+    while ((n = recv(fd, in.ptr, in.len, 0)) > 0)
+        ;
+    assert_int_equal(n, -1); /* reset: nobody takes it for the end of the answer */
+    close(fd);
+}
+
 static void keeps_order_under_load(void **state)
 {
     autobuf in = BUF_INIT;
@@ -174,6 +242,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(sends_as_it_comes_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(learns_that_the_peer_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_what_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_when_there_is_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_a_reader_that_is_stuck, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_order_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_with_streams_open, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_head_without_a_body, setup, teardown),
