@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """WebAssembly functions: values in and out, limits, and module bytes that are hostile."""
 
+import json
+import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -345,6 +349,39 @@ def test_names_that_try_to_become_code(shared, deploy, tmp_path, index):
     refused = deploy(name="g", **wasm(wasm_modules.binary_add(imports=[(name, name)])), wait=False)
     refused.wait_failure()
     assert not mark.exists(), "a name was run"
+
+
+def test_translator_with_other_output_is_refused(tmp_path):
+    """Code whose accessors of memory could not be replaced is never loaded."""
+    programs, cache = tmp_path / "programs", tmp_path / "cache"
+    programs.mkdir()
+    cache.mkdir()
+    (programs / "wasm2c").symlink_to("/usr/bin/true")
+    builder = pathlib.Path(daemon.BINARY).with_name("sluice-builder")
+    path = f"{programs}:/usr/bin:/bin"
+    done = subprocess.run(
+        [builder, "--cache", cache], input=GOOD, env={"PATH": path}, capture_output=True
+    )
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and not answer["ok"] and answer["reason"] == "BuildFailed"
+    assert "1.0.32" in answer["message"]
+    assert not list(cache.glob("*.so"))
+
+
+def test_quickjs_from_a_translator_with_other_output_is_refused(tmp_path):
+    """When sluice is built."""
+    folder = daemon.ROOT / "src" / "worker"
+    source, target = tmp_path / "m.wasm", tmp_path / "m.c"
+    source.write_bytes(GOOD)
+    accessors = tmp_path / "accessors.txt"
+    text = (folder / "wasm2c_accessors.txt").read_text()
+    for expected, status in ((text, 0), (text.replace("mem->data", "mem->bytes"), 1)):
+        accessors.write_text(expected)
+        command = [sys.executable, folder / "translate.py", "wasm2c", accessors, "m"]
+        done = subprocess.run([*command, source, target], capture_output=True, text=True)
+        assert done.returncode == status, done
+        assert target.exists() == (status == 0)
+    assert "1.0.32" in done.stderr
 
 
 def test_compiled_modules_are_cached(server, tmp_path):
