@@ -9,6 +9,7 @@ import pytest
 import daemon
 import waiting
 from sink import Answer, Sink, reply
+from tally import Tally
 from wire import binary_event
 
 FAST = {"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
@@ -28,10 +29,10 @@ def own_place(server):
 def test_retried(shared, place, sink, status):
     sink.on("/", [Answer(status), Answer(status), Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(id="r"))
-    got = sink.wait(3)
-    assert {received.id for received in got} == {"r"}
-    assert sink.silent(seconds=0.3)
+    tally.wait(retried=2, done=1, matched=1)
+    assert [received.id for received in sink.at("/")] == ["r"] * 3
     assert shared.dead(place, "t") == []
 
 
@@ -41,12 +42,13 @@ def test_retried(shared, place, sink, status):
 def test_final(shared, place, sink, status):
     sink.on("/", Answer(status, {"location": sink.url("/elsewhere")}, b"because"))
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(id="f"))
-    sink.wait(1)
+    tally.wait(dead=1, matched=1)
     dead = waiting.until(lambda: shared.dead(place, "t"))
     assert len(dead) == 1
     assert (dead[0]["code"], dead[0]["attempts"], dead[0]["event"]["id"]) == (status, 1, "f")
-    assert sink.silent(seconds=0.2)
+    assert len(sink.at("/")) == 1
     assert sink.at("/elsewhere") == [], "redirects are never followed"
 
 
@@ -54,26 +56,29 @@ def test_final(shared, place, sink, status):
 def test_finished(shared, place, sink, status):
     sink.on("/", Answer(status))
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event())
-    sink.wait(1)
-    assert sink.silent(seconds=0.3)
+    tally.wait(done=1, matched=1)
+    assert len(sink.at("/")) == 1
     assert shared.dead(place, "t") == []
 
 
 def test_dropped_connection_is_retried(shared, place, sink):
     sink.on("/", [Answer(drop=True), Answer(drop=True), Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event())
-    sink.wait(3)
+    tally.wait(retried=2, done=1, matched=1)
+    assert len(sink.at("/")) == 3
     assert shared.dead(place, "t") == []
 
 
 def test_time_out_is_retried(shared, place, sink):
-    sink.on("/", [Answer(200, delay=5), Answer(200)])
+    sink.on("/", [Answer(200, delay=60), Answer(200)])
     subscribe(shared, place, sink.url(), delivery={**FAST, "timeout": "PT0.3S"})
     shared.send(f"/{place}/default", binary_event())
     first, second = sink.wait(2)
-    assert 0.25 < second.time - first.time < 3
+    assert second.time - first.time > 0.25, "not before its time; that it came is the rest"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_back_off(shared, place, sink, policy, waits):
     shared.send(f"/{place}/default", binary_event())
     times = [received.time for received in sink.wait(4)]
     for (earlier, later), wait in zip(zip(times, times[1:]), waits):
-        assert wait * 0.8 <= later - earlier <= wait * 1.5 + 0.3, (policy, later - earlier, wait)
+        assert wait * 0.8 <= later - earlier <= wait + 3, (policy, later - earlier, wait)
     dead = waiting.until(lambda: shared.dead(place, "t"))
     assert dead[0]["attempts"] == 4
 
@@ -102,28 +107,30 @@ def test_retry_after_is_honoured(shared, place, sink, status):
     subscribe(shared, place, sink.url(), delivery=FAST)
     shared.send(f"/{place}/default", binary_event())
     first, second = sink.wait(2)
-    assert 0.9 <= second.time - first.time < 3
+    assert 0.9 <= second.time - first.time < 10
 
 
 def test_retry_zero(shared, place, sink):
     sink.on("/", Answer(500, {}, b"no"))
     subscribe(shared, place, sink.url(), delivery={"retry": 0})
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event())
+    tally.wait(dead=1, matched=1)
     dead = waiting.until(lambda: shared.dead(place, "t"))
     assert dead[0]["attempts"] == 1
     assert len(sink.at("/")) == 1
 
 
 def test_one_slow_trigger_does_not_hold_up_another(shared, place, sinks):
+    """The slow one does not answer before the test ends."""
     slow, fast = sinks(), sinks()
-    slow.on("/", Answer(200, delay=2))
+    slow.on("/", Answer(200, delay=60))
     subscribe(shared, place, slow.url(), "slow")
     subscribe(shared, place, fast.url(), "fast")
     for number in range(50):
         shared.send(f"/{place}/default", binary_event(id=str(number)))
-    start = time.monotonic()
-    fast.wait(50, timeout=5)
-    assert time.monotonic() - start < 2
+    assert {received.id for received in fast.wait(50)} == {str(number) for number in range(50)}
+    slow.wait(1)
 
 
 def test_events_wait_for_a_subscriber_that_is_down(make_daemon):
@@ -145,7 +152,7 @@ def test_events_wait_for_a_subscriber_that_is_down(make_daemon):
 
 @pytest.mark.parametrize("hard", [False, True], ids=["stop", "kill"])
 def test_retries_survive_a_restart(server, sink, hard):
-    """The attempt count and the due time go on where they were."""
+    """The attempt count goes on where it was, and so does the due time."""
     own_place(server)
     sink.on("/", Answer(503))
     subscribe(
@@ -158,10 +165,10 @@ def test_retries_survive_a_restart(server, sink, hard):
     sink.wait(2)
     server.kill() if hard else server.stop()
     before = len(sink.at("/"))
-    stopped = time.monotonic()
     server.restart()
     got = sink.wait(before + 1)
-    assert got[before].time - stopped < 6
+    if not hard:
+        assert got[before].time - got[before - 1].time > 1.8, "before it was due"
     dead = waiting.until(lambda: server.dead("n", "t"), 30)
     assert dead[0]["attempts"] == 5
     # a hand-over whose outcome was not on disk when the broker died may be repeated, no more
@@ -175,17 +182,17 @@ def test_a_due_time_is_at_most_its_delay_away_after_a_restart(server, sink):
         server,
         "n",
         sink.url(),
-        delivery={"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT1S"},
+        delivery={"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT3S"},
     )
+    tally = Tally(server)
     server.send("/n/default", binary_event())
-    sink.wait(1)
-    time.sleep(0.2)
+    tally.wait(retried=1)
+    failed = time.monotonic()
     server.stop()
-    time.sleep(1.5)
+    time.sleep(max(0, failed + 3 - time.monotonic()))
     start = time.monotonic()
     server.restart()
-    sink.wait(2)
-    assert time.monotonic() - start < 3, "it was due while the broker was down"
+    assert sink.wait(2)[1].time - start < 3, "it was due while the broker was down"
 
 
 @pytest.mark.parametrize("hard", [False, True], ids=["stop", "kill"])
@@ -206,7 +213,7 @@ def test_undelivered_events_survive_a_restart(server, sink, hard):
     reached = len(sink.at("/"))
     server.restart()
     waiting.until(lambda: len({r.id for r in sink.at("/")[reached:]}) == 50, 20)
-    assert sink.silent(seconds=0.5)
+    Tally(server, fresh=True).wait(done=50)
 
 
 def test_finished_events_are_not_delivered_again_after_a_stop(server, sink):
@@ -214,14 +221,13 @@ def test_finished_events_are_not_delivered_again_after_a_stop(server, sink):
     subscribe(server, "n", sink.url())
     for number in range(100):
         server.send("/n/default", binary_event(id=str(number)))
-    sink.wait(100)
-    time.sleep(0.3)
+    Tally(server, fresh=True).wait(done=100)
     server.stop()
     server.restart()
-    assert sink.silent(seconds=0.7)
-    assert len(sink.at("/")) == 100
     server.send("/n/default", binary_event(id="new"))
-    assert sink.wait(101)[100].id == "new"
+    assert sink.wait(101)[100].id == "new", "it comes after all that is older"
+    Tally(server, fresh=True).wait(done=1, matched=1)
+    assert len(sink.at("/")) == 101
 
 
 def test_dead_letters_survive_a_restart(server, sink):
@@ -235,7 +241,9 @@ def test_dead_letters_survive_a_restart(server, sink):
     assert server.dead("n", "t") == before
     raw = server.http.get("/-/dead?namespace=n&trigger=t").body
     assert b'{"n":1.10}' in raw
-    assert sink.silent(seconds=0.3)
+    server.send("/n/default", binary_event(id="new"))
+    Tally(server, fresh=True).wait(dead=1, matched=1)
+    assert [received.id for received in sink.at("/")] == ["d", "new"]
 
 
 def test_dead_rows_say_what_happened(shared, place, sink):
@@ -267,14 +275,15 @@ def test_dead_letter_sink(shared, place, sink):
     delivery = {"retry": 1, "backoffDelay": "PT0.05S", "deadLetterSink": {"uri": sink.url("/dead")}}
     subscribe(shared, place, sink.url(), delivery=delivery)
     data = b'{"n":1.10}'
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(id="d", ext="kept"), data)
     got = sink.wait(1, "/dead")[0]
     assert (got.id, got.event["ext"], got.body) == ("d", "kept", data)
     assert got.event["knativeerrorcode"] == "500"
     assert got.event["knativeerrordest"].rstrip("/") == sink.url().rstrip("/")
     assert base64.b64decode(got.event["knativeerrordata"]) == b"it broke"
-    assert sink.silent("/dead", 0.3)
-    assert len(sink.at("/")) == 2
+    tally.wait(retried=1, dead=1, done=1, matched=1)
+    assert (len(sink.at("/")), len(sink.at("/dead"))) == (2, 1)
 
 
 def test_dead_letter_sink_of_the_broker(server, sink):
@@ -292,9 +301,9 @@ def test_delivery_of_a_trigger_replaces_that_of_its_broker(server, sink):
     server.apply(daemon.namespace("n"), daemon.broker("default", "n", delivery=delivery))
     subscribe(server, "n", sink.url(), delivery={"retry": 0})
     server.send("/n/default", binary_event(id="d"))
-    sink.wait(1)
+    Tally(server, fresh=True).wait(dead=1, matched=1)
     assert waiting.until(lambda: server.dead("n", "t"))[0]["attempts"] == 1
-    assert sink.silent("/dead", 0.3), "no merging"
+    assert (len(sink.at("/")), sink.at("/dead")) == (1, []), "no merging"
 
 
 def test_dead_letters_are_kept_within_limits(make_daemon, sink):
@@ -347,9 +356,10 @@ def test_dead_letter_sink_is_tried_again(shared, place, sink):
     sink.on("/dead", [Answer(503), Answer(200)])
     delivery = {**FAST, "deadLetterSink": {"uri": sink.url("/dead")}}
     subscribe(shared, place, sink.url(), delivery=delivery)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(id="d"))
-    sink.wait(2, "/dead")
-    assert len(sink.at("/")) == 1
+    tally.wait(dead=1, retried=1, done=1, matched=1)
+    assert (len(sink.at("/")), len(sink.at("/dead"))) == (1, 2)
 
 
 # ---- replies ----
@@ -392,9 +402,10 @@ def test_a_202_is_never_a_reply(shared, place, sink):
     answer.status = 202
     sink.on("/in", answer)
     subscribe(shared, place, sink.url("/in"), "in", attributes={"type": "first"})
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(type="first"))
-    sink.wait(1, "/in")
-    assert sink.silent("/in", 0.3)
+    tally.wait(done=1, matched=1, replies=0)
+    assert len(sink.at("/in")) == 1
     assert replies_in(shared, place) == []
 
 
@@ -412,17 +423,19 @@ def test_a_202_is_never_a_reply(shared, place, sink):
 def test_a_body_that_is_no_event_fails_the_delivery(shared, place, sink, answer):
     sink.on("/", [answer, Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event())
-    sink.wait(2)
-    assert sink.silent(seconds=0.2)
+    tally.wait(retried=1, done=1, matched=1, replies=0)
+    assert len(sink.at("/")) == 2
 
 
 def test_an_answer_that_is_too_large_fails_the_delivery(shared, place, sink):
     large = reply("r1", data=b"x" * 3_000_000, content_type="text/plain")
     sink.on("/", [large, Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST)
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event())
-    sink.wait(2)
+    tally.wait(retried=1, done=1, matched=1, replies=0)
     assert replies_in(shared, place) == []
 
 
@@ -430,20 +443,21 @@ def test_reply_is_appended_once_for_one_cause(shared, place, sink):
     """The retries before it left nothing behind."""
     sink.on("/", [Answer(503), Answer(503), reply("r1"), Answer(200)])
     subscribe(shared, place, sink.url(), delivery=FAST, attributes={"type": "first"})
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(type="first"))
-    waiting.until(lambda: replies_in(shared, place))
-    assert sink.silent(seconds=0.3)
-    assert len(replies_in(shared, place)) == 1
+    tally.wait(retried=2, done=1, matched=1, replies=1)
+    assert len(waiting.until(lambda: replies_in(shared, place))) == 1
+    assert len(sink.at("/")) == 3
 
 
 def test_replies_keep_their_time_to_live(shared, place, sink):
     """Sent back without knativebrokerttl, the count goes on from the cause's."""
     sink.on("/in", lambda received: reply(f"{received.id}+", type="loop"))
     subscribe(shared, place, sink.url("/in"), "in", attributes={"type": "loop"})
+    tally = Tally(shared)
     shared.send(f"/{place}/default", binary_event(id="x", type="loop", knativebrokerttl="5"))
-    sink.wait(3, "/in")
-    waiting.until(lambda: sink.silent("/in", 0.3))
-    assert len(sink.at("/in")) <= 6
+    tally.wait(done=5, matched=5, replies=4, loops=1)
+    assert [received.id for received in sink.at("/in")] == [f"x{'+' * n}" for n in range(5)]
 
 
 def test_metrics_count_deliveries(server, sink):
@@ -451,12 +465,8 @@ def test_metrics_count_deliveries(server, sink):
     sink.on("/", [Answer(503), Answer(200)])
     subscribe(server, "n", sink.url(), delivery=FAST)
     server.send("/n/default", binary_event())
-    sink.wait(2)
-    found = waiting.until(
-        lambda: {
-            k: v
-            for k, v in server.metrics().items()
-            if "sluice" in k or "kn_" in k or "broker" in k
-        }
-    )
-    assert any(value >= 1 for value in found.values()), found
+    Tally(server, fresh=True).wait(retried=1, done=1, matched=1, dead=0, replies=0, loops=0)
+    found = server.metrics()
+    assert found["sluice_events_taken_total"] == 1
+    assert found["sluice_attempts_failed_total"] == 1
+    assert (found["sluice_dead_letters"], found["sluice_deliveries_lost_total"]) == (0, 0)
