@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP client, driven by a loop; loop thread only. Connections are pooled. Redirects are never
- * followed. https and names of hosts go through libcurl, which is loaded when first needed. */
+ * followed. https goes through libcurl, which is loaded when first needed. */
 #ifndef SLUICE_HTTP_CLIENT_H
 #define SLUICE_HTTP_CLIENT_H
 

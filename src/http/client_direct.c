@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plain HTTP to an address: workers behind Unix sockets, subscribers behind http://IP. One request
+/* Plain HTTP: workers behind Unix sockets, subscribers behind http:// URLs. One request
  * at a time on a connection, connections are kept (client_pool.h); a call costs one send and one
  * receive, and no timer system call. The peer may run anything: its answers are read within limits
  * (reply.h). */
@@ -23,10 +23,11 @@
 #define IDLE_NS         (30 * CLOCK_SECOND) /* our servers close idle connections later than that */
 #define BUFFER_KEPT_MAX (64 * 1024)
 #define CALLS_KEPT_MAX  64
-#define PEER_NAME_SIZE  128 /* a socket's path, or an address with its port */
+#define PEER_NAME_SIZE  288 /* a socket's path, or a host with its port */
 
 struct direct_client {
     struct loop *loop;
+    struct resolver *resolver;
     struct pool pool;
     struct list calls; /* all that run */
     struct list spare; /* struct direct_call, for reuse */
@@ -49,10 +50,11 @@ struct direct_call {
     bool half_sent; /* the peer takes no more of it; it may have answered */
     bool again;     /* it had a connection that was dead already */
     struct reply reply;
-    char error_text[160];
+    char error_text[384];
 };
 
 static void call_ready(void *ctx, uint32_t events);
+static void peer_resolved(struct pool_peer *p);
 static void peer_serve_waiting(struct pool_peer *p);
 
 /* ---- life ---- */
@@ -62,8 +64,15 @@ struct direct_client *direct_client_new(struct loop *l, unsigned connections_per
     struct direct_client *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return NULL;
+    c->resolver = resolver_new(l, resolve_by_system);
+    if (c->resolver == NULL) {
+        free(c);
+        return NULL;
+    }
     c->loop = l;
-    pool_init(&c->pool, l, connections_per_peer_max, IDLE_NS, call_ready);
+    pool_init(&c->pool, l, c->resolver, connections_per_peer_max, IDLE_NS);
+    c->pool.ready = call_ready;
+    c->pool.resolved = peer_resolved;
     list_init(&c->calls);
     list_init(&c->spare);
     return c;
@@ -108,6 +117,7 @@ void direct_client_free(struct direct_client *c)
         call_release(k);
     }
     pool_done(&c->pool);
+    resolver_free(c->resolver);
     while (!list_empty(&c->spare))
         call_release(list_entry(list_shift(&c->spare), struct direct_call, all));
     free(c);
@@ -115,10 +125,17 @@ void direct_client_free(struct direct_client *c)
 
 /* ---- the end of a call ---- */
 
+/* Why a name leads nowhere, or NULL. */
+static const char *name_problem(const struct direct_call *k)
+{
+    const char *host = k->peer->target.host;
+    return host != NULL ? resolver_problem(k->client->resolver, host) : NULL;
+}
+
 static const char *error_text_of(struct direct_call *k, int error)
 {
-    const char *what;
-    switch (error) {
+    const char *what = error == -EHOSTUNREACH ? name_problem(k) : NULL;
+    switch (what == NULL ? error : 1) {
     case 0:
         return "";
     case -ETIMEDOUT:
@@ -135,6 +152,8 @@ static const char *error_text_of(struct direct_call *k, int error)
         break;
     case -EPROTO:
         what = "the answer is no HTTP";
+        break;
+    case 1: /* the resolver's words */
         break;
     default:
         what = strerror(-error);
@@ -250,8 +269,8 @@ static void call_connect_anew(struct direct_call *k)
     int r = p->connections < p->pool->connections_max ? pool_connect(p, k, &n) : -EAGAIN;
     if (r == 0)
         call_begin_on(k, n);
-    else if (r == -EAGAIN && p->connections > 0) /* they are all busy, or its backlog is full */
-        list_append(&p->waiting, &k->link);
+    else if (r == -EINPROGRESS || (r == -EAGAIN && p->connections > 0))
+        list_append(&p->waiting, &k->link); /* for its name, or for a connection: all are busy */
     else
         call_fail_soon(k, r);
 }
@@ -285,6 +304,18 @@ static void peer_serve_waiting(struct pool_peer *p)
 {
     if (!list_empty(&p->waiting))
         call_connect(list_entry(list_shift(&p->waiting), struct direct_call, link));
+}
+
+static void peer_resolved(struct pool_peer *p)
+{
+    struct list waiting;
+    list_init(&waiting);
+    while (!list_empty(&p->waiting)) {
+        struct list *first = list_shift(&p->waiting);
+        list_append(&waiting, first);
+    }
+    while (!list_empty(&waiting)) /* calls that fail do so in a later turn: the peer stays */
+        call_connect(list_entry(list_shift(&waiting), struct direct_call, link));
 }
 
 /* ---- receiving ---- */
@@ -450,13 +481,22 @@ static int find_peer(struct direct_client *c, const struct http_call_options *o,
     return *ret != NULL ? 0 : -ENOMEM;
 }
 
+/* Names in other scripts, zones of addresses and user names are for libcurl, as https is. */
+static bool is_own(const struct url *u)
+{
+    for (size_t i = 0; i < u->host.len; i++)
+        if ((unsigned char)u->host.ptr[i] >= 0x80 || u->host.ptr[i] == '%')
+            return false;
+    return !u->secure && !u->has_userinfo;
+}
+
 int direct_client_call(struct direct_client *c, const struct http_call_options *o,
                        struct http_call **ret)
 {
     struct url u;
     struct pool_peer *peer = NULL;
     int r = url_split(slice_text(o->url), &u);
-    if (r == 0 && o->unix_socket == NULL && (u.secure || u.has_userinfo))
+    if (r == 0 && o->unix_socket == NULL && !is_own(&u))
         r = -ENOENT;
     if (r == 0)
         r = find_peer(c, o, &u, &peer);

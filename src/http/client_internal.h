@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two kinds of client behind client.h: client_direct.c for plain HTTP to Unix sockets and IP
- * addresses, where libcurl's generality would cost more than the call; client_web.c (libcurl) for
- * https and for names. */
+/* The two kinds of client behind client.h: client_direct.c for plain HTTP, where libcurl's
+ * generality would cost more than the call; client_web.c (libcurl) for https. */
 #ifndef SLUICE_HTTP_CLIENT_INTERNAL_H
 #define SLUICE_HTTP_CLIENT_INTERNAL_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client keeps easy handles for reuse and lets libcurl's multi handle keep the connections.
- * Everything runs on the loop's thread; libcurl tells by callbacks which sockets and which timer it
- * wants watched. */
+/* Each call has an easy handle and a connection of its own: a handle that is used again may crash
+ * over folded header lines (libcurl 7.88), and bytes that come in on an idle connection would be
+ * taken for the answer to the next event. Everything runs on the loop's thread; libcurl tells by
+ * callbacks which sockets and which timer it wants watched. */
 #include "http/client_internal.h"
 
 #include "base/buf.h"
@@ -15,10 +16,8 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
-#define IDLE_HANDLES_MAX     64
-#define CONNECTIONS_KEPT_MAX 512
-#define TRANSFER_BUFFER      (16 * 1024L)
-#define HEADERS_MAX          (64 * 1024) /* bytes of an answer's headers */
+#define TRANSFER_BUFFER (16 * 1024L)
+#define HEADERS_MAX     (64 * 1024) /* bytes of an answer's headers */
 
 struct web_client {
     const struct curl_library *curl;
@@ -26,8 +25,6 @@ struct web_client {
     CURLM *multi;
     struct loop_timer timer;
     struct list running; /* struct http_call */
-    struct list idle;
-    unsigned idle_count;
 };
 
 struct web_call {
@@ -131,7 +128,6 @@ int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web
     c->timer.due = timer_due;
     c->timer.ctx = c;
     list_init(&c->running);
-    list_init(&c->idle);
     c->multi = curl->multi_init();
     if (c->multi == NULL) {
         free(c);
@@ -141,7 +137,6 @@ int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web
     curl->multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl->multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl->multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-    curl->multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
     curl->multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_per_host_max);
     curl->multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     *ret = c;
@@ -159,17 +154,10 @@ static void call_free(struct web_call *call)
     free(call);
 }
 
-/* Keeps the call's handle and buffers for the next one, unless they grew large. */
 static void call_retire(struct web_call *call)
 {
-    struct web_client *c = call->client;
     list_remove(&call->link);
-    if (c->idle_count >= IDLE_HANDLES_MAX || call->response_body.cap > 256 * 1024) {
-        call_free(call);
-        return;
-    }
-    list_append(&c->idle, &call->link);
-    c->idle_count++;
+    call_free(call);
 }
 
 static int error_of(const struct web_call *call, CURLcode code)
@@ -246,8 +234,6 @@ void web_client_free(struct web_client *c)
         call->call.done(call->call.ctx, &cancelled);
         call_free(call);
     }
-    while (!list_empty(&c->idle))
-        call_free(list_entry(list_shift(&c->idle), struct web_call, link));
     c->curl->multi_cleanup(c->multi);
     loop_timer_cancel(c->loop, &c->timer);
     free(c);
@@ -279,7 +265,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 }
 
 /* Options that are the same for every call. */
-static void set_constant_options(struct web_call *call)
+static void set_options(struct web_call *call)
 {
     const struct curl_library *curl = call->client->curl;
     CURL *e = call->easy;
@@ -288,6 +274,7 @@ static void set_constant_options(struct web_call *call)
     curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl->easy_setopt(e, CURLOPT_PROXY, "");
+    curl->easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl->easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     curl->easy_setopt(e, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
@@ -299,14 +286,8 @@ static void set_constant_options(struct web_call *call)
     curl->easy_setopt(e, CURLOPT_WRITEDATA, call);
 }
 
-static struct web_call *call_take(struct web_client *c)
+static struct web_call *call_new(struct web_client *c)
 {
-    if (!list_empty(&c->idle)) {
-        struct web_call *call = list_entry(c->idle.prev, struct web_call, link);
-        list_remove(&call->link);
-        c->idle_count--;
-        return call;
-    }
     struct web_call *call = calloc(1, sizeof(*call));
     if (call == NULL)
         return NULL;
@@ -317,7 +298,7 @@ static struct web_call *call_take(struct web_client *c)
     }
     call->client = c;
     list_init(&call->link);
-    set_constant_options(call);
+    set_options(call);
     return call;
 }
 
@@ -392,14 +373,10 @@ static long whole_milliseconds(uint64_t ns)
 
 int web_client_call(struct web_client *c, const struct http_call_options *o, struct http_call **ret)
 {
-    struct web_call *call = call_take(c);
+    struct web_call *call = call_new(c);
     if (call == NULL)
         return -ENOMEM;
-    buf_reset(&call->response_headers);
-    buf_reset(&call->response_body);
     call->response_max = o->response_max > 0 ? o->response_max : CALL_RESPONSE_MAX_DEFAULT;
-    call->too_large = false;
-    call->error_text[0] = '\0';
     call_begin(&call->call, o, web_cancel);
     int r = set_headers(call, o);
     if (r == 0 && c->curl->easy_setopt(call->easy, CURLOPT_URL, o->url) != CURLE_OK)

@@ -61,7 +61,7 @@ const struct curl_library *curl_library(struct error *err)
     if (state.loaded)
         return &state.library;
     error_set(err, -ELIBACC,
-              "https and names of hosts need libcurl, which cannot be loaded: %s (on Debian: apt "
+              "https needs libcurl, which cannot be loaded: %s (on Debian: apt "
               "install libcurl3-gnutls)",
               state.problem);
     return NULL;

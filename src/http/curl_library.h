@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libcurl, loaded when it is first needed. It brings some thirty libraries along, which would cost
  * every start of the program five milliseconds and the broker a megabyte or two; plain HTTP needs
- * none of them (client_direct.h). Members are libcurl's functions without "curl_". */
+ * none of them (client_direct.c). Members are libcurl's functions without "curl_". */
 #ifndef SLUICE_HTTP_CURL_LIBRARY_H
 #define SLUICE_HTTP_CURL_LIBRARY_H
 

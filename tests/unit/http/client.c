@@ -19,6 +19,8 @@
 /* What the peer does with each request, by the first byte of its body. */
 static void answer(int fd, char what)
 {
+    static const char folded[] = "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n";
+    static const char folded_first[] = "HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 0\r\n\r\n";
     static const char early[] =
         "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     static const char plain[] = "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello";
@@ -30,6 +32,8 @@ static void answer(int fd, char what)
                        : what == 'j' ? junk
                        : what == 'l' ? large
                        : what == 'e' ? early
+                       : what == 'f' ? folded
+                       : what == 'F' ? folded_first
                                      : plain;
     if (what == 's') /* never */
         return;
@@ -75,13 +79,13 @@ static void *accept_all(void *arg)
     return NULL;
 }
 
-static char socket_path[64], tcp_url[64], localhost_url[64], web_url[64];
-enum kind { OVER_UNIX, OVER_TCP, OVER_LOCALHOST, OVER_CURL, KIND_COUNT };
+static char socket_path[64], tcp_url[64], localhost_url[64], name_url[64], web_url[64];
+enum kind { OVER_UNIX, OVER_TCP, OVER_LOCALHOST, OVER_NAME, OVER_CURL, KIND_COUNT };
 
 /* The URL and, for the first kind, the socket. */
 static void aim(struct http_call_options *o, enum kind kind)
 {
-    const char *const urls[] = {"http://f.n.svc/x?y=1", tcp_url, localhost_url, web_url};
+    const char *const urls[] = {"http://f.n.svc/x?y=1", tcp_url, localhost_url, name_url, web_url};
     o->url = urls[kind];
     o->unix_socket = kind == OVER_UNIX ? socket_path : NULL;
 }
@@ -111,7 +115,9 @@ static int setup(void **state)
     getsockname(fd, (struct sockaddr *)&inet, &len);
     snprintf(tcp_url, sizeof(tcp_url), "http://127.0.0.1:%d/x?y=1", ntohs(inet.sin_port));
     snprintf(localhost_url, sizeof(localhost_url), "HTTP://LocalHost:%d?y=1", ntohs(inet.sin_port));
-    /* what is not plain HTTP to an address is libcurl's */
+    /* no address as we read it, but the resolver knows it without asking anybody */
+    snprintf(name_url, sizeof(name_url), "http://127.1:%d/x?y=1", ntohs(inet.sin_port));
+    /* what has a user name is libcurl's */
     snprintf(web_url, sizeof(web_url), "http://user@127.0.0.1:%d/x?y=1", ntohs(inet.sin_port));
     loop = loop_new();
     client = http_client_new(loop, 8);
@@ -128,7 +134,7 @@ static int teardown(void **state)
 struct outcome {
     int ended, error;
     unsigned status;
-    char body[64], header[64];
+    char body[64], header[64], error_text[128];
 };
 
 static void note(void *ctx, const struct http_call_result *result)
@@ -137,6 +143,7 @@ static void note(void *ctx, const struct http_call_result *result)
     o->ended++;
     o->error = result->error;
     o->status = result->status;
+    snprintf(o->error_text, sizeof(o->error_text), "%s", result->error_text);
     snprintf(o->body, sizeof(o->body), SLICE_FMT, SLICE_ARG(result->body));
     for (unsigned i = 0; i < result->header_count; i++)
         if (slice_is_nocase(result->headers[i].name, "x-a"))
@@ -273,7 +280,7 @@ static void an_answer_before_the_whole_request_counts(void **state)
     char *body = malloc(len + 1);
     memset(body, 'e', len);
     body[len] = '\0';
-    for (enum kind kind = OVER_UNIX; kind <= OVER_LOCALHOST; kind++) {
+    for (enum kind kind = OVER_UNIX; kind <= OVER_NAME; kind++) {
         struct outcome o = call(kind, body, 0);
         assert_int_equal(o.error, 0);
         assert_int_equal(o.status, 413);
@@ -310,6 +317,27 @@ static void localhost_is_tried_at_both_addresses(void **state)
     }
 }
 
+static void folded_header_lines_harm_nobody(void **state)
+{
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        for (int i = 0; i < 12; i++)
+            (void)call(kind, i % 2 == 0 ? "folded" : "Folded at once", 0);
+        assert_int_equal(call(kind, "plain", 0).status, 200);
+    }
+}
+
+static void a_name_without_address_says_so(void **state)
+{
+    struct outcome o = {0};
+    struct http_call_options options = {
+        .method = "POST", .url = "http://no-such-name.invalid/", .done = note, .ctx = &o};
+    assert_int_equal(http_client_call(client, &options, NULL), 0);
+    while (o.ended == 0)
+        loop_turn(loop, CLOCK_SECOND);
+    assert_int_equal(o.error, -EHOSTUNREACH);
+    assert_non_null(strstr(o.error_text, "no-such-name.invalid"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +348,8 @@ int main(void)
         cmocka_unit_test(header_injection_is_refused),
         cmocka_unit_test(a_kept_connection_that_is_dead_is_no_failure),
         cmocka_unit_test(an_answer_before_the_whole_request_counts),
+        cmocka_unit_test(folded_header_lines_harm_nobody),
+        cmocka_unit_test(a_name_without_address_says_so),
         cmocka_unit_test(localhost_is_tried_at_both_addresses),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

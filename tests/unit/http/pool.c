@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,7 +68,8 @@ static void use(struct pool_peer *peer)
 
 static void what_is_idle_for_long_is_closed(void **state)
 {
-    pool_init(&pool, loop, 8, 20 * CLOCK_MILLISECOND, note);
+    pool_init(&pool, loop, NULL, 8, 20 * CLOCK_MILLISECOND);
+    pool.ready = note;
     use(make_peer("one"));
     use(make_peer("two"));
     assert_int_equal(pool.idle_count, 2);
@@ -82,7 +84,8 @@ static void what_is_idle_for_long_is_closed(void **state)
 static void the_oldest_goes_when_there_are_too_many(void **state)
 {
     char name[16];
-    pool_init(&pool, loop, 8, 1000 * CLOCK_SECOND, note);
+    pool_init(&pool, loop, NULL, 8, 1000 * CLOCK_SECOND);
+    pool.ready = note;
     for (int i = 0; i < POOL_IDLE_MAX + 3; i++) {
         snprintf(name, sizeof(name), "%d", i);
         use(make_peer(name));
@@ -97,7 +100,8 @@ static void the_oldest_goes_when_there_are_too_many(void **state)
 
 static void the_last_used_is_taken_first(void **state)
 {
-    pool_init(&pool, loop, 8, 1000 * CLOCK_SECOND, note);
+    pool_init(&pool, loop, NULL, 8, 1000 * CLOCK_SECOND);
+    pool.ready = note;
     struct pool_peer *peer = make_peer("peer");
     peer->calls++;
     struct pool_connection *first = NULL, *second = NULL;
@@ -116,7 +120,7 @@ static void the_last_used_is_taken_first(void **state)
     pool_done(&pool);
 }
 
-static void only_addresses_are_its_own(void **state)
+static void names_are_told_from_addresses(void **state)
 {
     struct pool_target t;
     char path[300];
@@ -124,10 +128,15 @@ static void only_addresses_are_its_own(void **state)
     assert_int_equal(t.count, 1);
     assert_int_equal(pool_target_tcp(SLICE("LOCALHOST"), 80, &t), 0);
     assert_int_equal(t.count, 2);
-    assert_int_equal(pool_target_tcp(SLICE("localhost.example"), 80, &t), -ENOENT);
-    assert_int_equal(pool_target_tcp(SLICE("127.1"), 80, &t), -ENOENT);
+    assert_null(t.host);
+    static const char *const names[] = {"localhost.example", "127.1", "sluice.example"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_int_equal(pool_target_tcp(slice_text(names[i]), 80, &t), 0);
+        assert_string_equal(t.host, names[i]);
+        free(t.host);
+    }
     memset(path, '1', sizeof(path));
-    assert_int_equal(pool_target_tcp(slice_of(path, sizeof(path)), 80, &t), -ENOENT);
+    assert_int_equal(pool_target_tcp(slice_of(path, sizeof(path)), 80, &t), -EINVAL);
     path[sizeof(path) - 1] = '\0';
     assert_int_equal(pool_target_unix(path, &t), -ENAMETOOLONG);
 }
@@ -138,7 +147,7 @@ int main(void)
         cmocka_unit_test(what_is_idle_for_long_is_closed),
         cmocka_unit_test(the_oldest_goes_when_there_are_too_many),
         cmocka_unit_test(the_last_used_is_taken_first),
-        cmocka_unit_test(only_addresses_are_its_own),
+        cmocka_unit_test(names_are_told_from_addresses),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
