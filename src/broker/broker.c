@@ -412,5 +412,7 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),
         .unlogged = atomic_load(&c->unlogged),
+        .tails = atomic_load(&c->tails),
+        .tails_cut = atomic_load(&c->tails_cut),
     };
 }

@@ -29,7 +29,8 @@ struct counters {
     /* Gauges of what stands still: places that cannot be read, triggers whose start is not logged
      */
     atomic_uint_fast64_t unreadable, unlogged;
-    atomic_uint_fast64_t dead_kept; /* gauge: rows in DEAD */
+    atomic_uint_fast64_t dead_kept;        /* gauge: rows in DEAD */
+    atomic_uint_fast64_t tails, tails_cut; /* gauge, counter */
 };
 
 struct trigger;
@@ -90,6 +91,8 @@ void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
 http_handler_fn ingress_post, ingress_options, ingress_post_host, ingress_options_host;
 http_handler_fn tail_serve, dead_serve;
 void tail_pump_all(struct broker_core *b);
+/* Now and then: cuts those whose readers are stuck. */
+void tail_tend_all(struct broker_core *b);
 void tail_end_all(struct broker_core *b);
 /* When no HTTP thread runs any more. */
 void tail_free_all(struct broker_core *b);

@@ -155,6 +155,7 @@ static void scan_again(struct broker_core *b)
 void scan_tend(struct broker_core *b)
 {
     skip_unwanted(b);
+    tail_tend_all(b);
     if (b->scan_paused)
         scan_again(b);
 }

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /-/events: the log's events as lines of JSON, live or from a position on. Each watcher reads
- * the log by itself. */
+ * the log by itself. There are so many of them at most, each with so much that its reader has not
+ * taken; one whose reader takes nothing for long is cut. */
 #include "broker/broker_internal.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "broker/scan.h"
 
 #include <errno.h>
 #include <pthread.h>
 
+#define TAILS_MAX           64
 #define TAIL_RECORDS_A_TURN 500
-#define TAIL_PENDING_MAX    (1u << 20)
-#define TAIL_PAUSE_NS       (5 * UINT64_C(1000000)) /* until a slow reader is looked at again */
+#define TAIL_PENDING_MAX    (256u << 10) /* beyond it no further event is read */
 #define TAIL_MAGIC          0x7461696cu
 
 struct tail {
@@ -23,21 +25,22 @@ struct tail {
     pthread_mutex_t lock;         /* the next two: an HTTP thread closes the stream at any time */
     struct http_stream *stream;
     bool closed_already;
-    struct loop_timer again;
     struct list link;
-    struct store_reader *reader;
+    struct store_reader *reader;   /* NULL while the reader of the stream is waited for */
     char *namespace_name, *broker; /* NULL: all */
-    uint64_t from;
+    uint64_t from;                 /* where the next reader begins; 0: behind the last event */
     bool follow, ended;
-    struct loop_message opened, closed;
+    bool waiting; /* drained will come */
+    struct loop_message opened, drained, closed;
 };
 
 static void tail_free(struct tail *t)
 {
-    if (!list_empty(&t->link))
+    if (!list_empty(&t->link)) {
         atomic_fetch_sub(&t->core->listeners, 1);
+        atomic_fetch_sub(&t->core->counters.tails, 1);
+    }
     list_remove(&t->link);
-    loop_timer_cancel(t->core->loop, &t->again);
     store_reader_free(t->reader);
     free(t->namespace_name);
     free(t->broker);
@@ -73,12 +76,21 @@ static int tail_write(struct tail *t, struct slice bytes)
     return status;
 }
 
-static size_t tail_pending(struct tail *t)
+/* HTTP thread. */
+static void stream_drained(void *ctx)
+{
+    struct tail *t = must_be((struct tail *)ctx, TAIL_MAGIC);
+    loop_post(t->core->loop, &t->drained);
+}
+
+/* True when its reader has so much to take that nothing is written until it has. */
+static bool tail_full(struct tail *t)
 {
     pthread_mutex_lock(&t->lock);
-    size_t pending = t->stream != NULL ? http_stream_pending(t->stream) : 0;
+    t->waiting = t->stream != NULL && http_stream_pending(t->stream) > TAIL_PENDING_MAX &&
+                 http_stream_await(t->stream, TAIL_PENDING_MAX / 2, stream_drained);
     pthread_mutex_unlock(&t->lock);
-    return pending;
+    return t->waiting;
 }
 
 static void tail_end(struct tail *t)
@@ -88,6 +100,24 @@ static void tail_end(struct tail *t)
     if (t->stream != NULL)
         http_stream_end(t->stream);
     pthread_mutex_unlock(&t->lock);
+}
+
+/* Not as an answer that is whole ends. */
+static void tail_cut(struct tail *t)
+{
+    t->ended = true;
+    pthread_mutex_lock(&t->lock);
+    if (t->stream != NULL)
+        http_stream_cut(t->stream);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static bool tail_stuck(struct tail *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool stuck = !t->ended && t->stream != NULL && http_stream_stuck(t->stream);
+    pthread_mutex_unlock(&t->lock);
+    return stuck;
 }
 
 /* ---- reading ---- */
@@ -119,7 +149,7 @@ static void write_line(struct tail *t, const struct broker *b, const struct stor
             line.ptr[i] = ' ';
     buf_add_text(&line, "}\n");
     if (!buf_ok(&line) || tail_write(t, buf_slice(&line)) < 0)
-        tail_end(t);
+        tail_cut(t);
 }
 
 /* Returns false when there is nothing more for now. */
@@ -140,32 +170,61 @@ static bool tail_step(struct tail *t)
     return true;
 }
 
+/* A reader of the log keeps its last record in memory: not for as long as nobody takes it. */
+static bool tail_reads(struct tail *t)
+{
+    if (tail_full(t)) {
+        t->from = store_reader_position(t->reader);
+        store_reader_free(STEAL(t->reader));
+        return false;
+    }
+    return true;
+}
+
+static bool tail_open_reader(struct tail *t)
+{
+    if (t->reader == NULL)
+        t->reader = store_reader_new(t->core->store, t->from);
+    return t->reader != NULL;
+}
+
 static void tail_pump(struct tail *t)
 {
-    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++) {
-        if (tail_pending(t) > TAIL_PENDING_MAX) { /* nothing tells when it has read some */
-            loop_timer_set(t->core->loop, &t->again, loop_now(t->core->loop) + TAIL_PAUSE_NS);
-            return;
-        }
-        if (!tail_step(t))
-            return;
+    if (t->ended || t->waiting)
+        return;
+    if (!tail_open_reader(t)) {
+        tail_cut(t);
+        return;
     }
+    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++)
+        if (!tail_reads(t) || !tail_step(t))
+            return;
     scan_wake(t->core); /* there is more: come again next turn */
 }
 
-static void pump_again(struct loop_timer *timer)
+static void drained_on_loop(struct loop_message *m)
 {
-    struct tail *t = container_of(timer, struct tail, again);
-    if (!t->ended)
-        tail_pump(t);
+    struct tail *t = container_of(m, struct tail, drained);
+    t->waiting = false;
+    tail_pump(t);
 }
 
 void tail_pump_all(struct broker_core *b)
 {
     list_for_each_safe (node, following, &b->tails) {
+        tail_pump(list_entry(node, struct tail, link));
+    }
+}
+
+void tail_tend_all(struct broker_core *b)
+{
+    list_for_each_safe (node, following, &b->tails) {
         struct tail *t = list_entry(node, struct tail, link);
-        if (!t->ended)
-            tail_pump(t);
+        if (!tail_stuck(t))
+            continue;
+        log_info("GET /-/events: the reader has taken nothing for too long: it is cut");
+        atomic_fetch_add(&b->counters.tails_cut, 1);
+        tail_cut(t);
     }
 }
 
@@ -184,14 +243,30 @@ void tail_free_all(struct broker_core *b)
         tail_free(list_entry(b->tails.next, struct tail, link));
 }
 
+/* True: the request is answered. */
+static bool tail_refused(struct tail *t, struct http_request *request)
+{
+    if (t->core->quiet) {
+        http_respond_errorf(request, 503, "the server is stopping");
+        return true;
+    }
+    if (atomic_load(&t->core->counters.tails) >= TAILS_MAX) {
+        http_respond_errorf(request, 429, "too many streams of events: at most %u", TAILS_MAX);
+        return true;
+    }
+    if (t->from == 0)
+        t->from = store_synced(t->core->store) + 1;
+    if (tail_open_reader(t))
+        return false;
+    http_respond_errorf(request, 503, "out of memory");
+    return true;
+}
+
 static void opened_on_loop(struct loop_message *m)
 {
     struct tail *t = container_of(m, struct tail, opened);
     struct http_request *request = STEAL(t->request);
-    uint64_t from = t->from != 0 ? t->from : store_synced(t->core->store) + 1;
-    t->reader = store_reader_new(t->core->store, from);
-    if (t->reader == NULL) {
-        http_respond_errorf(request, 503, "out of memory");
+    if (tail_refused(t, request)) {
         tail_free(t);
         return;
     }
@@ -207,6 +282,7 @@ static void opened_on_loop(struct loop_message *m)
     pthread_mutex_unlock(&t->lock);
     list_append(&t->core->tails, &t->link);
     atomic_fetch_add(&t->core->listeners, 1);
+    atomic_fetch_add(&t->core->counters.tails, 1);
     tail_pump(t);
 }
 
@@ -248,7 +324,7 @@ void tail_serve(struct http_request *request, void *ctx)
     t->broker = copy_query(request, "broker");
     list_init(&t->link);
     pthread_mutex_init(&t->lock, NULL);
-    t->again.due = pump_again;
+    t->drained.receive = drained_on_loop;
     t->closed.receive = closed_on_loop;
     t->opened.receive = opened_on_loop;
     loop_post(t->core->loop, &t->opened);

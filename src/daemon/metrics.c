@@ -37,6 +37,8 @@ VALUE(lost, s->broker.lost)
 VALUE(undecodable, s->broker.undecodable)
 VALUE(unreadable, s->broker.unreadable)
 VALUE(unlogged, s->broker.unlogged)
+VALUE(tails, s->broker.tails)
+VALUE(tails_cut, s->broker.tails_cut)
 VALUE(synced, s->store.synced)
 VALUE(checkpoint, s->store.checkpoint)
 VALUE(log_bytes, s->store.log_bytes)
@@ -88,6 +90,9 @@ static const struct metric table[] = {
      METRIC_GAUGE, unreadable},
     {"sluice_triggers_unlogged", "Triggers whose first position could not be written yet.",
      METRIC_GAUGE, unlogged},
+    {"sluice_tails", "Readers of /-/events.", METRIC_GAUGE, tails},
+    {"sluice_tails_cut_total", "Readers of /-/events that took nothing for too long.",
+     METRIC_COUNTER, tails_cut},
     {"sluice_store_synced_position", "Last position on disk.", METRIC_GAUGE, synced},
     {"sluice_store_checkpoint_position", "Position of the last checkpoint.", METRIC_GAUGE,
      checkpoint},

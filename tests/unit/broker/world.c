@@ -379,7 +379,8 @@ static int64_t append(struct world *w, struct store_group *g)
     return a.error != 0 ? a.error : (int64_t)a.position;
 }
 
-static void add_event(struct world *w, struct store_group *g, const char *id, const char *type)
+static void add_event(struct world *w, struct store_group *g, const char *id, const char *type,
+                      struct slice data)
 {
     struct broker *broker = broker_find(w->core, "default", "b");
     assert_non_null(broker);
@@ -387,17 +388,24 @@ static void add_event(struct world *w, struct store_group *g, const char *id, co
     event_set(&e, "id", slice_text(id));
     event_set(&e, "source", slice_text("/test"));
     event_set(&e, "type", slice_text(type));
+    e.data = data;
+    e.has_data = data.len > 0;
     store_group_begin(g, STORE_RECORD_EVENT, broker->number, (struct slice){"", 0});
     event_encode(&e, &g->bytes);
     store_group_end(g);
 }
 
-int64_t world_send(struct world *w, const char *id, const char *type)
+int64_t world_send_data(struct world *w, const char *id, const char *type, struct slice data)
 {
     struct store_group g;
     store_group_init(&g);
-    add_event(w, &g, id, type);
+    add_event(w, &g, id, type, data);
     return append(w, &g);
+}
+
+int64_t world_send(struct world *w, const char *id, const char *type)
+{
+    return world_send_data(w, id, type, slice_of("", 0));
 }
 
 void world_send_many(struct world *w, const char *prefix, unsigned count, const char *type)
@@ -408,7 +416,7 @@ void world_send_many(struct world *w, const char *prefix, unsigned count, const 
         for (unsigned n = 0; n < 100 && i < count; n++, i++) {
             char id[WORLD_NAME_MAX];
             snprintf(id, sizeof(id), "%s%u", prefix, i);
-            add_event(w, &g, id, type);
+            add_event(w, &g, id, type, slice_of("", 0));
         }
         assert_true(append(w, &g) > 0);
     }

@@ -85,6 +85,7 @@ struct trigger *world_trigger_find(struct world *w, const char *name);
 
 /* Appends an event to broker b and waits until it is synced: its position, or negative errno. */
 int64_t world_send(struct world *w, const char *id, const char *type);
+int64_t world_send_data(struct world *w, const char *id, const char *type, struct slice data);
 /* Prefix0 to prefix(count - 1), in groups of 100. */
 void world_send_many(struct world *w, const char *prefix, unsigned count, const char *type);
 
