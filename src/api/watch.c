@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches: a stream of changes for each, and the last changes kept so that one can begin in the
- * past. Everything runs on the loop thread but watcher_closed(). */
+ * past. What slow readers have not taken is kept within one budget for all, and beyond it the one
+ * who has most is cut; so is one who takes nothing for long. Everything runs on the loop thread but
+ * watcher_closed() and watcher_drained(). */
 #include "api/api_internal.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -14,9 +16,10 @@
 #define WATCH_HISTORY_MAX   1024
 #define WATCH_HISTORY_BYTES (32u << 20)
 #define WATCHERS_MAX        1000
-#define WATCH_BACKLOG_MAX   (64u << 20) /* of one slow reader: it is cut off then */
-#define WATCH_PIECE         (1u << 20)
-#define WATCH_RETRY_NS      (20 * CLOCK_MILLISECOND)
+#define WATCH_BACKLOGS_MAX  (64u << 20) /* bytes that wait for all slow readers */
+#define WATCH_PIECE         (32u << 10)
+#define WATCH_PENDING_MAX   (32u << 10) /* in a stream before the next piece; outside the budget */
+#define WATCH_TEND_NS       CLOCK_SECOND
 #define WATCHER_MAGIC       0x77617463u
 
 struct watch_event {
@@ -30,7 +33,8 @@ struct watch_event {
 struct watch_set {
     struct api *api;
     struct list watchers;
-    size_t count;
+    size_t count, backlogs;                        /* backlogs: bytes of all */
+    struct loop_timer tend;                        /* while there are watchers */
     bool quiesced, begun;                          /* begun: the history has had a change */
     struct watch_event history[WATCH_HISTORY_MAX]; /* a ring */
     size_t first, len, bytes;
@@ -41,24 +45,35 @@ struct watcher {
     unsigned magic;
     struct list node;
     struct watch_set *set;
-    struct query *query; /* kind, namespace and selectors; its request is gone */
-    struct buf backlog;  /* what the stream did not take yet */
-    size_t taken;
-    bool ending, headed; /* headed: a Table's columns were sent */
-    struct loop_timer flush, end;
-    struct loop_message gone; /* from watcher_closed() */
-    pthread_mutex_t lock;     /* the two below */
+    struct query *query;   /* kind, namespace and selectors; its request is gone */
+    struct buf backlog;    /* what the stream did not take yet */
+    size_t taken, counted; /* counted: its share of set->backlogs */
+    bool ending, headed;   /* headed: a Table's columns were sent */
+    bool waiting;          /* drained will come */
+    struct loop_timer end;
+    struct loop_message drained; /* from watcher_drained() */
+    struct loop_message gone;    /* from watcher_closed() */
+    pthread_mutex_t lock;        /* the two below */
     struct http_stream *stream;
     bool closed;
 };
 
+/* What waits has become more or less. */
+static void watcher_count(struct watcher *w)
+{
+    w->set->backlogs -= w->counted;
+    w->counted = w->backlog.len;
+    w->set->backlogs += w->counted;
+}
+
 static void watcher_free(struct watcher *w)
 {
-    struct loop *loop = w->set->api->loop;
-    loop_timer_cancel(loop, &w->flush);
-    loop_timer_cancel(loop, &w->end);
+    struct watch_set *s = w->set;
+    loop_timer_cancel(s->api->loop, &w->end);
     list_remove(&w->node);
-    w->set->count--;
+    s->backlogs -= w->counted;
+    if (--s->count == 0)
+        loop_timer_cancel(s->api->loop, &s->tend);
     query_free(w->query);
     buf_done(&w->backlog);
     pthread_mutex_destroy(&w->lock);
@@ -84,44 +99,116 @@ static void watcher_closed(void *ctx)
     loop_post(loop, &w->gone);
 }
 
+/* HTTP thread. */
+static void watcher_drained(void *ctx)
+{
+    struct watcher *w = must_be((struct watcher *)ctx, WATCHER_MAGIC);
+    loop_post(w->set->api->loop, &w->drained);
+}
+
 /* ---- writing ---- */
 
-static int write_pieces(struct watcher *w)
+/* What is written is given back, and not only when all is. */
+static void backlog_shrink(struct watcher *w)
+{
+    size_t left = w->backlog.len - w->taken;
+    if (left > 0 && w->taken < w->backlog.len / 2)
+        return;
+    if (left == 0)
+        buf_done(&w->backlog);
+    else
+        memmove(w->backlog.ptr, w->backlog.ptr + w->taken, left);
+    w->backlog.len = left;
+    w->taken = 0;
+}
+
+/* Under the watcher's lock. */
+static bool stream_full(struct watcher *w)
+{
+    w->waiting = http_stream_pending(w->stream) > WATCH_PENDING_MAX &&
+                 http_stream_await(w->stream, WATCH_PENDING_MAX / 2, watcher_drained);
+    return w->waiting;
+}
+
+/* Under the watcher's lock. True when all is written. */
+static bool write_pieces(struct watcher *w)
 {
     int status = 0;
-    while (status == 0 && w->taken < w->backlog.len) {
+    while (status == 0 && w->taken < w->backlog.len && !stream_full(w)) {
         size_t n = w->backlog.len - w->taken;
         n = n < WATCH_PIECE ? n : WATCH_PIECE;
         status = http_stream_write(w->stream, slice_of(w->backlog.ptr + w->taken, n));
         w->taken += status == 0 ? n : 0;
     }
-    if (w->taken == w->backlog.len) {
-        buf_reset(&w->backlog);
-        w->taken = 0;
+    backlog_shrink(w);
+    if (status < 0)
+        http_stream_cut(w->stream);
+    return status == 0 && w->backlog.len == 0;
+}
+
+/* Its end is not that of an answer that is whole: the client begins anew. */
+static void watcher_cut(struct watcher *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->stream != NULL)
+        http_stream_cut(STEAL(w->stream)); /* closed() will follow */
+    pthread_mutex_unlock(&w->lock);
+    buf_done(&w->backlog);
+    w->taken = 0;
+    w->ending = true;
+    watcher_count(w);
+}
+
+static void cut_the_slowest(struct watch_set *s)
+{
+    struct watcher *slowest = NULL;
+    list_for_each (node, &s->watchers) {
+        struct watcher *w = list_entry(node, struct watcher, node);
+        if (slowest == NULL || w->counted > slowest->counted)
+            slowest = w;
     }
-    return status;
+    if (slowest != NULL)
+        watcher_cut(slowest);
 }
 
 static void watcher_flush(struct watcher *w)
 {
-    struct loop *loop = w->set->api->loop;
     pthread_mutex_lock(&w->lock);
-    if (w->stream != NULL) {
-        bool overrun = w->backlog.failed || w->backlog.len > WATCH_BACKLOG_MAX;
-        bool waiting = !overrun && write_pieces(w) < 0;
-        if (waiting)
-            loop_timer_set(loop, &w->flush, loop_now(loop) + WATCH_RETRY_NS);
-        else if (overrun || w->ending)
-            http_stream_end(w->stream);
-        if (!waiting && (overrun || w->ending))
-            w->stream = NULL; /* closed() will follow */
-    }
+    bool writable = w->stream != NULL && !w->waiting && buf_ok(&w->backlog);
+    if (writable && write_pieces(w) && w->ending)
+        http_stream_end(STEAL(w->stream)); /* closed() will follow */
     pthread_mutex_unlock(&w->lock);
+    if (!buf_ok(&w->backlog))
+        watcher_cut(w);
+    watcher_count(w);
+    while (w->set->backlogs > WATCH_BACKLOGS_MAX)
+        cut_the_slowest(w->set);
 }
 
-static void watcher_flush_due(struct loop_timer *t)
+static void watcher_drained_on_loop(struct loop_message *m)
 {
-    watcher_flush(t->ctx);
+    struct watcher *w = container_of(m, struct watcher, drained);
+    w->waiting = false;
+    watcher_flush(w);
+}
+
+static bool watcher_stuck(struct watcher *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool stuck = w->stream != NULL && http_stream_stuck(w->stream);
+    pthread_mutex_unlock(&w->lock);
+    return stuck;
+}
+
+static void tend(struct loop_timer *t)
+{
+    struct watch_set *s = t->ctx;
+    list_for_each (node, &s->watchers) {
+        struct watcher *w = list_entry(node, struct watcher, node);
+        if (watcher_stuck(w))
+            watcher_cut(w);
+    }
+    loop_timer_set(s->api->loop, t, loop_now(s->api->loop) + WATCH_TEND_NS);
 }
 
 static void watcher_end(struct watcher *w)
@@ -290,6 +377,7 @@ static void watcher_start(struct watcher *w)
 
 static struct watcher *watcher_new(struct watch_set *s, struct query *q)
 {
+    struct loop *loop = s->api->loop;
     struct watcher *w = calloc(1, sizeof(*w));
     if (w == NULL)
         return NULL;
@@ -297,12 +385,13 @@ static struct watcher *watcher_new(struct watch_set *s, struct query *q)
                           .set = s,
                           .query = q,
                           .backlog = BUF_INIT,
+                          .drained = {.receive = watcher_drained_on_loop},
                           .gone = {.receive = watcher_gone}};
-    w->flush = (struct loop_timer){.due = watcher_flush_due, .ctx = w};
     w->end = (struct loop_timer){.due = watcher_end_due, .ctx = w};
     pthread_mutex_init(&w->lock, NULL);
     list_append(&s->watchers, &w->node);
-    s->count++;
+    if (s->count++ == 0)
+        loop_timer_set(loop, &s->tend, loop_now(loop) + WATCH_TEND_NS);
     return w;
 }
 
@@ -347,6 +436,7 @@ struct watch_set *watch_set_new(struct api *a)
     if (s == NULL)
         return NULL;
     s->api = a;
+    s->tend = (struct loop_timer){.due = tend, .ctx = s};
     list_init(&s->watchers);
     if (registry_observe(a->registry, NULL, watch_observe, s) < 0) {
         free(s);
