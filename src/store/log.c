@@ -13,9 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define QUICK_NS CLOCK_MILLISECOND /* a commit that a thread with other work may wait for */
+#define QUICK_NS   CLOCK_MILLISECOND /* after such a commit, who flushes may make the next one */
+#define SLOW_NS    (20 * CLOCK_MILLISECOND) /* longer than any wait for a processor: the disk */
+#define SHY_TIMES  16                       /* after it, for so many times as long as it took … */
+#define SHY_NS_MAX (10 * CLOCK_SECOND)      /* … up to this, only the log thread commits */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -54,16 +58,28 @@ static void notify(struct log *l)
     l->notify(l->notify_ctx, synced);
 }
 
+static void note_commit(struct log *l, uint64_t began)
+{
+    uint64_t ended = clock_monotonic(), took = ended - began;
+    if (took > SLOW_NS) {
+        uint64_t shy = took < SHY_NS_MAX / SHY_TIMES ? took * SHY_TIMES : SHY_NS_MAX;
+        atomic_store_explicit(&l->shy_until, ended + shy, memory_order_relaxed);
+    }
+    atomic_store_explicit(&l->commit_ns, took, memory_order_relaxed);
+    atomic_store_explicit(&l->began, 0, memory_order_relaxed);
+}
+
 static void commit_all(struct log *l, struct log_group *first)
 {
     uint64_t began = clock_monotonic();
+    atomic_store_explicit(&l->began, began, memory_order_relaxed);
     while (first != NULL) {
         struct log_group *rest = l->commit(l->commit_ctx, first);
         answer(first, rest); /* whoever waits for the sync comes before whoever reads the log */
         notify(l);
         first = rest;
     }
-    atomic_store_explicit(&l->commit_ns, clock_monotonic() - began, memory_order_relaxed);
+    note_commit(l, began);
 }
 
 static void push(struct log *l, struct log_group *node)
@@ -111,17 +127,48 @@ static struct log_group *take_queued(struct log *l)
     return oldest;
 }
 
+/* True when a commit may take longer than a thread with other work can wait: the last one did, or
+ * one not long ago, or the one under way does. */
+static bool is_slow(const struct log *l)
+{
+    if (atomic_load_explicit(&l->commit_ns, memory_order_relaxed) > QUICK_NS)
+        return true;
+    uint64_t began = atomic_load_explicit(&l->began, memory_order_relaxed);
+    uint64_t until = atomic_load_explicit(&l->shy_until, memory_order_relaxed);
+    if (began == 0 && until == 0)
+        return false;
+    uint64_t now = clock_monotonic();
+    return now < until || (began != 0 && now > began + SLOW_NS);
+}
+
+/* False: whoever has the turn takes too long, or did. (By the clock of the day, since the thread
+ * sanitizer knows no other lock with a limit: if it is set back meanwhile, this waits for the end
+ * of the commit.) */
+static bool take_turn(struct log *l)
+{
+    if (pthread_mutex_trylock(&l->turn) != 0) {
+        uint64_t at = clock_realtime() + SLOW_NS;
+        struct timespec until = {.tv_sec = (time_t)(at / CLOCK_SECOND),
+                                 .tv_nsec = (long)(at % CLOCK_SECOND)};
+        if (pthread_mutex_timedlock(&l->turn, &until) != 0)
+            return false;
+    }
+    if (!is_slow(l))
+        return true;
+    pthread_mutex_unlock(&l->turn);
+    return false;
+}
+
 /* Two changes of threads cost as much as a third of a quick sync: who flushes does without. While
  * another commits, it waits for its turn, and then may find that its groups were taken along. */
 void log_flush(struct log *l)
 {
     if (atomic_load(&l->head) == NULL)
         return;
-    if (atomic_load_explicit(&l->commit_ns, memory_order_relaxed) > QUICK_NS) {
+    if (is_slow(l) || !take_turn(l)) {
         wake(l);
         return;
     }
-    pthread_mutex_lock(&l->turn);
     struct log_group *first = take_queued(l);
     if (first != NULL)
         commit_all(l, first);

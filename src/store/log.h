@@ -49,7 +49,9 @@ struct log {
     void *notify_ctx;
     uint64_t notified;              /* the last position that notify was told */
     pthread_mutex_t turn;           /* whoever commits: the log thread, or one that flushes */
+    atomic_uint_fast64_t began;     /* the commit under way, monotonic; 0: none */
     atomic_uint_fast64_t commit_ns; /* what the last commit took */
+    atomic_uint_fast64_t shy_until; /* monotonic; before it only the log thread commits */
     log_commit_fn *commit;
     void *commit_ctx;
     pthread_t thread;
