@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tally import Tally
 from wire import binary_event, json_event, raw_exchange, raw_request
 
 BATCH = "application/cloudevents-batch+json"
@@ -20,6 +21,13 @@ def refused(answer, status, *words):
     text = json.dumps(error).lower()
     for word in words:
         assert word.lower() in text, error
+
+
+def stored_nothing(shared, path, sink, tally):
+    """An event that is sent now is the first to come: the log keeps the order."""
+    assert shared.send(path, binary_event(id="marker")).status == 202
+    tally.wait(done=1, matched=1)
+    assert [received.id for received in sink.at("/")] == ["marker"]
 
 
 # ---- what is taken ----
@@ -86,8 +94,9 @@ def test_batch(shared, listening, version):
 
 def test_empty_batch(shared, listening):
     path, sink = listening
+    tally = Tally(shared)
     assert shared.send_json(path, [], BATCH).status == 202
-    assert sink.silent()
+    stored_nothing(shared, path, sink, tally)
 
 
 def test_batch_is_one_group(shared, place):
@@ -230,8 +239,7 @@ def test_other_methods(shared, place, method):
 )
 def test_unknown_targets(shared, place, path):
     answer = shared.send(path.format(place=place), binary_event())
-    assert answer.status in (400, 404), answer
-    refused(answer, answer.status)
+    refused(answer, 404)
 
 
 # ---- what is refused: binary mode ----
@@ -314,7 +322,7 @@ def test_raw_bytes_in_a_header_value(shared, place):
         headers = [("Host", "localhost"), ("Content-Length", "0"), *binary_event().items()]
         headers.append(("ce-subject", value))
         answer = raw_exchange(shared.address, raw_request("POST", f"/{place}/default", headers))
-        assert answer is None or answer.status == 400, (value, answer)
+        refused(answer, 400)
 
 
 def test_unquoted_raw_utf8_is_read_as_it_is_meant(shared, listening):
@@ -323,29 +331,25 @@ def test_unquoted_raw_utf8_is_read_as_it_is_meant(shared, listening):
     headers = [("Host", "localhost"), ("Content-Length", "0"), *binary_event().items()]
     headers.append(("ce-subject", "Grüße".encode()))
     answer = raw_exchange(shared.address, raw_request("POST", path, headers))
-    assert answer.status in (202, 400)
-    if answer.status == 202:
-        assert sink.wait(1)[0].event["subject"] == "Grüße"
+    assert answer.status == 202
+    assert sink.wait(1)[0].event["subject"] == "Grüße"
 
 
 def test_no_event_at_all(shared, place):
     for content_type in ("application/json", "text/plain", None):
         headers = {"Content-Type": content_type} if content_type else {}
         answer = shared.http.post(f"/{place}/default", b'{"a":1}', headers)
-        assert answer.status in (400, 415), answer
-        refused(answer, answer.status)
+        refused(answer, 400, "no cloudevent")
 
 
 def test_too_many_attributes(shared, place):
     headers = binary_event(**{f"ext{n}": "x" for n in range(100)})
-    answer = shared.send(f"/{place}/default", headers)
-    assert answer.status in (400, 413, 431), answer
+    refused(shared.send(f"/{place}/default", headers), 413, "attributes")
 
 
 def test_attributes_too_long(shared, place):
     headers = binary_event(**{f"ext{n}": "x" * 7000 for n in range(12)})
-    answer = shared.send(f"/{place}/default", headers)
-    assert answer.status in (400, 413, 431), answer
+    refused(shared.send(f"/{place}/default", headers), 431)
 
 
 # ---- what is refused: structured mode ----
@@ -458,8 +462,9 @@ def test_unknown_structured_format(shared, place):
 )
 def test_malformed_batch(shared, listening, body, word):
     path, sink = listening
+    tally = Tally(shared)
     refused(shared.send_json(path, body.encode(), BATCH), 400, word)
-    assert sink.silent(seconds=0.1), "all or nothing"
+    stored_nothing(shared, path, sink, tally)
 
 
 def test_batch_error_says_which_event(shared, place):
@@ -504,9 +509,9 @@ def test_batch_over_the_limit(shared, place):
 def test_batch_with_one_event_over_the_limit(shared, listening):
     path, sink = listening
     events = [json_event(id="small"), json_event(id="big", data="x" * (1024 * 1024 + 65536))]
-    answer = shared.send_json(path, events, BATCH)
-    assert answer.status in (400, 413), answer
-    assert sink.silent(seconds=0.2)
+    tally = Tally(shared)
+    refused(shared.send_json(path, events, BATCH), 413, "event 1")
+    stored_nothing(shared, path, sink, tally)
 
 
 def test_large_batch(shared, listening):
@@ -529,5 +534,4 @@ def test_chunked_body_over_the_limit(shared, place):
     headers = [("Host", "localhost"), ("Transfer-Encoding", "chunked"), *binary_event().items()]
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     data = raw_request("POST", f"/{place}/default", headers, chunk * 20 + b"0\r\n\r\n")
-    answer = raw_exchange(shared.address, data)
-    assert answer is None or answer.status == 413, answer
+    refused(raw_exchange(shared.address, data), 413)
