@@ -152,25 +152,26 @@ static int make_folder(const char *path, struct error *err)
     return r < 0 ? error_set(err, r, "cannot make %s: %s", path, strerror(-r)) : 0;
 }
 
-static int open_tables(struct disk *d, struct error *err)
+static int open_tables(struct disk *d, uint64_t map_bytes, struct error *err)
 {
     autofree char *path = NULL;
     if (asprintf(&path, "%s/tables", d->dir) < 0)
         return error_set(err, -ENOMEM, "out of memory");
     int r = make_folder(path, err);
     if (r == 0)
-        r = table_open(path, &d->table, err);
+        r = table_open(path, map_bytes, &d->table, err);
     d->rows.table = d->table;
     return r;
 }
 
-static int open_parts(struct disk *d, store_replay_fn *replay, void *replay_ctx, struct error *err)
+static int open_parts(struct disk *d, uint64_t map_bytes, store_replay_fn *replay, void *replay_ctx,
+                      struct error *err)
 {
     int r = make_folder(d->folder, err);
     if (r == 0)
         r = take_lock(d, err);
     if (r == 0)
-        r = open_tables(d, err);
+        r = open_tables(d, map_bytes, err);
     if (r == 0)
         r = store_io_posix.sync_folder(NULL, d->dir);
     if (r == 0)
@@ -223,7 +224,7 @@ int disk_open(const struct store_options *options, store_replay_fn *replay, void
     struct disk *d = new_disk(options);
     if (d == NULL)
         return error_set(err, -ENOMEM, "out of memory");
-    int r = open_parts(d, replay, replay_ctx, err);
+    int r = open_parts(d, options->map_bytes, replay, replay_ctx, err);
     if (r < 0) {
         stop_threads(d);
         free_disk(d);

@@ -80,6 +80,8 @@ struct store_options {
                                disk */
     uint64_t memory_max;    /* memory twin: bytes kept; 0: 64 MiB. Beyond it groups are refused with
                                -ENOSPC until store_retain lets some go */
+    uint64_t map_bytes;     /* address space for the tables at the start, doubled when they fill it,
+                               whole pages; 0: 64 GiB, or what the process may have */
     const struct store_io *io;  /* NULL: store_io_posix */
     uint64_t (*now)(void *ctx); /* realtime ns; NULL: clock_realtime */
     void *now_ctx;
@@ -163,7 +165,9 @@ uint64_t store_find_time(struct store *s, uint64_t time_ns);
 /* 0 or -ENOENT. ret_position (may be NULL): position of the PUT that wrote it. */
 int store_get(struct store *s, enum store_table t, struct slice key, struct buf *out,
               uint64_t *ret_position);
-/* Rows with from <= key, in order, as of about now. to.ptr NULL: to the end; else key < to. */
+/* Rows with from <= key, in order, as of about now. to.ptr NULL: to the end; else key < to. A scan
+ * belongs to one thread, which may call store_get() meanwhile, and should end soon: tables cannot
+ * grow while it is open. */
 struct store_scan *store_scan_new(struct store *s, enum store_table t, struct slice from,
                                   struct slice to);
 /* 1: a row, valid until the next call. 0: end. */

@@ -33,7 +33,8 @@ static_assert(offsetof(struct state_row, checkpoint) == 8, "format");
 struct table {
     MDB_env *env;
     MDB_dbi dbi;
-    /* The map may only be resized while no transaction is open. */
+    /* The map may only be resized while no transaction is open: whoever resizes waits for the
+     * readers, and new ones wait for it. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned readers;
@@ -68,17 +69,24 @@ static MDB_val val_of(struct slice s)
     return (MDB_val){s.len, (void *)(uintptr_t)s.ptr};
 }
 
+/* Readers that this thread holds open. With one of them it enters again at once: whoever wants to
+ * resize waits for this thread. */
+static _Thread_local unsigned held;
+
 static void readers_enter(struct table *t)
 {
     pthread_mutex_lock(&t->lock);
-    while (t->resizing)
+    while (t->resizing && held == 0)
         pthread_cond_wait(&t->changed, &t->lock);
     t->readers++;
+    held++;
     pthread_mutex_unlock(&t->lock);
 }
 
 static void readers_leave(struct table *t)
 {
+    must(held > 0);
+    held--;
     pthread_mutex_lock(&t->lock);
     if (--t->readers == 0)
         pthread_cond_broadcast(&t->changed);
@@ -119,7 +127,7 @@ static int open_dbi(struct table *t)
 static int open_env(struct table *t, const char *dir)
 {
     int r;
-    for (t->map_bytes = MAP_BYTES;; t->map_bytes /= 4) {
+    for (;; t->map_bytes /= 4) {
         r = mdb_env_create(&t->env);
         if (r != 0)
             return code_of(r);
@@ -135,13 +143,14 @@ static int open_env(struct table *t, const char *dir)
     }
 }
 
-int table_open(const char *dir, struct table **ret, struct error *err)
+int table_open(const char *dir, uint64_t map_bytes, struct table **ret, struct error *err)
 {
     struct table *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->changed, NULL);
+    t->map_bytes = map_bytes > 0 ? map_bytes : MAP_BYTES;
     int r = open_env(t, dir);
     if (r == 0)
         r = open_dbi(t);

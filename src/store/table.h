@@ -18,7 +18,8 @@ struct table_state {
     uint64_t synced;     /* positions known to be on disk */
 };
 
-int table_open(const char *dir, struct table **ret, struct error *err);
+/* map_bytes: store_options.map_bytes. */
+int table_open(const char *dir, uint64_t map_bytes, struct table **ret, struct error *err);
 void table_close(struct table *t);
 int table_state(struct table *t, struct table_state *ret);
 
@@ -30,7 +31,7 @@ int table_write(struct table *t, const struct overlay *o, const struct store_gro
 /* 0 or -ENOENT, or another error of reading. */
 int table_get(struct table *t, struct slice key, struct buf *out, uint64_t *ret_position);
 
-/* A snapshot of now. NULL: out of memory or of readers. */
+/* A snapshot of now. NULL: out of memory or of readers. Freed on the same thread. */
 struct table_cursor *table_cursor_new(struct table *t, struct slice from);
 void table_cursor_free(struct table_cursor *c);
 /* The row that the cursor stands on; false at the end. Valid until the cursor is freed. */

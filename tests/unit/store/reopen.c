@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int setup(void **state)
 {
@@ -142,6 +145,83 @@ static void posted(void *ctx, int error, uint64_t position)
     sem_post(ctx);
 }
 
+struct getter {
+    struct store *store;
+    atomic_uint gets;
+    atomic_bool stop;
+};
+
+static void get_none(struct store *s)
+{
+    autobuf out = BUF_INIT;
+    assert_int_equal(store_get(s, STORE_TABLE_DEAD, SLICE("none"), &out, NULL), -ENOENT);
+}
+
+static void *get_on(void *ctx)
+{
+    struct getter *g = ctx;
+    while (!atomic_load(&g->stop)) {
+        get_none(g->store);
+        atomic_fetch_add(&g->gets, 1);
+        usleep(100);
+    }
+    return NULL;
+}
+
+/* Gets on this thread, until the other one has stood still for a while: the map is to grow, and
+ * waits for this thread's scan. */
+static void get_until_the_other_stands_still(struct getter *g)
+{
+    unsigned seen = 0, still = 0;
+    for (int i = 0; i < 10000 && still < 100; i++) {
+        get_none(g->store);
+        unsigned gets = atomic_load(&g->gets);
+        still = gets == seen ? still + 1 : 0;
+        seen = gets;
+        usleep(1000);
+    }
+    assert_int_equal(still, 100);
+}
+
+static void tables_grow_though_a_scan_is_open_that_gets(void **state)
+{
+    struct rig *r = *state;
+    static char value[64 << 10];
+    struct store_group rows;
+    rig_close(r);
+    r->options.map_bytes = 1 << 20;
+    assert_int_equal(rig_open(r), 0);
+    assert_int_equal(rig_event(r, "x", NULL), 0);
+    store_group_init(&rows);
+    for (int i = 0; i < 50; i++) {
+        char key[8];
+        snprintf(key, sizeof(key), "%d", i);
+        store_group_add(&rows, STORE_RECORD_PUT, STORE_TABLE_PAYLOADS, slice_text(key),
+                        slice_of(value, sizeof(value)));
+    }
+    struct store_scan *scan =
+        store_scan_new(r->store, STORE_TABLE_DEAD, SLICE(""), slice_of(NULL, 0));
+    struct getter other = {.store = r->store};
+    pthread_t thread;
+    sem_t written;
+    sem_init(&written, 0, 0);
+    alarm(60); /* a get that waits for the map would never come back */
+    assert_int_equal(pthread_create(&thread, NULL, get_on, &other), 0);
+    store_checkpoint(r->store, 1, &rows, posted, &written);
+    get_until_the_other_stands_still(&other);
+    assert_int_equal(sem_trywait(&written), -1);
+    store_scan_free(scan);
+    while (sem_wait(&written) != 0)
+        ;
+    atomic_store(&other.stop, true);
+    pthread_join(thread, NULL);
+    alarm(0);
+    sem_destroy(&written);
+    autobuf out = BUF_INIT;
+    assert_int_equal(store_get(r->store, STORE_TABLE_PAYLOADS, SLICE("49"), &out, NULL), 0);
+    assert_int_equal(out.len, sizeof(value));
+}
+
 /* DESIGN §4: replay of a million small records takes less than 2 s even without a checkpoint. */
 static void a_million_events_start_in_time(void **state)
 {
@@ -250,6 +330,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(many_segments_are_read_and_found_again, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_recycled, setup, teardown),
         cmocka_unit_test_setup_teardown(a_replay_that_fails_ends_the_opening, setup, teardown),
+        cmocka_unit_test_setup_teardown(tables_grow_though_a_scan_is_open_that_gets, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_million_events_start_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(format_version_1_is_read, setup, teardown),
     };
