@@ -145,34 +145,23 @@ static int sync_active(struct disk *d)
     return r;
 }
 
+/* What a refused write left behind the batch is erased before the batch is there. */
 static int write_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
 {
     struct writer *w = &d->writer;
     uint64_t end = w->offset + w->batch.len;
     int r = w->header_pending ? write_header(d, h->time_ns) : 0;
+    if (r == 0)
+        r = write_zeros(d, end, w->dirty);
     if (r < 0)
         return r;
     h->segment = w->active->number;
     h->chain = w->offset == SEGMENT_HEADER_BYTES ? w->active->chain : w->chain;
     *ret_chain = batch_seal(h, w->active->salt, w->batch.ptr);
     r = write_all(d, w->batch.ptr, w->batch.len, w->offset);
-    if (r == 0 && w->dirty > end)
-        r = write_zeros(d, end, w->dirty);
     if (r < 0 && end > w->dirty)
         w->dirty = end;
     return r;
-}
-
-/* Writes and syncs the batch in the buffer. *ret_chain: what the next one is chained to. -ENOSPC:
- * nothing happened. Other errors: the file is not to be used again. */
-static int put_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
-{
-    int r = write_batch(d, h, ret_chain);
-    if (r == -ENOSPC || r == -EDQUOT)
-        return -ENOSPC;
-    if (r == 0)
-        r = sync_active(d);
-    return r < 0 ? -EIO : 0;
 }
 
 /* Nothing of the batch may be read again. Without a sync this can only be tried: after a power cut
@@ -180,6 +169,20 @@ static int put_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain
 static void erase_batch(struct disk *d)
 {
     (void)write_zeros(d, d->writer.offset, d->writer.offset + sizeof(struct batch_header));
+}
+
+/* Writes and syncs the batch in the buffer. *ret_chain: what the next one is chained to. -ENOSPC:
+ * nothing happened. Other errors: the file is not to be used again. */
+static int put_batch(struct disk *d, struct batch_header *h, uint32_t *ret_chain)
+{
+    int r = write_batch(d, h, ret_chain);
+    if (r == -ENOSPC || r == -EDQUOT) {
+        erase_batch(d); /* what is missing of it may be zeros, as the file is */
+        return -ENOSPC;
+    }
+    if (r == 0)
+        r = sync_active(d);
+    return r < 0 ? -EIO : 0;
 }
 
 static int put_batch_safely(struct disk *d, struct batch_header *h, uint32_t *ret_chain)

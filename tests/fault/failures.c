@@ -253,6 +253,66 @@ static void retention_gives_room_below_the_size_limit(void **state)
     done(&r);
 }
 
+/* A batch is refused after the nth write that it takes; what an earlier one may have left behind it
+ * has to be erased too. */
+static void refuse_after(struct run *r, uint64_t nth, bool cut)
+{
+    open_now(r);
+    expect_service(r);
+    power_disk_fail(r->disk, POWER_PWRITE, 1, 1, -ENOSPC);
+    append(r, 1, 2500, true);
+    assert_int_equal(history_wait(&r->history), -ENOSPC);
+    power_disk_fail(r->disk, POWER_PWRITE, nth, UINT64_MAX, -ENOSPC);
+    append(r, 1, 16, true); /* shorter */
+    assert_int_equal(history_wait(&r->history), -ENOSPC);
+    power_disk_fail(r->disk, POWER_PWRITE, 0, 0, 0);
+    rig_close(&r->rig);
+    if (cut)
+        power_disk_restart(r->disk);
+    else
+        power_disk_revive(r->disk);
+    open_now(r);
+    expect_service(r);
+}
+
+static void a_refused_batch_never_comes_back(void **state)
+{
+    for (uint64_t seed = 1; seed <= 32; seed++) {
+        struct run r;
+        init(&r, seed);
+        refuse_after(&r, 1 + seed % 2, seed % 4 < 2);
+        done(&r);
+    }
+}
+
+/* The write ends early, and what it did not write is as the file is: zeros. */
+static void a_refused_batch_that_ends_in_zeros_never_comes_back(void **state)
+{
+    static const char zeros[4000];
+    int refused = 0;
+    for (uint64_t seed = 1; seed <= 64; seed++) {
+        struct run r;
+        struct store_group g;
+        init(&r, seed);
+        open_now(&r);
+        expect_service(&r);
+        uint64_t synced = store_synced(r.rig.store);
+        store_group_init(&g);
+        g.internal = true;
+        store_group_add(&g, STORE_RECORD_EVENT, 1, SLICE(""), slice_of(zeros, sizeof(zeros)));
+        power_disk_fail(r.disk, POWER_PWRITE, 2, 1, -ENOSPC);
+        int error = rig_append(&r.rig, &g, NULL);
+        power_disk_fail(r.disk, POWER_PWRITE, 0, 0, 0);
+        refused += error == -ENOSPC;
+        rig_close(&r.rig);
+        power_disk_revive(r.disk);
+        assert_int_equal(rig_open(&r.rig), 0);
+        assert_int_equal(store_synced(r.rig.store), error == 0 ? synced + 1 : synced);
+        done(&r);
+    }
+    assert_true(refused > 0);
+}
+
 /* ---- syncs keep failing ---- */
 
 static void two_failed_syncs_stop_the_store(void **state)
@@ -306,6 +366,8 @@ int main(void)
         cmocka_unit_test(failed_removals),
         cmocka_unit_test(full_disk_keeps_room_for_internal_groups),
         cmocka_unit_test(retention_gives_room_below_the_size_limit),
+        cmocka_unit_test(a_refused_batch_never_comes_back),
+        cmocka_unit_test(a_refused_batch_that_ends_in_zeros_never_comes_back),
         cmocka_unit_test(two_failed_syncs_stop_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
