@@ -8,11 +8,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define LISTEN_BACKLOG 1024
+/* Of a peer that has vanished nothing is heard: it is asked after a while of silence, and given up
+ * after another, in which it did not answer, or did not take a byte of what is waiting for it. */
+#define SILENCE_S 45
+#define PROBE_S   15
+#define GIVE_UP_S 90
 
 /* HOST:PORT, [ADDRESS]:PORT or :PORT. */
 static int listen_split(const char *listen, char host[HTTP_HOST_MAX], char port[8],
@@ -58,6 +64,25 @@ static unsigned guard_learn(struct http_guard *guard, const struct sockaddr_stor
     return 0;
 }
 
+/* Accepted sockets inherit them, so they cost nothing there. A socket that cannot have them serves
+ * all the same. */
+static void set_tcp_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, SILENCE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, PROBE_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, (GIVE_UP_S - SILENCE_S) / PROBE_S},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, GIVE_UP_S * 1000},
+    };
+    for (size_t i = 0; i < COUNT_OF(options); i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                   sizeof(options[i].value));
+}
+
 int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard, struct error *err)
 {
     struct sockaddr_storage address;
@@ -77,6 +102,7 @@ int http_listen_adopt(int fd, struct http_listen *ret, struct http_guard *guard,
                  un->sun_path);
         return 0;
     }
+    set_tcp_options(fd);
     snprintf(ret->address, sizeof(ret->address), "%s:%u", guard->bound_address, port);
     return 0;
 }
