@@ -22,7 +22,7 @@
 #define BODY_BUDGET                (64u << 20)
 #define END_GRACE                  (10 * CLOCK_SECOND) /* for deliveries that are in flight */
 #define CHECKPOINT_GRACE           (10 * CLOCK_SECOND)
-#define ANSWER_GRACE               (100 * CLOCK_MILLISECOND)
+#define ANSWER_GRACE               CLOCK_SECOND /* for requests that came meanwhile */
 #define TURN                       (20 * CLOCK_MILLISECOND)
 #define LOG_SIZE_MAX               (UINT64_C(10) << 30)
 
@@ -243,11 +243,13 @@ static bool checkpoint_written(struct server *s)
     return !broker_core_checkpointing(s->broker);
 }
 
-static bool never(struct server *s)
+static bool requests_settled(struct server *s)
 {
-    return false;
+    return http_server_settled(s->http);
 }
 
+/* Requests are taken until all else is done: what they bring then waits for the next start. The
+ * loop turns until the last is answered; calls of functions that take longer are given up. */
 static void finish(struct server *s)
 {
     http_server_quiesce(s->http);
@@ -260,7 +262,8 @@ static void finish(struct server *s)
     turn_until(s, checkpoint_written, CHECKPOINT_GRACE);
     broker_core_checkpoint(s->broker);
     turn_until(s, checkpoint_written, CHECKPOINT_GRACE);
-    turn_until(s, never, ANSWER_GRACE); /* requests that were handed to the loop meanwhile */
+    http_server_refuse(s->http);
+    turn_until(s, requests_settled, ANSWER_GRACE);
 }
 
 static void take_apart(struct server *s)

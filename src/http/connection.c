@@ -21,12 +21,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IN_FIRST      4096 /* bytes of a request that are read in one go */
-#define IN_CHUNKS     4096 /* room for chunks behind a head */
-#define DRAIN_MAX     (64 * 1024)
-#define LINGER_MAX    (2 * 1024 * 1024)
-#define LINGER_NS     CLOCK_SECOND
-#define REQUESTS_TURN 32 /* pipelined requests before other connections get their turn */
+#define IN_FIRST       4096 /* bytes of a request that are read in one go */
+#define IN_CHUNKS      4096 /* room for chunks behind a head */
+#define DRAIN_MAX      (64 * 1024)
+#define LINGER_MAX     (2 * 1024 * 1024)
+#define LINGER_NS      CLOCK_SECOND
+#define STREAM_IDLE_NS CLOCK_SECOND /* for a peer that may be gone */
+#define REQUESTS_TURN  32           /* pipelined requests before other connections get their turn */
 
 enum step { STEP_WAIT, STEP_ON, STEP_CLOSE };
 
@@ -183,6 +184,8 @@ static void leave_to_send(struct http_connection *c)
 static enum step handle(struct http_connection *c)
 {
     struct http_request *r = &c->request;
+    if (c->reactor->state >= HTTP_SERVER_REFUSES)
+        return refuse_text(c, 503, "the server is stopping");
     c->phase = CONNECTION_HANDLED;
     c->deadline_ns = UINT64_MAX;
     atomic_store_explicit(&r->progress, HTTP_RUNNING, memory_order_relaxed);
@@ -435,7 +438,7 @@ static enum step finish(struct http_connection *c)
     c->sent = 0;
     c->body_left = 0;
     in_shift(c);
-    last = last || atomic_load_explicit(&c->server->quiesced, memory_order_relaxed);
+    last = last || c->reactor->state != HTTP_SERVER_RUNS;
     if (!last) {
         begin_wait(c);
         return STEP_ON;
@@ -462,7 +465,7 @@ static enum step step_write(struct http_connection *c)
     return finish(c);
 }
 
-/* An idle stream stays; one that has ended must be taken in time. */
+/* One that has ended must be taken in time. */
 static enum step stream_blocked(struct http_connection *c)
 {
     size_t left = 0;
@@ -470,6 +473,22 @@ static enum step stream_blocked(struct http_connection *c)
         c->deadline_ns =
             c->reactor->now_ns + c->server->body_timeout_ns + left / HTTP_BODY_RATE * CLOCK_SECOND;
     return STEP_WAIT;
+}
+
+/* It stays. But a peer that sends no more may be gone: only writing to it will tell. */
+static enum step stream_idle(struct http_connection *c)
+{
+    c->idle = c->hung_up;
+    if (c->idle)
+        c->deadline_ns = c->reactor->now_ns + STREAM_IDLE_NS;
+    return STEP_WAIT;
+}
+
+static void stream_resume(struct http_connection *c)
+{
+    if (c->idle)
+        c->deadline_ns = UINT64_MAX;
+    c->idle = false;
 }
 
 static enum step step_stream(struct http_connection *c)
@@ -485,7 +504,8 @@ static enum step step_stream(struct http_connection *c)
         if (!buf_ok(&r->answer))
             return STEP_CLOSE;
         if (news == STREAM_IDLE)
-            return STEP_WAIT;
+            return stream_idle(c);
+        stream_resume(c);
         if (news == STREAM_OVER) {
             http_stream_release(STEAL(r->stream));
             begin_write_rest(c);
@@ -534,11 +554,12 @@ static void run(struct http_connection *c)
 
 void http_connection_on_events(struct http_connection *c, uint32_t events)
 {
-    bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    bool broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
+    bool ended = broken || (events & EPOLLRDHUP) != 0;
     c->hung_up = c->hung_up || ended;
     c->can_read = c->can_read || ended || (events & EPOLLIN) != 0;
     c->can_write = c->can_write || ended || (events & EPOLLOUT) != 0;
-    if (c->phase == CONNECTION_STREAM && ended) {
+    if (c->phase == CONNECTION_STREAM && broken) {
         http_connection_close(c); /* nobody reads it any more */
         return;
     }
@@ -554,6 +575,10 @@ void http_connection_on_wake(struct http_connection *c)
         c->deadline_ns = c->reactor->now_ns + c->server->header_timeout_ns;
         if (!reactor_add(c->reactor, c))
             return;
+        if (c->reactor->state != HTTP_SERVER_RUNS) { /* it came in at the very end */
+            http_connection_close(c);
+            return;
+        }
     }
     run(c);
 }

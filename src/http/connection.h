@@ -34,6 +34,7 @@ struct http_connection {
     enum connection_phase phase;
     bool can_read, can_write; /* as epoll said last (edges) */
     bool hung_up;             /* the peer has sent all it will */
+    bool idle;                /* so that it may be gone, and its stream has nothing for it */
     bool watched;             /* its reactor has it */
     bool dead;                /* closed; freed when it leaves the queue */
     uint64_t deadline_ns;     /* cut when it passes; UINT64_MAX: never */

@@ -6,10 +6,9 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "http/connection.h"
-#include "http/server_internal.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -93,21 +92,32 @@ static int listen_watch(struct reactor *re, bool on)
                      &event);
 }
 
+static bool is_full(const struct http_server *s)
+{
+    return atomic_load(&s->connection_count) >= s->connections_max;
+}
+
 /* The peers wait in the socket's queue meanwhile. */
-static void listen_pause(struct reactor *re)
+static void listen_pause(struct reactor *re, bool full)
 {
     if (!re->listen_paused)
         listen_watch(re, false);
     re->listen_paused = true;
+    re->listen_full = full;
 }
 
 static void listen_resume(struct reactor *re)
 {
-    const struct http_server *s = re->server;
-    if (!re->listens || !re->listen_paused || re->saw_quiesce ||
-        atomic_load_explicit(&s->connection_count, memory_order_relaxed) >= s->connections_max)
+    if (!re->listens || !re->listen_paused || re->state != HTTP_SERVER_RUNS || is_full(re->server))
         return;
     re->listen_paused = listen_watch(re, true) < 0;
+    re->listen_full = false;
+}
+
+/* It was paused for too many connections, and now there are fewer. */
+static bool has_room_again(const struct reactor *re)
+{
+    return re->listen_full && re->state == HTTP_SERVER_RUNS && !is_full(re->server);
 }
 
 static struct reactor *least_loaded(struct http_server *s)
@@ -122,9 +132,6 @@ static struct reactor *least_loaded(struct http_server *s)
 
 static void adopt(struct http_server *s, int fd)
 {
-    int on = 1;
-    if (s->listen.is_tcp)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct reactor *re = least_loaded(s);
     struct http_connection *c = http_connection_new(s, re, fd);
     if (c == NULL) {
@@ -132,7 +139,7 @@ static void adopt(struct http_server *s, int fd)
         return;
     }
     atomic_fetch_add_explicit(&re->load, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->connection_count, 1, memory_order_relaxed);
+    atomic_fetch_add(&s->connection_count, 1);
     reactor_wake_connection(c); /* its own thread takes it from here */
 }
 
@@ -142,16 +149,15 @@ static void accept_some(struct reactor *re)
     struct http_server *s = re->server;
     unsigned count = s->options.threads == 0 ? 1 : ACCEPT_TURN;
     for (unsigned i = 0; i < count && !re->listen_paused; i++) {
-        if (atomic_load_explicit(&s->connection_count, memory_order_relaxed) >=
-            s->connections_max) {
-            listen_pause(re);
+        if (is_full(s)) {
+            listen_pause(re, true);
             return;
         }
         int fd = accept4(s->listen.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             adopt(s, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            listen_pause(re);
+            listen_pause(re, false);
         else if (errno == EAGAIN)
             return;
     }
@@ -174,10 +180,12 @@ bool reactor_add(struct reactor *re, struct http_connection *c)
  * of it, and epoll would tell of it still. */
 void reactor_remove(struct reactor *re, struct http_connection *c)
 {
+    struct http_server *s = re->server;
     epoll_ctl(re->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
     list_remove(&c->node);
     atomic_fetch_sub_explicit(&re->load, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&re->server->connection_count, 1, memory_order_relaxed);
+    if (atomic_fetch_sub(&s->connection_count, 1) >= s->connections_max)
+        reactor_wake(&s->reactors[0]); /* the one that listens may have waited for that */
 }
 
 /* Other processes may listen on the socket of a server that its caller drives: it is left to them.
@@ -185,7 +193,7 @@ void reactor_remove(struct reactor *re, struct http_connection *c)
 static void listen_stop(struct reactor *re)
 {
     struct http_server *s = re->server;
-    listen_pause(re);
+    listen_pause(re, false);
     if (s->options.threads == 0)
         return;
     close(s->listen.fd);
@@ -194,11 +202,40 @@ static void listen_stop(struct reactor *re)
 
 static void quiesce(struct reactor *re)
 {
-    re->saw_quiesce = true;
     if (re->listens)
         listen_stop(re);
     list_for_each_safe (node, next, &re->connections)
         http_connection_on_quiesce(list_entry(node, struct http_connection, node));
+}
+
+/* What is still to be waited for. */
+static void take_stock(struct reactor *re)
+{
+    unsigned unanswered = 0, sending = 0;
+    list_for_each (node, &re->connections) {
+        const struct http_connection *c = list_entry(node, struct http_connection, node);
+        unanswered += c->phase == CONNECTION_HANDLED;
+        sending += c->phase == CONNECTION_DRAIN || c->phase == CONNECTION_WRITE;
+    }
+    re->unanswered = unanswered;
+    atomic_store_explicit(&re->unsettled, unanswered + sending, memory_order_release);
+}
+
+/* At the end of a turn: what handlers were called for in it was passed on by turn_end. */
+static void follow_state(struct reactor *re)
+{
+    enum http_server_state now = atomic_load(&re->server->state), before = re->state;
+    re->state = now;
+    if (before == HTTP_SERVER_RUNS && now > before)
+        quiesce(re);
+    if (now >= HTTP_SERVER_REFUSES)
+        take_stock(re);
+}
+
+bool reactor_is_over(const struct reactor *re)
+{
+    return re->state == HTTP_SERVER_STOPS &&
+           (re->unanswered == 0 || re->now_ns > re->server->stop_deadline_ns);
 }
 
 static void sweep(struct reactor *re)
@@ -223,7 +260,8 @@ static int wait_for(struct reactor *re, struct epoll_event *events, int timeout_
                     const sigset_t *waiting)
 {
     atomic_store(&re->sleeping, 1);
-    if (atomic_load(&re->queue) != NULL)
+    if (atomic_load(&re->queue) != NULL || atomic_load(&re->server->state) != re->state ||
+        has_room_again(re)) /* whoever saw to it before may not have seen it sleep */
         timeout_ms = 0;
     int n = waiting != NULL ? epoll_pwait(re->epoll_fd, events, EVENTS_MAX, timeout_ms, waiting)
                             : epoll_wait(re->epoll_fd, events, EVENTS_MAX, timeout_ms);
@@ -248,15 +286,17 @@ void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting)
     }
     if (o->turn_end != NULL && (served || n > 0))
         o->turn_end(o->turn_end_ctx);
-    if (!re->saw_quiesce && atomic_load_explicit(&re->server->quiesced, memory_order_acquire))
-        quiesce(re);
+    follow_state(re);
+    if (has_room_again(re))
+        listen_resume(re);
     if (re->now_ns >= re->next_sweep_ns)
         sweep(re);
 }
 
 int reactor_open(struct reactor *re, struct http_server *s, bool listens, struct error *err)
 {
-    *re = (struct reactor){.server = s, .listens = listens, .epoll_fd = -1, .wake_fd = -1};
+    *re = (struct reactor){
+        .server = s, .listens = listens, .epoll_fd = -1, .wake_fd = -1, .unsettled = UINT_MAX};
     list_init(&re->connections);
     re->now_ns = coarse_clock();
     re->next_sweep_ns = re->now_ns + SWEEP_NS;
@@ -270,24 +310,60 @@ int reactor_open(struct reactor *re, struct http_server *s, bool listens, struct
     return 0;
 }
 
-void reactor_close(struct reactor *re)
+/* Whoever has answered a connection may not have left yet. */
+static void wait_for_wakers(const struct reactor *re)
 {
     while (atomic_load_explicit(&re->wakers, memory_order_acquire) > 0)
-        sched_yield(); /* its connection may be answered already, but it has not left */
-    serve_queue(re);   /* the last answers */
+        sched_yield();
+}
+
+/* The peer sees its end; the rest belongs to whoever answers it, if ever. */
+static void abandon(struct reactor *re, struct http_connection *c)
+{
+    reactor_remove(re, c);
+    close(c->fd);
+}
+
+/* Returns how many are abandoned. */
+static unsigned close_connections(struct reactor *re)
+{
+    unsigned abandoned = 0;
     list_for_each_safe (node, next, &re->connections) {
         struct http_connection *c = list_entry(node, struct http_connection, node);
-        must(c->phase != CONNECTION_HANDLED); /* a request without an answer: its owner's fault */
-        http_connection_close(c);
+        if (c->phase == CONNECTION_HANDLED) {
+            abandon(re, c);
+            abandoned++;
+        } else {
+            http_connection_close(c);
+        }
     }
+    return abandoned;
+}
+
+static void empty_queue(struct reactor *re)
+{
     for (struct http_connection *c = take_queue(re), *next; c != NULL; c = next) {
         next = c->next_queued;
-        if (!c->dead) /* accepted, never looked at */
+        if (!c->watched) /* accepted, never looked at */
             close(c->fd);
-        free(c);
+        if (!c->watched || c->dead)
+            free(c);
     }
-    if (re->wake_fd >= 0)
-        close(re->wake_fd);
+}
+
+bool reactor_close(struct reactor *re)
+{
+    re->state = HTTP_SERVER_STOPS;
+    wait_for_wakers(re);
+    serve_queue(re); /* the last answers */
+    bool answered = close_connections(re) == 0;
+    empty_queue(re);
     if (re->epoll_fd >= 0)
         close(re->epoll_fd);
+    if (!answered)
+        return false;
+    wait_for_wakers(re);
+    if (re->wake_fd >= 0)
+        close(re->wake_fd);
+    return true;
 }

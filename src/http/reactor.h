@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "http/server_internal.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -12,14 +13,16 @@
 #include <stdint.h>
 
 struct http_connection;
-struct http_server;
 
 struct reactor {
     struct http_server *server;
     int epoll_fd, wake_fd;
     bool listens;       /* it accepts, for all of them */
-    bool listen_paused; /* too many connections, or no descriptors: until the next sweep */
-    bool saw_quiesce;
+    bool listen_paused; /* no descriptors: until the next sweep */
+    bool listen_full;   /* it is paused for too many connections: until one of them is closed */
+    enum http_server_state state; /* the server's, as far as it was seen */
+    unsigned unanswered;          /* requests that handlers have, once it refuses others */
+    _Atomic unsigned unsettled;   /* these and answers on their way; UINT_MAX: not known yet */
     _Atomic(struct http_connection *) queue; /* woken ones, newest first */
     _Atomic int sleeping;
     _Atomic unsigned wakers; /* threads in reactor_wake_connection() */
@@ -32,8 +35,9 @@ struct reactor {
 };
 
 int reactor_open(struct reactor *re, struct http_server *s, bool listens, struct error *err);
-/* Closes all its connections. */
-void reactor_close(struct reactor *re);
+/* Closes all its connections. False: requests are unanswered still, and whoever answers them will
+ * come to the reactor and the server, which must stay. */
+bool reactor_close(struct reactor *re);
 /* Waits for up to that long (-1: for ever) and works off what is there. waiting: the signal mask
  * meanwhile, or NULL. */
 void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting);
@@ -41,6 +45,8 @@ void reactor_turn(struct reactor *re, int timeout_ms, const sigset_t *waiting);
 bool reactor_add(struct reactor *re, struct http_connection *c);
 void reactor_remove(struct reactor *re, struct http_connection *c);
 int reactor_timeout_ms(const struct reactor *re);
+/* The server stops, and there is nothing to wait for, or no time. */
+bool reactor_is_over(const struct reactor *re);
 /* Any thread: makes the reactor call http_connection_on_wake(). */
 void reactor_wake_connection(struct http_connection *c);
 void reactor_wake(struct reactor *re);

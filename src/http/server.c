@@ -24,7 +24,7 @@ static void *reactor_main(void *arg)
 {
     struct reactor *re = arg;
     pthread_setname_np(pthread_self(), "http");
-    while (!atomic_load_explicit(&re->server->stopping, memory_order_acquire))
+    while (!reactor_is_over(re))
         reactor_turn(re, reactor_timeout_ms(re), NULL);
     return NULL;
 }
@@ -58,22 +58,34 @@ static int reactors_run(struct http_server *s, struct error *err)
 static void wake_all(struct http_server *s)
 {
     for (unsigned i = 0; i < s->reactor_count; i++)
-        reactor_wake(&s->reactors[i]);
+        if (s->reactors[i].wake_fd >= 0)
+            reactor_wake(&s->reactors[i]);
+}
+
+static void set_state(struct http_server *s, enum http_server_state state)
+{
+    if (atomic_load(&s->state) >= state)
+        return;
+    atomic_store(&s->state, state);
+    wake_all(s);
 }
 
 /* The threads end before any reactor closes: one could hand a connection to another. */
 static void server_free(struct http_server *s)
 {
-    atomic_store(&s->stopping, true);
-    wake_all(s);
+    s->stop_deadline_ns = clock_monotonic() + s->stop_timeout_ns;
+    set_state(s, HTTP_SERVER_STOPS);
     for (unsigned i = 0; i < s->reactor_count; i++)
         if (s->reactors[i].runs)
             pthread_join(s->reactors[i].thread, NULL);
+    bool answered = true;
     for (unsigned i = 0; i < s->reactor_count; i++)
-        reactor_close(&s->reactors[i]);
-    free(s->reactors);
+        answered = reactor_close(&s->reactors[i]) && answered;
     if (s->listen.fd >= 0)
         close(s->listen.fd);
+    if (!answered)
+        return;
+    free(s->reactors);
     http_router_free(s->router);
     free(s);
 }
@@ -94,6 +106,7 @@ static struct http_server *server_new(const struct http_server_options *options)
     s->header_timeout_ns = or_default(options->header_timeout_s, 10) * CLOCK_SECOND;
     s->body_timeout_ns = or_default(options->body_timeout_s, 60) * CLOCK_SECOND;
     s->idle_timeout_ns = or_default(options->idle_timeout_s, 75) * CLOCK_SECOND;
+    s->stop_timeout_ns = or_default(options->stop_timeout_s, 10) * CLOCK_SECOND;
     return s;
 }
 
@@ -128,13 +141,24 @@ const char *http_server_address(const struct http_server *s)
 
 void http_server_quiesce(struct http_server *s)
 {
-    if (!atomic_exchange(&s->quiesced, true))
-        wake_all(s);
+    set_state(s, HTTP_SERVER_QUIESCED);
+}
+
+void http_server_refuse(struct http_server *s)
+{
+    set_state(s, HTTP_SERVER_REFUSES);
+}
+
+bool http_server_settled(const struct http_server *s)
+{
+    unsigned unsettled = 0;
+    for (unsigned i = 0; i < s->reactor_count && unsettled == 0; i++)
+        unsettled = atomic_load_explicit(&s->reactors[i].unsettled, memory_order_acquire);
+    return unsettled == 0;
 }
 
 void http_server_stop(struct http_server *s)
 {
-    http_server_quiesce(s);
     server_free(s);
 }
 

@@ -13,6 +13,14 @@
 
 struct reactor;
 
+/* In this order, and never back. */
+enum http_server_state {
+    HTTP_SERVER_RUNS,
+    HTTP_SERVER_QUIESCED, /* no new connections; requests may finish */
+    HTTP_SERVER_REFUSES,  /* no handler is called any more */
+    HTTP_SERVER_STOPS,    /* the threads end as soon as no handler has a request */
+};
+
 struct http_server {
     struct http_server_options options;
     struct http_router *router;
@@ -22,7 +30,8 @@ struct http_server {
     uint64_t header_timeout_ns, body_timeout_ns, idle_timeout_ns;
     unsigned connections_max;
     _Atomic unsigned connection_count;
-    _Atomic bool quiesced, stopping;
+    _Atomic enum http_server_state state;
+    uint64_t stop_timeout_ns, stop_deadline_ns; /* the latter: set before the state is STOPS */
     unsigned reactor_count;
     struct reactor *reactors;
 };

@@ -6,6 +6,7 @@
 #include "peer.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -169,14 +170,15 @@ static int setup(void **state)
     return pthread_create(&later.thread, NULL, later_main, NULL);
 }
 
+/* The server first: it waits for what is with the thread. */
 static int teardown(void **state)
 {
+    http_server_stop(server);
     pthread_mutex_lock(&later.lock);
     later.stop = true;
     pthread_cond_signal(&later.wake);
     pthread_mutex_unlock(&later.lock);
     pthread_join(later.thread, NULL);
-    http_server_stop(server);
     return 0;
 }
 
@@ -277,7 +279,8 @@ static void serves_several_requests_on_a_connection(void **state)
 }
 
 /* More requests than a connection may have in one turn, answered by another thread, and in every
- * other round a peer that leaves before it has read them all. */
+ * other round a peer that leaves before it has read them all: some are still with that thread when
+ * the server stops. */
 static void serves_long_pipelines(void **state)
 {
     autobuf request = BUF_INIT;
@@ -296,11 +299,6 @@ static void serves_long_pipelines(void **state)
         }
         close(fd);
     }
-    unsigned before; /* what those who left have asked for is answered before the server stops */
-    do {
-        before = observed;
-        usleep(100000);
-    } while (observed != before);
 }
 
 static void *ask_often(void *arg)
@@ -397,22 +395,107 @@ static void refuses_foreign_pages(void **state)
     assert_non_null(strstr(out.ptr, "\"field\":\"Origin\""));
 }
 
+/* A request whose body of three bytes is waited for, which the server has said. */
+static int begin_post(void)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(http_server_address(server));
+    peer_send(fd, SLICE("POST /later HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+                        "Expect: 100-continue\r\n\r\n"));
+    assert_true(peer_answer(fd, &in, &out, false));
+    assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 100"));
+    return fd;
+}
+
+/* The server's socket of this connection. */
+static int other_end(int fd)
+{
+    struct sockaddr_in mine, theirs;
+    socklen_t len = sizeof(mine);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&mine, &len), 0);
+    for (int other = 3; other < 1024; other++) {
+        len = sizeof(theirs);
+        if (getpeername(other, (struct sockaddr *)&theirs, &len) == 0 && len == sizeof(theirs) &&
+            theirs.sin_family == AF_INET && theirs.sin_port == mine.sin_port)
+            return other;
+    }
+    fail_msg("the server has no such connection");
+    return -1;
+}
+
 /* New connections are closed; what is in progress is answered. */
 static void quiesces(void **state)
 {
     autobuf in = BUF_INIT, out = BUF_INIT;
-    int fd = peer_connect(http_server_address(server));
-    peer_send(fd, SLICE("POST /later HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\no"));
-    usleep(50000);
+    int fd = begin_post();
     http_server_quiesce(server);
     http_server_quiesce(server);
     char byte;
     int late = peer_connect(http_server_address(server));
     assert_true(late < 0 || recv(late, &byte, 1, 0) <= 0);
     close(late);
-    peer_send(fd, SLICE("ne"));
+    peer_send(fd, SLICE("one"));
     assert_true(peer_answer(fd, &in, &out, false));
     assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 200"));
+    close(fd);
+}
+
+/* A connection whose next request is there in part. */
+static int begin_get(const char *part)
+{
+    autobuf in = BUF_INIT, out = BUF_INIT, request = BUF_INIT;
+    int fd = peer_connect(http_server_address(server));
+    buf_printf(&request, "GET /hello/x" END "%s", part);
+    peer_send(fd, buf_slice(&request));
+    assert_true(peer_answer(fd, &in, &out, false));
+    return fd;
+}
+
+/* No handler sees what becomes whole after that. */
+static void refuses_at_the_end(void **state)
+{
+    const struct {
+        int fd;
+        const char *rest;
+    } begun[] = {{begin_post(), "one"}, {begin_get("GET /hel"), "lo/x" END}};
+    http_server_refuse(server);
+    for (int i = 0; i < 10000 && !http_server_settled(server); i++)
+        usleep(1000);
+    assert_true(http_server_settled(server));
+    for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+        autobuf in = BUF_INIT, out = BUF_INIT;
+        peer_send(begun[i].fd, slice_text(begun[i].rest));
+        assert_true(peer_answer(begun[i].fd, &in, &out, false));
+        assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 503"));
+        assert_non_null(strstr(out.ptr, "the server is stopping"));
+        assert_non_null(strstr(out.ptr, "\r\nConnection: close\r\n"));
+        assert_true(peer_closed(begun[i].fd));
+        close(begun[i].fd);
+    }
+}
+
+/* A peer that vanishes is noticed, however long nothing is said. */
+static void asks_whether_peers_are_there(void **state)
+{
+    static const struct {
+        int level, name, value;
+    } expected[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},   {IPPROTO_TCP, TCP_NODELAY, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 45}, {IPPROTO_TCP, TCP_KEEPINTVL, 15},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 90000},
+    };
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    int fd = peer_connect(http_server_address(server));
+    peer_send(fd, SLICE("GET /hello/x" END));
+    assert_true(peer_answer(fd, &in, &out, false));
+    int accepted = other_end(fd);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        int value = -1;
+        socklen_t len = sizeof(value);
+        assert_int_equal(getsockopt(accepted, expected[i].level, expected[i].name, &value, &len),
+                         0);
+        assert_int_equal(value, expected[i].value);
+    }
     close(fd);
 }
 
@@ -496,6 +579,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_smuggles, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_foreign_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(quiesces, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(asks_whether_peers_are_there, setup, teardown),
         cmocka_unit_test_setup_teardown(listens_on_ipv6, setup, teardown),
         cmocka_unit_test_setup_teardown(says_why_it_does_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_without_threads, setup, teardown),

@@ -28,11 +28,11 @@ static const struct http_route routes[] = {
 
 static struct http_server *server;
 
-static int setup(void **state)
+static int start(unsigned threads)
 {
     struct http_server_options options = {.listen = "127.0.0.1:0",
                                           .listen_fd = -1,
-                                          .threads = 2,
+                                          .threads = threads,
                                           .routes = routes,
                                           .route_count = 1,
                                           .check_host = true,
@@ -42,6 +42,17 @@ static int setup(void **state)
     stream = NULL;
     closed_count = 0;
     return http_server_start(&options, &server, &err);
+}
+
+static int setup(void **state)
+{
+    return start(2);
+}
+
+/* One thread learns of one thing after the other. */
+static int setup_one_thread(void **state)
+{
+    return start(1);
 }
 
 static int teardown(void **state)
@@ -95,9 +106,49 @@ static void sends_as_it_comes_and_ends(void **state)
 
 static void learns_that_the_peer_is_gone(void **state)
 {
+    int first = watch();
+    stream = NULL;
+    int second = watch(), third = peer_connect(http_server_address(server));
+    close(first);              /* while the stream is idle */
+    shutdown(second, SHUT_WR); /* which looks the same */
+    peer_send(third, SLICE("GET /watch HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    shutdown(third, SHUT_WR); /* perhaps before the stream begins */
+    assert_true(wait_closed(3));
+    close(second);
+    close(third);
+}
+
+static size_t chunks_length(const char *at)
+{
+    size_t total = 0;
+    for (size_t n; (n = strtoul(at, NULL, 16)) > 0; total += n)
+        at = strstr(at, "\r\n") + 2 + n + 2;
+    return total;
+}
+
+/* It has said all that it will, and reads on. */
+static void finishes_for_a_peer_that_sends_no_more(void **state)
+{
+    static char block[65536];
+    memset(block, 'x', sizeof(block));
+    autobuf in = BUF_INIT, out = BUF_INIT;
+    size_t written = 0;
     int fd = watch();
-    close(fd); /* while the stream is idle */
+    while (http_stream_pending(stream) < 1024 * 1024) { /* the socket is full */
+        assert_int_equal(http_stream_write(stream, slice_of(block, sizeof(block))), 0);
+        written += sizeof(block);
+    }
+    shutdown(fd, SHUT_WR);
+    assert_int_equal(peer_ask(http_server_address(server),
+                              SLICE("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"), &out),
+                     404); /* the server has seen it */
+    assert_int_equal(closed_count, 0);
+    http_stream_end(stream);
+    peer_read_all(fd, &in);
+    assert_int_equal(chunks_length(strstr(in.ptr, "\r\n\r\n") + 4), written);
+    assert_string_equal(in.ptr + in.len - 5, "0\r\n\r\n");
     assert_true(wait_closed(1));
+    close(fd);
 }
 
 static void bounds_what_waits(void **state)
@@ -242,6 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sends_as_it_comes_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(learns_that_the_peer_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(finishes_for_a_peer_that_sends_no_more, setup_one_thread,
+                                        teardown),
         cmocka_unit_test_setup_teardown(bounds_what_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_when_there_is_room, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_a_reader_that_is_stuck, setup, teardown),
