@@ -15,6 +15,7 @@
 
 #define HOUSEKEEPING_INTERVAL CLOCK_SECOND
 #define RETAIN_TURNS          10 /* housekeeping turns between looks at old segments */
+#define RETAIN_INTERVAL       (20 * CLOCK_MILLISECOND) /* between looks whether a checkpoint ended */
 #define RETENTION_DEFAULT     (7 * 24 * 3600 * CLOCK_SECOND)
 #define RETENTION_ANNOTATION  "sluice.dev/retention"
 
@@ -195,16 +196,59 @@ static uint64_t keep_since(const struct broker_core *b)
     return now > longest ? now - longest : 1;
 }
 
+static void retain(struct broker_core *b)
+{
+    store_retain(b->store, cursor_needed(b), keep_since(b));
+}
+
+static void retain_due(struct loop_timer *timer)
+{
+    struct broker_core *b = timer->ctx;
+    if (b->checkpointing)
+        loop_timer_set(b->loop, timer, loop_now(b->loop) + RETAIN_INTERVAL);
+    else
+        retain(b);
+}
+
+/* A checkpoint and retention, each when it is due. What the checkpoint is to free goes after it. */
+static void tend_store(struct broker_core *b)
+{
+    if (store_checkpoint_due(b->store))
+        cursor_checkpoint(b);
+    if (!store_retain_due(b->store))
+        return;
+    retain(b);
+    if (store_retain_due(b->store) && b->checkpointing)
+        loop_timer_set(b->loop, &b->retain, loop_now(b->loop) + RETAIN_INTERVAL);
+}
+
+static void retain_on_loop(struct loop_message *m)
+{
+    struct broker_core *b = container_of(m, struct broker_core, retain_wanted);
+    atomic_store(&b->retain_posted, false);
+    if (!b->running)
+        return;
+    scan_tend(b);
+    tend_store(b);
+}
+
+/* Whoever commits. */
+static void retain_wanted(void *ctx)
+{
+    struct broker_core *b = ctx;
+    if (!atomic_exchange(&b->retain_posted, true))
+        loop_post(b->loop, &b->retain_wanted);
+}
+
 static void housekeeping_due(struct loop_timer *timer)
 {
     struct broker_core *b = timer->ctx;
     scan_tend(b);
     broker_each_trigger(b, trigger_tend);
     dead_retain_tend(b->dead_retain);
-    if (store_checkpoint_due(b->store))
-        cursor_checkpoint(b);
+    tend_store(b);
     if (++b->housekeeping_turns % RETAIN_TURNS == 0)
-        store_retain(b->store, cursor_needed(b), keep_since(b));
+        retain(b);
     loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
 }
 
@@ -234,6 +278,10 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     scan_init(b);
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
+    b->retain.due = retain_due;
+    b->retain.ctx = b;
+    b->retain_wanted.receive = retain_on_loop;
+    store_set_retain_notify(b->store, retain_wanted, b);
     int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
     if (r == 0)
         r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
@@ -297,6 +345,7 @@ void broker_core_free(struct broker_core *b)
         return;
     scan_done(b);
     loop_timer_cancel(b->loop, &b->housekeeping);
+    loop_timer_cancel(b->loop, &b->retain);
     b->closed = true;
     broker_each_trigger(b, trigger_free);
     while (!list_empty(&b->orphans))
@@ -376,7 +425,8 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
          "events as lines of JSON, live; from=POSITION|earliest, follow=false, namespace=, "
          "broker="},
         {HTTP_GET, "/-/dead", dead_serve, b, HTTP_ROLE_READ, 0, false,
-         "dead letters with their events; namespace=, trigger="},
+         "dead letters with their events, up to 1000 or 4 MiB; namespace=, trigger=, limit=, "
+         "continue="},
         {HTTP_POST, "/", ingress_post_host, b, HTTP_ROLE_SEND, EVENT_BATCH_MAX, true,
          "an event for the broker that Host names"},
         {HTTP_OPTIONS, "/", ingress_options_host, b, HTTP_ROLE_PUBLIC, 0, true,
