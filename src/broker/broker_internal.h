@@ -74,6 +74,9 @@ struct broker_core {
     size_t forgotten_written; /* bytes of it that the checkpoint on its way deletes */
     struct loop_timer housekeeping;
     uint64_t housekeeping_turns;
+    struct loop_message retain_wanted;
+    atomic_bool retain_posted;
+    struct loop_timer retain; /* until the checkpoint that retention waits for has ended */
 
     struct buf header_text; /* scratch of delivery.c */
     struct counters counters;

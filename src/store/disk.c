@@ -118,6 +118,7 @@ static const struct store_ops disk_ops = {
     .checkpoint = disk_checkpoint,
     .checkpoint_due = disk_checkpoint_due,
     .retain = disk_retain,
+    .retain_due = disk_retain_due,
     .stats = disk_stats,
 };
 

@@ -133,5 +133,6 @@ bool disk_checkpoint_due(const struct store *s);
 
 /* retain.c */
 void disk_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns);
+bool disk_retain_due(const struct store *s);
 
 #endif

@@ -103,6 +103,11 @@ static struct chunk *chunk_new(struct memory *m, const struct log_group *g)
     return c;
 }
 
+static bool is_due(const struct memory *m)
+{
+    return m->bytes > m->max / 2;
+}
+
 static int add_locked(struct memory *m, const struct log_group *g)
 {
     if (!has_room(m, g)) {
@@ -168,6 +173,7 @@ static int commit_group(struct memory *m, struct log_group *g)
         return r;
     pthread_mutex_lock(&m->lock);
     r = add_locked(m, g);
+    bool due = is_due(m);
     pthread_mutex_unlock(&m->lock);
     if (r < 0) {
         rows_discard(g);
@@ -176,6 +182,8 @@ static int commit_group(struct memory *m, struct log_group *g)
     g->position = m->next;
     m->next += g->records;
     rows_apply(&m->rows, g);
+    if (due)
+        store_tell_retain_due(&m->base);
     return 0;
 }
 
@@ -359,15 +367,25 @@ static bool memory_checkpoint_due(const struct store *s)
     return due;
 }
 
+static bool memory_retain_due(const struct store *s)
+{
+    struct memory *m = (struct memory *)(uintptr_t)s;
+    pthread_mutex_lock(&m->lock);
+    bool due = is_due(m);
+    pthread_mutex_unlock(&m->lock);
+    return due;
+}
+
+/* When it is due an eighth more goes, so that it is not due again with the next group. */
 static void memory_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns)
 {
     struct memory *m = memory_of(s);
     pthread_mutex_lock(&m->lock);
+    uint64_t most = is_due(m) ? m->max / 2 - m->max / 8 : m->max / 2;
     uint64_t before = needed < m->checkpoint + 1 ? needed : m->checkpoint + 1;
     while (m->len > 0) {
         struct chunk *c = m->list[m->begin];
-        bool protected =
-            m->bytes <= m->max / 2 && keep_since_ns != 0 && c->time_ns >= keep_since_ns;
+        bool protected = m->bytes <= most && keep_since_ns != 0 && c->time_ns >= keep_since_ns;
         if (c->first + c->records > before || protected)
             break;
         m->bytes -= c->length;
@@ -423,6 +441,7 @@ static const struct store_ops memory_ops = {
     .checkpoint = memory_checkpoint,
     .checkpoint_due = memory_checkpoint_due,
     .retain = memory_retain,
+    .retain_due = memory_retain_due,
     .stats = memory_stats,
 };
 

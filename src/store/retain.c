@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-static bool over_size(struct disk *d)
+bool disk_retain_due(const struct store *s)
 {
+    struct disk *d = (struct disk *)(uintptr_t)disk_of_const(s);
     pthread_mutex_lock(&d->spares.lock);
     uint64_t files = d->spares.live + SPARES_WANTED;
     pthread_mutex_unlock(&d->spares.lock);
@@ -46,7 +47,7 @@ void disk_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns)
     struct disk *d = disk_of(s);
     uint64_t number;
     bool reusable, any = false;
-    while (take_oldest(d, needed, keep_since_ns, over_size(d), &number, &reusable)) {
+    while (take_oldest(d, needed, keep_since_ns, disk_retain_due(s), &number, &reusable)) {
         spares_give(d, number, reusable);
         any = true;
     }

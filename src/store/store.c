@@ -142,6 +142,28 @@ bool store_checkpoint_due(const struct store *s)
 void store_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns)
 {
     s->ops->retain(s, needed, keep_since_ns);
+    /* What becomes due between the two is told a second time, not never. */
+    atomic_store(&s->retain_told, false);
+    if (s->ops->retain_due(s))
+        atomic_store(&s->retain_told, true);
+}
+
+bool store_retain_due(const struct store *s)
+{
+    return s->ops->retain_due(s);
+}
+
+void store_set_retain_notify(struct store *s, void (*notify)(void *ctx), void *ctx)
+{
+    s->retain_notify = notify;
+    s->retain_notify_ctx = ctx;
+}
+
+void store_tell_retain_due(struct store *s)
+{
+    if (s->retain_notify != NULL && !atomic_load(&s->retain_told) &&
+        !atomic_exchange(&s->retain_told, true))
+        s->retain_notify(s->retain_notify_ctx);
 }
 
 void store_stats(const struct store *s, struct store_stats *ret)

@@ -187,9 +187,14 @@ void store_checkpoint(struct store *s, uint64_t upto, struct store_group *rows,
 /* True when time, log bytes or overlay size since the last checkpoint ask for one. */
 bool store_checkpoint_due(const struct store *s);
 /* Segments whose records are all below needed, below the last checkpoint, and older than
- * keep_since_ns (0: any age) may go; called now and then. If the log is over size_max, age does not
+ * keep_since_ns (0: any age) may go; called now and then, and when it is due. Then age does not
  * protect. */
 void store_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns);
+/* True when the log is over size_max, or over half of memory_max: groups are refused soon. */
+bool store_retain_due(const struct store *s);
+/* Called on the thread that commits when retention becomes due, and again when it does after a
+ * store_retain() that was enough; must not block. Set once, before the first append. */
+void store_set_retain_notify(struct store *s, void (*notify)(void *ctx), void *ctx);
 
 /* ---- condition ---- */
 struct store_stats {

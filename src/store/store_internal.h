@@ -20,6 +20,7 @@ struct store_ops {
                        store_append_done_fn *done, void *ctx);
     bool (*checkpoint_due)(const struct store *s);
     void (*retain)(struct store *s, uint64_t needed, uint64_t keep_since_ns);
+    bool (*retain_due)(const struct store *s);
     void (*stats)(const struct store *s, struct store_stats *ret);
 };
 
@@ -27,7 +28,13 @@ struct store {
     const struct store_ops *ops;
     struct log log;
     size_t group_max; /* bytes of records that one group may have */
+    void (*retain_notify)(void *ctx);
+    void *retain_notify_ctx;
+    atomic_bool retain_told; /* that it is due */
 };
+
+/* Retention is due. Whoever commits. */
+void store_tell_retain_due(struct store *s);
 
 /* Every reader begins with this. */
 struct store_reader {

@@ -79,6 +79,8 @@ static int begin_file(struct disk *d, uint64_t number, uint64_t bytes)
         return r;
     }
     spares_taken(d);
+    if (disk_retain_due(&d->base))
+        store_tell_retain_due(&d->base);
     begin_segment(d, g, &h);
     return 0;
 }

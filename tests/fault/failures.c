@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -229,18 +230,38 @@ static void full_disk_keeps_room_for_internal_groups(void **state)
     done(&r);
 }
 
+static void count_told(void *ctx)
+{
+    atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+/* Until it is refused, and so after retention has become due. */
+static void fill(struct run *r)
+{
+    int refused = 0;
+    for (int i = 0; i < 200 && refused == 0; i++) {
+        append(r, 1, 4000, false);
+        refused = history_wait(&r->history);
+    }
+    assert_int_equal(refused, -ENOSPC);
+    assert_true(store_retain_due(r->rig.store));
+}
+
 static void retention_gives_room_below_the_size_limit(void **state)
 {
     struct run r;
+    atomic_uint told = 0;
     init(&r, 1);
     r.rig.options.size_max = 5 * (64 << 10);
     open_now(&r);
-    int refused = 0;
-    for (int i = 0; i < 200 && refused == 0; i++) {
-        append(&r, 1, 4000, false);
-        refused = history_wait(&r.history);
-    }
-    assert_int_equal(refused, -ENOSPC);
+    store_set_retain_notify(r.rig.store, count_told, &told);
+    assert_false(store_retain_due(r.rig.store));
+    fill(&r);
+    assert_int_equal(told, 1);
+    store_retain(r.rig.store, 1, 1); /* not enough: it is told no more */
+    append(&r, 1, 4000, true);
+    assert_int_equal(history_wait(&r.history), 0);
+    assert_int_equal(told, 1);
     rig_expect_condition(&r.rig, -ENOSPC);
     store_stats(r.rig.store, &r.stats);
     assert_true(r.stats.log_bytes <= r.rig.options.size_max);
@@ -249,7 +270,10 @@ static void retention_gives_room_below_the_size_limit(void **state)
     store_retain(r.rig.store, synced + 1, 1); /* over the limit age does not protect */
     rig_expect_condition(&r.rig, 0);
     assert_true(store_first(r.rig.store) > 1);
+    assert_false(store_retain_due(r.rig.store));
     expect_service(&r);
+    fill(&r);
+    assert_int_equal(told, 2);
     done(&r);
 }
 
