@@ -94,7 +94,7 @@ int http_server_start(const struct http_server_options *options, struct http_ser
 const char *http_server_address(const struct http_server *s);
 /* No new connections are taken, idle ones are closed; requests in progress may finish. */
 void http_server_quiesce(struct http_server *s);
-/* From here on a request that becomes whole gets 503, and its connection is closed; quiesces too. */
+/* Quiesces; and what becomes whole from here on gets 503, and its connection is closed. */
 void http_server_refuse(struct http_server *s);
 /* No handler will be called any more, and what they were given before is answered and sent. False
  * for a moment after http_server_refuse(), which the threads must learn of. Any thread. */

@@ -410,7 +410,7 @@ static int begin_post(void)
 /* The server's socket of this connection. */
 static int other_end(int fd)
 {
-    struct sockaddr_in mine, theirs;
+    struct sockaddr_in mine = {0}, theirs = {0};
     socklen_t len = sizeof(mine);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&mine, &len), 0);
     for (int other = 3; other < 1024; other++) {
