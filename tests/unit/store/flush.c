@@ -8,11 +8,15 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define GROUPS_MAX 16
+#define THREADS    3
+#define MANY       1000
 #define SLOW       (500 * CLOCK_MILLISECOND)
 
 /* A disk whose syncs do nothing, but those of the log wait for a gate. */
@@ -27,6 +31,9 @@ struct gated {
 
     unsigned answered; /* by the store, in order */
     uint64_t positions[GROUPS_MAX];
+    uint64_t last;
+    unsigned pause_every; /* so many syncs are quick before a slow one; 0: all are */
+    atomic_uint syncs;
     sem_t answers;
 };
 
@@ -44,6 +51,8 @@ static int gated_sync(void *ctx, int fd)
     while (g->closed)
         pthread_cond_wait(&g->opened, &g->lock);
     pthread_mutex_unlock(&g->lock);
+    if (g->pause_every != 0 && (atomic_fetch_add(&g->syncs, 1) + 1) % g->pause_every == 0)
+        usleep(30000);
     return 0;
 }
 
@@ -193,11 +202,80 @@ static void after_a_slow_commit_the_log_thread_commits(void **state)
     wait_on(&g->answers);
 }
 
+struct appender {
+    struct gated *gated;
+    unsigned number, answered;
+};
+
+static void answered_in_turn(void *ctx, int error, uint64_t position)
+{
+    struct gated *g = ((struct appender *)ctx)->gated;
+    assert_int_equal(error, 0);
+    assert_int_equal(position, g->last + 1);
+    g->last = position;
+    ((struct appender *)ctx)->answered++;
+    sem_post(&g->answers);
+}
+
+static void *append_many(void *ctx)
+{
+    struct appender *a = ctx;
+    for (unsigned i = 0; i < MANY; i++) {
+        char text[32];
+        struct store_group group;
+        snprintf(text, sizeof(text), "%u %u", a->number, i);
+        store_group_init(&group);
+        group.held = true;
+        store_group_add(&group, STORE_RECORD_EVENT, a->number, SLICE(""), slice_text(text));
+        store_append(a->gated->rig.store, &group, answered_in_turn, a);
+        if (i % 3 == 2 || i + 1 == MANY)
+            store_flush(a->gated->rig.store);
+    }
+    return NULL;
+}
+
+/* Each thread's records are in the log, in the order in which it appended them. */
+static void check_order(struct gated *g)
+{
+    unsigned next[THREADS] = {0};
+    struct store_reader *reader = store_reader_new(g->rig.store, 1);
+    struct store_entry e;
+    while (store_reader_next(reader, &e) == 1) {
+        char text[32];
+        assert_true(e.scope < THREADS);
+        snprintf(text, sizeof(text), "%u %u", e.scope, next[e.scope]++);
+        assert_true(slice_is(e.value, text));
+    }
+    store_reader_free(reader);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(next[i], MANY);
+}
+
+static void order_holds_whoever_commits(void **state)
+{
+    struct gated *g = *state;
+    pthread_t threads[THREADS];
+    struct appender appenders[THREADS];
+    g->pause_every = 40;
+    for (unsigned i = 0; i < THREADS; i++) {
+        appenders[i] = (struct appender){g, i, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, append_many, &appenders[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < THREADS * MANY; i++)
+        wait_on(&g->answers);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(appenders[i].answered, MANY);
+    check_order(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nobody_waits_for_the_slow_commit_of_another, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(order_holds_whoever_commits, setup, teardown),
         cmocka_unit_test_setup_teardown(after_a_slow_commit_the_log_thread_commits, setup,
                                         teardown),
     };
