@@ -17,9 +17,11 @@ from wire import Client
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("SLUICE_BIN", ROOT / "build" / "sluice")).resolve()
 
-# A sanitizer's allocator keeps what is freed for a while: limits of memory are wider then.
+# A sanitizer's allocator keeps what is freed for a while, and its code is slow: limits of memory and
+# of CPU time are wider then.
 SANITIZED = BINARY.exists() and b"__asan_init" in BINARY.read_bytes()
 MEMORY_FACTOR = 8 if SANITIZED else 1
+TIME_FACTOR = 5 if SANITIZED else 1
 
 API = {
     "Namespace": ("/api/v1", "namespaces"),

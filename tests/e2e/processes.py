@@ -137,6 +137,12 @@ def descriptors(pid, pooled=False):
     return held
 
 
+def cpu_seconds(pid):
+    """What the process alone has used, in user mode and in the kernel."""
+    fields = stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def proportional_memory(pids):
     """Bytes of PSS of all the processes together."""
     total = 0

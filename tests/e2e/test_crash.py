@@ -102,17 +102,21 @@ def check_log(server, sink, load):
     assert times == sorted(times), "the log's time never goes backwards"
 
 
-def crash_once(server, dice):
-    """Lets it run a while, kills it; sometimes kills it again while it recovers."""
-    time.sleep(dice.choice([dice.uniform(0, 0.05), dice.uniform(0.05, 0.4)]))
+def crash_once(server, load, dice):
+    """Lets it run a while or until it has taken some, kills it; sometimes kills it again while it
+    recovers."""
+    if dice.random() < 0.5:
+        wanted = len(load.acknowledged) + dice.randint(1, 100)
+        waiting.until(lambda: len(load.acknowledged) >= wanted, 30, "load")
+    else:
+        time.sleep(dice.choice([dice.uniform(0, 0.05), dice.uniform(0.05, 0.4)]))
     server.kill()
     while dice.random() < 0.2:
         server.spawn()
         time.sleep(dice.uniform(0, 0.08))
         server.kill()
-    started = time.monotonic()
     server.restart()
-    assert time.monotonic() - started < 5, "recovery needs no repair"
+    assert processes.cpu_seconds(server.pid) < 2 * daemon.TIME_FACTOR, "recovery needs no repair"
 
 
 @pytest.mark.slow
@@ -122,9 +126,8 @@ def test_kill_of_the_broker_under_load(server, sink):
     build_chain(server, sink)
     with Load(server, "/n/default", ["url.in", "js.in"], clients=6) as load:
         for _ in range(CRASHES):
-            crash_once(server, dice)
-        time.sleep(0.3)
-    assert len(load.acknowledged) > CRASHES * 5, "there was load"
+            crash_once(server, load, dice)
+        waiting.until(lambda: len(load.acknowledged) > CRASHES * 5, 60, "load")
     assert set(load.refused) <= {429, 503}, collections.Counter(load.refused)
     wait_delivered(sink, load, 60 + CRASHES)
     waiting.until(lambda: chain_finished(server), 60)
@@ -139,14 +142,12 @@ def test_kill_of_workers_under_load(server, sink):
     """Few kills: a worker that is killed again and again is started again later and later."""
     dice = random.Random(SEED)
     build_chain(server, sink)
-    kills = 0
-    with Load(server, "/n/default", ["js.in"], clients=4, pause=0.002) as load:
-        for _ in range(6):
+    with Load(server, "/n/default", ["js.in"], clients=4, pause=0.02) as load:
+        for _ in range(3):
             time.sleep(dice.uniform(0.2, 0.5))
-            for pid in processes.workers(server.pid):
+            for pid in waiting.until(lambda: processes.workers(server.pid), 30, "a worker"):
                 os.kill(pid, signal.SIGKILL)
-                kills += 1
-    assert kills >= 4 and len(load.acknowledged) > 100
+        waiting.until(lambda: len(load.acknowledged) > 100, 60, "load")
     wait_delivered(sink, load, 60)
     waiting.until(lambda: chain_finished(server), 60)
     check_log(server, sink, load)
@@ -172,7 +173,7 @@ def test_kill_while_resources_change(server, sink):
     threads = [threading.Thread(target=writer, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(0.7)
+    waiting.until(lambda: len(kept) > 100, 60, "100 resources")
     server.kill()
     stop.set()
     for thread in threads:
@@ -180,7 +181,6 @@ def test_kill_while_resources_change(server, sink):
     server.restart()
     listed = server.http.get(server.collection("Trigger", "n")).json()["items"]
     found = {item["metadata"]["name"]: item["metadata"] for item in listed}
-    assert len(kept) > 10
     for name, metadata in kept.items():
         assert found[name]["uid"] == metadata["uid"]
 
@@ -217,7 +217,7 @@ def test_two_brokers_on_one_folder(server):
 
 @pytest.mark.slow
 def test_start_after_a_million_events(server):
-    """Under 2 s after any crash (a build with sanitizers gets more)."""
+    """Under 2 s of work after any crash."""
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     server.wait_ready_condition("Broker", "default", "n")
     for batch in range(100):
@@ -229,11 +229,8 @@ def test_start_after_a_million_events(server):
         answer = server.send_json("/n/default", body, "application/cloudevents-batch+json")
         assert answer.status == 202, answer
     server.kill()
-    start = time.monotonic()
     server.restart()
-    took = time.monotonic() - start
-    print(f"ready {took:.2f} s after the start")
-    assert took < (10 if daemon.SANITIZED else 2)
+    assert processes.cpu_seconds(server.pid) < 2 * daemon.TIME_FACTOR
     last = server.http.get("/metrics").body
     assert last
     server.send("/n/default", binary_event(id="after"))

@@ -225,15 +225,13 @@ ENDED_BY_TIME = {"throw-getter", "never"}
 @pytest.mark.parametrize("isolation", ["event", "instance"])
 def test_misbehaviour_ends_one_call(shared, deploy, kind, isolation):
     body, word = MISBEHAVIOUR[kind]
-    timeout = "PT0.3S" if word == "time" or kind in ENDED_BY_TIME else "PT4S"
+    timeout = "PT0.3S" if word == "time" or kind in ENDED_BY_TIME else "PT15S"
     limits = {"timeout": timeout, "memory": "32Mi", "responseBytes": "1Mi"}
     called = deploy(GUARDED % body, isolation=isolation, limits=limits)
     neighbour = deploy(HELLO, name="neighbour")
     for _ in range(2):
-        start = time.monotonic()
         answer = called.event(b'{"calm":false}')
         assert answer.status >= 500, answer
-        assert time.monotonic() - start < 5
         assert word.lower() in answer.body.decode().lower() + called.logs().lower(), answer.body
         assert neighbour.event(b'{"msg":"x"}').json() == {"hello": "x"}
         assert called.event(b'{"calm":true}').json() == {"calm": True}
@@ -256,14 +254,15 @@ def test_thrown_status_code(deploy):
 def test_a_slow_call_does_not_stop_other_calls(deploy):
     from concurrent.futures import ThreadPoolExecutor
 
-    slow = deploy("module.exports = () => { for (;;) ; };", name="slow", limits={"timeout": "PT2S"})
+    code = "module.exports = () => { console.log('begun'); for (;;) ; };"
+    slow = deploy(code, name="slow", limits={"timeout": "PT3S"})
     quick = deploy(HELLO, name="quick")
     with ThreadPoolExecutor(4) as pool:
         waiting_calls = [pool.submit(slow.event) for _ in range(3)]
-        start = time.monotonic()
+        slow.wait_logs("begun")
         for _ in range(20):
             assert quick.event(b'{"msg":"x"}').status == 200
-        assert time.monotonic() - start < 1.5
+        assert not any(call.done() for call in waiting_calls), "they were not waited for"
         assert all(call.result().status >= 500 for call in waiting_calls)
 
 
@@ -341,15 +340,16 @@ def test_following_logs(shared, deploy):
     import subprocess
 
     called = deploy("module.exports = (c, e) => { console.log('line', e.id); };")
+    called.event(id="e0")
+    called.wait_logs("line e0")
     command = [str(daemon.BINARY), "logs", "-f", "f", "-n", called.place]
     env = {**os.environ, "SLUICE_SERVER": shared.url}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as follower:
         try:
-            time.sleep(0.3)
-            for number in range(3):
+            assert "line e0" in follower.stdout.readline()  # now it follows
+            for number in range(1, 4):
                 called.event(id=f"e{number}")
-            seen = [follower.stdout.readline() for _ in range(3)]
-            assert all(f"line e{number}" in line for number, line in enumerate(seen)), seen
+                assert f"line e{number}" in follower.stdout.readline()
         finally:
             follower.kill()
 
@@ -399,7 +399,7 @@ def test_syntax_error_in_another_file(deploy):
 def test_failing_load(deploy, code, word):
     called = deploy(code, wait=False, limits={"timeout": "PT1S", "memory": "32Mi"})
     assert word in called.wait_failure()
-    assert called.event().status in (500, 502, 503)
+    assert called.event().status == 503
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,6 @@ def test_deploys_leave_nothing_behind(server):
     before = len(processes.descriptors(server.pid, pooled=True))
     for number in range(5, 45):
         cycle(number)
-    time.sleep(1.1)  # the client's pool looks for dead connections once a second
-    cycle(45)
+    # the client's pool looks for dead connections once a second
     waiting.until(lambda: len(processes.descriptors(server.pid, pooled=True)) <= before + 8)
     waiting.until(lambda: len(processes.descendants(server.pid)) <= 2)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import daemon
-from wire import RawConnection, binary_event, raw_exchange, raw_request
+from wire import Incomplete, RawConnection, binary_event, raw_exchange, raw_request
 
 EVENT = list(binary_event().items())
 API = "/apis/eventing.knative.dev/v1/namespaces/{place}/brokers"
@@ -25,28 +25,31 @@ def post(shared, path, headers, body=b"{}", host="localhost"):
 # ---- Host ----
 
 
+MALFORMED, FOREIGN = {400}, {421}
+
+
 @pytest.mark.parametrize(
-    "host",
+    "host, statuses",
     [
-        "evil.example.com",
-        "evil.example.com:8080",
-        "localhost.evil.com",
-        "127.0.0.1.nip.io",
-        "10.0.0.1",
-        "[::2]",
-        "",
-        "a b",
-        "localhost:99999",
-        "user@localhost",
+        ("evil.example.com", FOREIGN),
+        ("evil.example.com:8080", FOREIGN),
+        ("localhost.evil.com", FOREIGN),
+        ("127.0.0.1.nip.io", FOREIGN),
+        ("10.0.0.1", FOREIGN),
+        ("[::2]", FOREIGN),
+        ("", MALFORMED),
+        ("localhost:99999", MALFORMED),
+        ("a b", MALFORMED | FOREIGN),
+        ("user@localhost", MALFORMED | FOREIGN),
     ],
 )
-def test_wrong_host(shared, place, host):
+def test_wrong_host(shared, place, host, statuses):
     answer = post(shared, f"/{place}/default", EVENT, host=host)
-    assert answer is None or answer.status in (400, 403, 404, 421), answer
+    assert answer and answer.status in statuses, answer
     answer = raw_exchange(
         shared.address, raw_request("GET", "/api/v1/namespaces", [("Host", host)])
     )
-    assert answer is None or answer.status in (400, 403, 421), answer
+    assert answer and answer.status in statuses, answer
 
 
 @pytest.mark.parametrize(
@@ -59,13 +62,13 @@ def test_right_host(shared, place, host):
 
 def test_no_host(shared, place):
     answer = post(shared, f"/{place}/default", EVENT, host=None)
-    assert answer is None or answer.status == 400, answer
+    assert answer and answer.status == 400, answer
 
 
 def test_two_hosts(shared, place):
     headers = [("Host", "localhost"), ("Host", "evil.example.com"), ("Content-Length", "2"), *EVENT]
     answer = raw_exchange(shared.address, raw_request("POST", f"/{place}/default", headers, b"{}"))
-    assert answer is None or answer.status in (400, 403, 421), answer
+    assert answer and answer.status == 400, answer
 
 
 def test_cluster_host_is_for_ingress_only(shared, place):
@@ -77,8 +80,8 @@ def test_cluster_host_is_for_ingress_only(shared, place):
         "/functions/a/b/",
     ):
         answer = raw_exchange(shared.address, raw_request("GET", path, [("Host", host)]))
-        assert answer is None or answer.status in (400, 403, 404, 421), (path, answer)
-        assert answer is None or b'"kind"' not in answer.body
+        assert answer and answer.status == 421, (path, answer)
+        assert b'"kind"' not in answer.body
 
 
 # ---- Origin and content types ----
@@ -125,45 +128,43 @@ def test_api_writes_need_json_or_yaml(shared, place, content_type):
 )
 def test_forms_without_event_headers_are_no_events(shared, place, content_type):
     answer = post(shared, f"/{place}/default", [("Content-Type", content_type)], b"a=b")
-    assert answer.status in (400, 415), answer
+    assert answer and answer.status == 400, answer
 
 
 # ---- lengths ----
 
 
 @pytest.mark.parametrize(
-    "headers, body",
+    "headers, body, status",
     [
-        ([("Content-Length", "2"), ("Content-Length", "3")], b"{} "),
-        ([("Content-Length", "2"), ("Content-Length", "2")], b"{}"),
-        ([("Content-Length", "2, 3")], b"{} "),
-        ([("Content-Length", "2"), ("Transfer-Encoding", "chunked")], b"2\r\n{}\r\n0\r\n\r\n"),
-        ([("Transfer-Encoding", "chunked"), ("Content-Length", "2")], b"2\r\n{}\r\n0\r\n\r\n"),
-        ([("Content-Length", "-1")], b""),
-        ([("Content-Length", "+2")], b"{}"),
-        ([("Content-Length", "0x2")], b"{}"),
-        ([("Content-Length", "2 2")], b"{}"),
-        ([("Content-Length", "two")], b"{}"),
-        ([("Content-Length", "")], b""),
-        ([("Content-Length", "99999999999999999999")], b"{}"),
-        ([("Transfer-Encoding", "identity, chunked"), ("Content-Length", "2")], b"{}"),
+        ([("Content-Length", "2"), ("Content-Length", "3")], b"{} ", 400),
+        ([("Content-Length", "2"), ("Content-Length", "2")], b"{}", 400),
+        ([("Content-Length", "2, 3")], b"{} ", 400),
+        ([("Content-Length", "2"), ("Transfer-Encoding", "chunked")], b"2\r\n{}\r\n0\r\n\r\n", 400),
+        ([("Transfer-Encoding", "chunked"), ("Content-Length", "2")], b"2\r\n{}\r\n0\r\n\r\n", 400),
+        ([("Content-Length", "-1")], b"", 400),
+        ([("Content-Length", "+2")], b"{}", 400),
+        ([("Content-Length", "0x2")], b"{}", 400),
+        ([("Content-Length", "2 2")], b"{}", 400),
+        ([("Content-Length", "two")], b"{}", 400),
+        ([("Content-Length", "")], b"", 400),
+        ([("Content-Length", "99999999999999999999")], b"{}", 413),
+        ([("Transfer-Encoding", "identity, chunked"), ("Content-Length", "2")], b"{}", 400),
         (
             [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")],
             b"2\r\n{}\r\n0\r\n\r\n",
+            400,
         ),
-        ([("Transfer-Encoding", "xchunked")], b"2\r\n{}\r\n0\r\n\r\n"),
+        ([("Transfer-Encoding", "xchunked")], b"2\r\n{}\r\n0\r\n\r\n", 501),
     ],
 )
-def test_conflicting_lengths(shared, place, headers, body):
+def test_conflicting_lengths(shared, place, headers, body, status):
     """Refused and closed: what follows on such a connection may be anybody's."""
     with RawConnection(shared.address, 5) as connection:
         head = [("Host", "localhost"), *EVENT, *headers]
         connection.send(raw_request("POST", f"/{place}/default", head, body))
-        try:
-            answer = connection.response()
-        except Exception:
-            answer = None
-        assert answer is None or answer.status in (400, 411, 413, 501), answer
+        answer = connection.response()
+        assert answer.status == status, answer
         assert connection.closed(), "the connection must not be used again"
 
 
@@ -180,54 +181,61 @@ def test_smuggled_request_is_not_run(shared, place):
         *EVENT,
     ]
     data = raw_request("POST", f"/{place}/default", headers, b"0\r\n\r\n" + smuggled)
-    raw_exchange(shared.address, data, timeout=5)
-    time.sleep(0.2)
-    assert "smuggled" not in {entry["event"]["id"] for entry in shared.events()}
+    with RawConnection(shared.address) as connection:
+        connection.send(data)
+        assert connection.response().status == 400
+        assert connection.closed()
+    assert shared.send(f"/{place}/default", binary_event(id="marker")).status == 202
+    ids = {entry["event"]["id"] for entry in shared.events()}
+    assert "marker" in ids and "smuggled" not in ids
 
 
 @pytest.mark.parametrize(
-    "data",
+    "data, status",
     [
-        b"\r\n" * 100 + b"x",
-        b"GET\r\n\r\n",
-        b"GET /\r\n\r\n",
-        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-        b"GET  /  HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n: empty\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+        (b"\r\n" * 100 + b"x", 400),
+        (b"GET\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 505),
+        (b"GET  /  HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),  # no line has ended
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n: empty\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n", 400),
     ],
 )
-def test_broken_requests(shared, data):
-    with RawConnection(shared.address, 3) as connection:
+def test_broken_requests(shared, data, status):
+    """None: what ends before it is a request is not answered."""
+    with RawConnection(shared.address) as connection:
         connection.send(data)
         connection.socket.shutdown(socket.SHUT_WR)
         try:
             answer = connection.response()
-            assert 400 <= answer.status < 600, answer
+        except Incomplete as nothing:
+            assert status is None and nothing.args == (b"",)
+        else:
+            assert answer.status == status, answer
             assert b"root:" not in answer.body
-        except Exception as error:
-            assert not isinstance(error, AssertionError), error
+        assert connection.closed()
     assert shared.http.get("/health/liveness").status == 200
 
 
 def test_long_lines(shared):
-    for data in (
-        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"a" * 500_000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"x: y\r\n" * 50_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\n" + b"a" * 500_000,
+    for data, status in (
+        (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"a" * 500_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"x: y\r\n" * 50_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"a" * 500_000, 431),
     ):
-        answer = raw_exchange(shared.address, data, timeout=15)
-        assert answer is None or 400 <= answer.status < 500, answer
+        answer = raw_exchange(shared.address, data)
+        assert answer and answer.status == status, answer
     assert shared.http.get("/health/liveness").status == 200
 
 
@@ -235,21 +243,35 @@ def test_long_lines(shared):
 
 
 def test_slow_header(shared):
-    """A client that drips its header is cut off by a deadline, not by inactivity (10 s)."""
-    with RawConnection(shared.address, 5) as connection:
+    """A client that drips its header is cut off by a deadline (10 s), not by inactivity: else this
+    one would never be."""
+    with RawConnection(shared.address, timeout=0.5) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         start = time.monotonic()
-        while time.monotonic() - start < 20:
-            time.sleep(0.5)
+        while True:
+            assert time.monotonic() - start < 60, "a dripping header must not keep a connection"
             try:
                 connection.send(b"x: y\r\n")
+                if not connection.socket.recv(4096):
+                    break
+            except TimeoutError:
+                continue
             except OSError:
                 break
-        assert time.monotonic() - start < 15, "a dripping header must not keep a connection"
+        assert time.monotonic() - start > 5, "not at once, either"
+
+
+def is_open(connection):
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
 
 
 def test_half_open_clients_do_not_stop_others(shared, place):
-    """Connections that say nothing, or half of something, leave the broker answering at once."""
+    """Connections that say nothing, or half of something: the others are not answered only when
+    the deadline has cut those."""
     idle = [socket.create_connection(shared.address) for _ in range(100)]
     try:
         for number, connection in enumerate(idle):
@@ -257,10 +279,9 @@ def test_half_open_clients_do_not_stop_others(shared, place):
                 connection.send(
                     b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf"
                 )
-        start = time.monotonic()
         for _ in range(20):
             assert shared.send(f"/{place}/default", binary_event()).status == 202
-        assert time.monotonic() - start < 5
+        assert all(is_open(connection) for connection in idle)
     finally:
         for connection in idle:
             connection.close()

@@ -21,7 +21,7 @@ from wire import RawConnection, binary_event
 def test_health(shared, path):
     assert shared.http.get(path).status == 200
     assert shared.http.request("HEAD", path).status == 200
-    assert shared.http.post(path).status in (404, 405)
+    assert shared.http.post(path).status == (404 if path.startswith("/health/") else 405)
 
 
 def test_metrics_are_prometheus_text(shared, place):
@@ -45,16 +45,13 @@ def test_metrics_are_prometheus_text(shared, place):
 
 
 def test_metrics_count(server):
-    before = sum(
-        v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k
-    )
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     for number in range(7):
-        server.send("/n/default", binary_event(id=str(number)))
-    after = sum(
-        v for k, v in server.metrics().items() if "taken" in k or "ingress" in k and "count" in k
-    )
-    assert after - before >= 7
+        assert server.send("/n/default", binary_event(id=str(number))).status == 202
+    assert server.send("/n/default", binary_event(id="")).status == 400
+    found = server.metrics()
+    assert found["sluice_events_taken_total"] == 7
+    assert found["sluice_events_refused_total"] == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -65,7 +62,8 @@ def test_stops_on(server, number):
 
 
 def test_stops_quickly_with_work_in_flight(server, sink):
-    """Open connections, streams, a subscriber that does not answer: none of it holds it up for long."""
+    """Open connections, streams, a subscriber that does not answer and is to be tried again: none of
+    it holds it up for longer than the grace of 10 s for each of three steps."""
     from sink import Answer
 
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
@@ -78,10 +76,8 @@ def test_stops_quickly_with_work_in_flight(server, sink):
     with RawConnection(server.address) as idle, RawConnection(server.address) as stream:
         idle.send(b"GET /health/liveness HTTP/1.1\r\nHost: localhost\r\n")
         stream.send(b"GET /-/events?from=1&follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        time.sleep(0.2)
-        start = time.monotonic()
-        assert server.stop(timeout=30) == 0
-        assert time.monotonic() - start < 12
+        stream.until(b"\r\n\r\n")
+        assert server.stop(timeout=40) == 0
 
 
 def test_a_client_that_posts_while_it_stops(server):
@@ -176,7 +172,7 @@ def test_events_with_a_bad_query(shared, query):
 
 
 def test_dead_of_nothing(shared, place):
-    assert shared.http.get(f"/-/dead?namespace={place}&trigger=nothing").status in (200, 404)
+    assert shared.dead(place, "nothing") == []
 
 
 def test_nothing_leaks_over_many_requests(server, sink):

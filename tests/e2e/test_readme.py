@@ -3,10 +3,11 @@
 
 import os
 import re
+import select
 import subprocess
-import time
 
 from daemon import BINARY, ROOT
+from wire import binary_event
 
 TEXT = (ROOT / "README.md").read_text()
 ADDRESS = "127.0.0.1:8080"
@@ -57,6 +58,17 @@ def lines_of(process, count):
     return [process.stdout.readline() for _ in range(count)]
 
 
+def wait_watching(process, server):
+    """Sends events until one of them is shown, and leaves none that is to be shown yet."""
+    for number in range(300):
+        event = binary_event(id=f"marker-{number}", type="marker")
+        assert server.send("/tour/default", event).status == 202
+        if select.select([process.stdout], [], [], 0.1)[0]:
+            break
+    while f"marker-{number} " not in process.stdout.readline():
+        assert process.poll() is None, "it ended"
+
+
 def test_the_tour(server, tmp_path):
     manifest = next(block for block in blocks("yaml") if block.startswith("# hello.yaml"))
     (tmp_path / "hello.yaml").write_text(manifest)
@@ -66,7 +78,7 @@ def test_the_tour(server, tmp_path):
             output = run(command, server, tmp_path)
             if isinstance(output, subprocess.Popen):
                 watching = output
-                time.sleep(0.5)
+                wait_watching(watching, server)
                 continue
             got = normalised(output)
             if watching and "send" in command:

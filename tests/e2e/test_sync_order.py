@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -80,7 +79,7 @@ def traced(server, tmp_path):
     waiting.until(lambda: "attached" in (tmp_path / "strace.err").read_text())
     yield server, output
     tracer.send_signal(signal.SIGINT)
-    tracer.wait(10)
+    tracer.wait(30)
 
 
 def post_many(server, client, count, acknowledged):
@@ -91,6 +90,16 @@ def post_many(server, client, count, acknowledged):
             connection.send(raw_request("POST", "/n/default", headers, b"{}"))
             if connection.response().status == 202:
                 acknowledged.append(id)
+
+
+def is_acceptance(call):
+    return call.name in SENDS and "HTTP/1.1 202" in call.text
+
+
+def all_calls(output, answers):
+    """The calls, once the tracer has written as many answers."""
+    calls = calls_of(output.read_text(errors="replace").splitlines())
+    return calls if sum(map(is_acceptance, calls)) >= answers else None
 
 
 def test_each_202_follows_the_sync_of_its_event(traced):
@@ -106,8 +115,7 @@ def test_each_202_follows_the_sync_of_its_event(traced):
     for thread in threads:
         thread.join()
     assert len(acknowledged) == 240
-    time.sleep(0.3)
-    calls = calls_of(output.read_text(errors="replace").splitlines())
+    calls = waiting.until(lambda: all_calls(output, 240), 30, "a trace of 240 answers")
     assert any(call.name in SYNCS for call in calls), "no sync at all"
     for id in acknowledged:
         check_order(id, calls)
@@ -130,10 +138,7 @@ def check_order(id, calls):
     answer = next(
         c
         for c in calls
-        if c.name in SENDS
-        and c.descriptor == request.descriptor
-        and c.began > request.ended
-        and "HTTP/1.1 202" in c.text
+        if is_acceptance(c) and c.descriptor == request.descriptor and c.began > request.ended
     )
     covering = [
         c
