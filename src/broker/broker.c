@@ -156,11 +156,8 @@ static void broker_removed(struct broker_core *b, struct resource *resource)
     directory_remove(b->directory, resource->namespace_name, resource->name);
     broker_number_put(b, broker->number, NUMBER_FREE, NULL);
     resource->controller = NULL;
-    list_for_each_safe (node, following, &broker->triggers) {
-        struct trigger *t = list_entry(node, struct trigger, broker_link);
-        trigger_detach(t);
-        trigger_refresh(t);
-    }
+    list_for_each_safe (node, following, &broker->triggers)
+        trigger_broker_gone(list_entry(node, struct trigger, broker_link));
     broker_free(broker);
     broker_each_trigger(b, refresh_forwarding);
 }
@@ -459,6 +456,7 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .dead_kept = atomic_load(&c->dead_kept),
         .dead_removed = atomic_load(&c->dead_removed),
         .lost = atomic_load(&c->lost),
+        .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),
         .unlogged = atomic_load(&c->unlogged),

@@ -58,6 +58,7 @@ struct broker_core_stats {
     uint64_t dead_kept;    /* now: dead letters */
     uint64_t dead_removed; /* those that were too old, or too many */
     uint64_t lost;         /* deliveries given up because their event was gone */
+    uint64_t dropped;      /* deliveries that went with their broker */
     uint64_t undecodable;  /* records that are no event for this version, passed over */
     uint64_t unreadable;   /* now: places in log or tables that cannot be read; deliveries wait */
     uint64_t unlogged;     /* now: triggers whose first position is not in the log yet */

@@ -25,7 +25,7 @@ struct broker {
 
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
-        in_flight, waiting, lost, undecodable, dead_removed;
+        in_flight, waiting, lost, dropped, undecodable, dead_removed;
     /* Gauges of what stands still: places that cannot be read, triggers whose start is not logged
      */
     atomic_uint_fast64_t unreadable, unlogged;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/delivery.h"
+#include "broker/drop.h"
 
 #include <errno.h>
 
@@ -186,6 +187,10 @@ static int load_outstanding(struct trigger *t, uint64_t position)
     autobuf event = BUF_INIT;
     uint32_t broker;
     uint64_t time_ns;
+    if (t->broker == NULL) { /* deleted just before the end */
+        drop_count(t, 1);
+        return 0;
+    }
     int r = store_read_event(t->core->store, position, &broker, &time_ns, &event);
     if (r == -ENOENT) { /* retention never passes unfinished work; a foreign file may lack it */
         atomic_fetch_add_explicit(&t->core->counters.lost, 1, memory_order_relaxed);
@@ -211,7 +216,7 @@ static int load_row(struct trigger *t, struct slice row)
     if (row.len < ROW_FIXED_SIZE)
         return -EBADMSG;
     t->row_written = true;
-    t->behind = bytes_le64(row.ptr);
+    t->behind = t->broker != NULL ? bytes_le64(row.ptr) : 0;
     if (t->behind != 0)
         list_append(&t->core->behind, &t->behind_link);
     size_t at = ROW_FIXED_SIZE, unfinished_end = at + (size_t)bytes_le32(row.ptr + 8) * 8;

@@ -44,6 +44,8 @@ struct delivery {
     uint32_t reply_broker;
 
     bool settling;        /* an append is on its way */
+    bool refused;         /* the store had no room for it: it is tried again */
+    bool dropped;         /* its broker was deleted meanwhile */
     bool dead_letter_row; /* the group on its way holds a row for the dead-letter sink */
     uint32_t records;     /* in that group */
     struct loop_message settled;
@@ -58,5 +60,7 @@ void delivery_start(struct delivery *d);
 
 /* Its end, d->outcome, becomes a group in the log (outcome.c). */
 void outcome_append(struct delivery *d);
+/* The record that takes it out of the cursor. */
+void outcome_add_finish(struct store_group *g, const struct delivery *d);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "broker/dead_retain.h"
+#include "broker/drop.h"
 #include "broker/retry.h"
 #include "broker/row.h"
 
@@ -29,7 +30,7 @@ static void rows_done(struct rows *r)
     buf_done(&r->value);
 }
 
-static void add_finish(struct store_group *g, const struct delivery *d)
+void outcome_add_finish(struct store_group *g, const struct delivery *d)
 {
     char position[sizeof(uint64_t)];
     bytes_put_le64(position, d->position);
@@ -44,7 +45,7 @@ static void add_leave(struct store_group *g, const struct delivery *d, const str
         store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_RETRIES, buf_slice(&rows->old_retry),
                         (struct slice){"", 0});
     else
-        add_finish(g, d);
+        outcome_add_finish(g, d);
 }
 
 /* The payload is kept from the first row on that needs it. */
@@ -138,7 +139,10 @@ static void move_to_retrying(struct delivery *d)
     d->payload_gone = false;
     event_hold_unref(STEAL(d->event));
     trigger_retrying(d->trigger, d);
-    retry_schedule(d);
+    if (d->dropped)
+        drop_late(d);
+    else
+        retry_schedule(d);
 }
 
 static void settle(struct delivery *d)
@@ -162,21 +166,36 @@ static void append_again(struct loop_timer *timer)
 {
     struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
     d->trigger->refused--;
+    d->refused = false;
     outcome_append(d);
 }
 
-/* The store had no room, or no segment is large enough for the reply, and none ever will be. */
+/* No segment is large enough, and none ever will be: it ends as a dead letter without its reply, or
+ * without its event when there is none. */
+static void give_up(struct delivery *d)
+{
+    bool reply = d->reply.len > 0;
+    if (!reply)
+        event_hold_unref(STEAL(d->event));
+    if (d->outcome != OUTCOME_DEAD)
+        atomic_fetch_add_explicit(&d->core->counters.dead, 1, memory_order_relaxed);
+    buf_reset(&d->reply);
+    buf_reset(&d->error_body);
+    d->code = 413;
+    snprintf(d->error, sizeof(d->error), "the %s is too large for a segment of the log",
+             reply ? "reply" : "row of the event");
+    d->outcome = OUTCOME_DEAD;
+    outcome_append(d);
+}
+
+/* The store had no room, or never will have. */
 static void refused(struct delivery *d)
 {
-    if (d->settle_error == -EMSGSIZE && d->reply.len > 0) {
-        buf_reset(&d->reply);
-        buf_reset(&d->error_body);
-        d->code = 413;
-        snprintf(d->error, sizeof(d->error), "the reply is too large for a segment of the log");
-        d->outcome = OUTCOME_DEAD;
-        outcome_append(d);
+    if (d->settle_error == -EMSGSIZE && (d->reply.len > 0 || d->event != NULL)) {
+        give_up(d);
         return;
     }
+    d->refused = true;
     d->trigger->refused++;
     d->due.due = append_again;
     d->due.ctx = d;
@@ -196,6 +215,8 @@ static void settled(struct loop_message *m)
         if (d->outcome != OUTCOME_DONE)
             retry_forget(b, d->trigger_number);
         delivery_free(d);
+    } else if (d->settle_error != 0 && d->dropped) {
+        drop_late(d);
     } else if (d->settle_error != 0) {
         refused(d);
     } else {

@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/drop.h"
 #include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#define NO_ROOM_DELAY (100 * CLOCK_MILLISECOND)
-#define FORGET_ROWS   512 /* rows deleted in one group */
+#define FORGET_ROWS 512 /* rows deleted in one group */
 
 void retry_readable(struct delivery *d)
 {
@@ -84,29 +84,44 @@ static int read_event(struct delivery *d)
     return r;
 }
 
-static void due(struct loop_timer *timer)
+static void take(struct delivery *d)
 {
-    struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
-    struct broker_core *b = d->core;
-    struct trigger *t = d->trigger;
-    if (trigger_hold(t, d))
-        return;
-    if (b->quiet || trigger_full(t)) {
-        loop_timer_set(b->loop, &d->due, loop_now(b->loop) + NO_ROOM_DELAY);
-        return;
-    }
     int r = read_event(d);
     if (r == -ENOENT) {
         lose(d);
-        return;
-    }
-    if (r < 0) {
+    } else if (r < 0) {
         wait_for_event(d, r);
+    } else {
+        retry_readable(d);
+        trigger_queue(d->trigger, d);
+    }
+}
+
+static void due(struct loop_timer *timer)
+{
+    struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
+    struct trigger *t = d->trigger;
+    if (trigger_hold(t, d))
+        return;
+    if (d->core->quiet || trigger_full(t)) {
+        list_append(&t->crowded, &d->link);
         return;
     }
-    retry_readable(d);
-    trigger_queue(t, d);
+    take(d);
     trigger_pump(t);
+}
+
+bool retry_take_crowded(struct trigger *t)
+{
+    bool any = false;
+    struct list *node;
+    while (!trigger_full(t) && (node = list_shift(&t->crowded)) != NULL) {
+        struct delivery *d = list_entry(node, struct delivery, link);
+        any = true;
+        if (!trigger_hold(t, d))
+            take(d);
+    }
+    return any;
 }
 
 /* The clock may have been set back meanwhile: never wait longer than the delay itself. */
@@ -121,7 +136,8 @@ void retry_schedule(struct delivery *d)
     loop_timer_set(d->core->loop, &d->due, loop_now(d->core->loop) + wait);
 }
 
-static int load_row(struct broker_core *b, const struct retry_row *row)
+static int load_row(struct broker_core *b, const struct retry_row *row,
+                    struct store_group *forgotten)
 {
     struct trigger *t = trigger_by_number(b, row->trigger);
     if (t == NULL)
@@ -135,6 +151,12 @@ static int load_row(struct broker_core *b, const struct retry_row *row)
     d->due_ns = row->due_ns;
     d->delay_ns = row->delay_ns;
     snprintf(d->error, sizeof(d->error), SLICE_FMT, SLICE_ARG(row->error));
+    if (t->broker == NULL) { /* deleted just before the end */
+        retry_forget_delivery(d, forgotten);
+        delivery_free(d);
+        drop_count(t, 1);
+        return 0;
+    }
     trigger_retrying(t, d);
     retry_schedule(d);
     return 0;
@@ -146,22 +168,33 @@ int retry_load(struct broker_core *b)
                                              (struct slice){NULL, 0});
     if (scan == NULL)
         return -ENOMEM;
+    struct store_group forgotten;
     struct slice key, value;
     int r = 0;
+    retry_forget_begin(&forgotten);
     while (r == 0 && store_scan_next(scan, &key, &value, NULL) == 1) {
         struct retry_row row;
         r = row_retry_read(key, value, &row);
         if (r == 0)
-            r = load_row(b, &row);
+            r = load_row(b, &row, &forgotten);
     }
     store_scan_free(scan);
+    retry_forget_end(b, &forgotten);
     return r;
 }
 
-static void forget_group_init(struct store_group *g)
+void retry_forget_begin(struct store_group *g)
 {
     store_group_init(g);
     g->internal = true;
+}
+
+void retry_forget_end(struct broker_core *b, struct store_group *g)
+{
+    if (g->records > 0)
+        store_append(b->store, g, NULL, NULL);
+    else
+        store_group_done(g);
 }
 
 static void forget_row(struct broker_core *b, enum store_table table, struct slice key,
@@ -171,7 +204,17 @@ static void forget_row(struct broker_core *b, enum store_table table, struct sli
     if (g->records < FORGET_ROWS)
         return;
     store_append(b->store, g, NULL, NULL);
-    forget_group_init(g);
+    retry_forget_begin(g);
+}
+
+void retry_forget_delivery(const struct delivery *d, struct store_group *g)
+{
+    autobuf key = BUF_INIT;
+    row_retry_key(d->due_ns, d->trigger_number, d->position, &key);
+    forget_row(d->core, STORE_TABLE_RETRIES, buf_slice(&key), g);
+    row_object_key(d->trigger_number, d->position, &key);
+    if (d->stage == STAGE_SUBSCRIBER)
+        forget_row(d->core, STORE_TABLE_PAYLOADS, buf_slice(&key), g);
 }
 
 /* Deletes the rows of one table whose keys begin with the trigger's number. */
@@ -205,14 +248,11 @@ static void forget_retries(struct broker_core *b, uint32_t trigger, struct store
 void retry_forget(struct broker_core *b, uint32_t trigger)
 {
     struct store_group group;
-    forget_group_init(&group);
+    retry_forget_begin(&group);
     forget_objects(b, STORE_TABLE_PAYLOADS, trigger, &group);
     forget_objects(b, STORE_TABLE_DEAD, trigger, &group);
     forget_retries(b, trigger, &group);
-    if (group.records > 0)
-        store_append(b->store, &group, NULL, NULL);
-    else
-        store_group_done(&group);
+    retry_forget_end(b, &group);
 }
 
 /* The first trigger from that number on that has a payload. */

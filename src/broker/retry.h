@@ -10,6 +10,13 @@ void retry_schedule(struct delivery *d);
 void retry_readable(struct delivery *d);
 /* All rows of RETRIES, at start. */
 int retry_load(struct broker_core *b);
+/* Due ones that there was no room for are queued, as far as there is now: true when there were
+ * any. */
+bool retry_take_crowded(struct trigger *t);
+/* Deletes the rows of deliveries: begin, each of them, end. A dead letter keeps its payload. */
+void retry_forget_begin(struct store_group *g);
+void retry_forget_delivery(const struct delivery *d, struct store_group *g);
+void retry_forget_end(struct broker_core *b, struct store_group *g);
 /* Removes what the tables hold for a deleted trigger. */
 void retry_forget(struct broker_core *b, uint32_t trigger);
 /* The same for triggers whose deletion a crash cut short; at start. */

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "broker/cursor.h"
 #include "broker/dead_retain.h"
+#include "broker/drop.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
 
@@ -108,6 +109,12 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
     struct verdict no_broker = {.reason = "BrokerDoesNotExist"};
     error_set(&no_broker.err, -ENOENT, "there is no broker %s in this namespace",
               resource_text_at(t->resource->object, "spec.broker"));
+    if (t->dropped > 0)
+        error_set(&no_broker.err, -ENOENT,
+                  "there is no broker %s in this namespace: it was deleted, and with it %llu "
+                  "deliveries that had not ended",
+                  resource_text_at(t->resource->object, "spec.broker"),
+                  (unsigned long long)t->dropped);
     json_t *conditions = json_array();
     add_condition(conditions, "BrokerReady", broker_good, &no_broker);
     add_condition(conditions, "FilterReady", filter_good, v);
@@ -132,7 +139,7 @@ static void unindex(struct trigger *t)
         index_remove(&t->broker->index, t->filter, t);
 }
 
-void trigger_detach(struct trigger *t)
+static void detach(struct trigger *t)
 {
     unindex(t);
     if (t->broker != NULL)
@@ -204,8 +211,9 @@ void trigger_refresh(struct trigger *t)
 
 void trigger_attach(struct trigger *t, struct broker *broker)
 {
-    trigger_detach(t);
+    detach(t);
     t->broker = broker;
+    t->dropped = 0;
     list_append(&broker->triggers, &t->broker_link);
     trigger_refresh(t);
 }
@@ -227,28 +235,9 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     list_init(&t->waiting);
     list_init(&t->outstanding);
     list_init(&t->retrying);
+    list_init(&t->crowded);
     list_init(&t->held);
     return t;
-}
-
-static void drop_deliveries(struct trigger *t, struct list *deliveries)
-{
-    struct counters *c = &t->core->counters;
-    while (!list_empty(deliveries)) {
-        struct delivery *d = list_entry(list_shift(deliveries), struct delivery, outstanding);
-        if (!list_empty(&d->link) && d->event != NULL) /* in t->waiting, not in t->held */
-            atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
-        list_remove(&d->link);
-        d->trigger = NULL;
-        if (d->call != NULL) {
-            http_call_cancel(STEAL(d->call));
-            atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
-        }
-        if (d->settling && !t->core->closed)
-            list_append(&t->core->orphans, &d->outstanding); /* freed when its append comes back */
-        else
-            delivery_free(d);
-    }
 }
 
 /* What it reads can be read, or is not wanted any more. */
@@ -262,14 +251,13 @@ static void note_success(struct trigger *t)
 
 void trigger_free(struct trigger *t)
 {
-    trigger_detach(t);
+    detach(t);
     note_success(t);
     cursor_start_settled(t);
     dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
     store_reader_free(t->catch_up);
-    drop_deliveries(t, &t->outstanding);
-    drop_deliveries(t, &t->retrying);
+    drop_with_trigger(t);
     filter_free(t->filter);
     target_done(&t->subscriber);
     policy_done(&t->policy);
@@ -292,11 +280,12 @@ static void added(struct broker_core *b, struct resource *resource)
         cursor_log_start(t);
         scan_wake(b);
     }
-    if (b->running && t->start < b->scanned) /* the scan has passed events that follow it */
-        fall_behind(t, t->start + 1);
     const char *name = resource_text_at(resource->object, "spec.broker");
     struct broker *broker =
         broker_find(b, resource->namespace_name, name != NULL ? name : "default");
+    /* The scan has passed events that follow it. */
+    if (broker != NULL && b->running && t->start < b->scanned)
+        fall_behind(t, t->start + 1);
     if (broker != NULL)
         trigger_attach(t, broker);
     else
@@ -393,7 +382,7 @@ bool trigger_hold(struct trigger *t, struct delivery *d)
     return true;
 }
 
-void trigger_pump(struct trigger *t)
+static void start_waiting(struct trigger *t)
 {
     while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
            !list_empty(&t->waiting)) {
@@ -408,6 +397,13 @@ void trigger_pump(struct trigger *t)
         atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
         delivery_start(d);
     }
+}
+
+void trigger_pump(struct trigger *t)
+{
+    do
+        start_waiting(t);
+    while (!t->core->quiet && retry_take_crowded(t));
 }
 
 /* One record of the log for a trigger that is behind. False: no room, come again. */
@@ -429,6 +425,22 @@ static void caught_up(struct trigger *t)
     t->behind = 0;
     list_remove(&t->behind_link);
     store_reader_free(STEAL(t->catch_up));
+}
+
+/* A later broker of that name is another one: nothing of this one is kept for it. */
+void trigger_broker_gone(struct trigger *t)
+{
+    bool was_behind = t->behind != 0;
+    detach(t);
+    note_success(t);
+    t->paused = false;
+    caught_up(t);
+    uint64_t count = drop_with_broker(t);
+    if (count > 0 || was_behind)
+        log_info("trigger %s/%s: %llu deliveries that had not ended are dropped with its broker%s",
+                 t->resource->namespace_name, t->resource->name, (unsigned long long)count,
+                 was_behind ? ", and the events that it had not read" : "");
+    trigger_refresh(t);
 }
 
 /* It stays where it is, and tries again from time to time, rather than pass over events. */

@@ -62,10 +62,13 @@ struct trigger {
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes;
     uint64_t dead_count;     /* rows in DEAD */
+    uint64_t dropped;        /* deliveries that went with its broker */
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
-    struct list held; /* those of them that are due, for a dead-letter sink that is not ready;
-                         without their event */
+    struct list crowded; /* those of them that are due, for which there is no room; without their
+                            event */
+    struct list held;    /* those of them that are due, for a dead-letter sink that is not ready;
+                            without their event */
     struct position_set
         done_before;  /* finished before the restart, and coming up again: to be skipped */
     bool row_written; /* the cursor row in the tables says more than nothing */
@@ -76,7 +79,8 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
 /* Something that readiness depends on may have changed. */
 void trigger_refresh(struct trigger *t);
 void trigger_attach(struct trigger *t, struct broker *broker);
-void trigger_detach(struct trigger *t);
+/* Its broker is deleted, and with it all that the trigger has not delivered. */
+void trigger_broker_gone(struct trigger *t);
 /* The shared scan found that the event is the trigger's. */
 void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold);
 void trigger_pump(struct trigger *t);

@@ -34,6 +34,7 @@ VALUE(waiting, s->broker.waiting)
 VALUE(dead_kept, s->broker.dead_kept)
 VALUE(dead_removed, s->broker.dead_removed)
 VALUE(lost, s->broker.lost)
+VALUE(dropped, s->broker.dropped)
 VALUE(undecodable, s->broker.undecodable)
 VALUE(unreadable, s->broker.unreadable)
 VALUE(unlogged, s->broker.unlogged)
@@ -84,6 +85,8 @@ static const struct metric table[] = {
      dead_removed},
     {"sluice_deliveries_lost_total", "Deliveries given up because their event was gone.",
      METRIC_COUNTER, lost},
+    {"sluice_deliveries_dropped_total",
+     "Deliveries that had not ended when their broker was deleted.", METRIC_COUNTER, dropped},
     {"sluice_records_undecodable_total", "Records that are no event for this version, passed over.",
      METRIC_COUNTER, undecodable},
     {"sluice_unreadable", "Places in log or tables that cannot be read; deliveries wait for them.",

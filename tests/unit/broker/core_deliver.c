@@ -263,6 +263,45 @@ static void events_wait_for_a_function_in_order(void **state)
     assert_in_range(w->in_flight_max, 1, TRIGGER_WINDOW);
 }
 
+static unsigned crowded(const struct trigger *t)
+{
+    unsigned n = 0;
+    list_for_each (node, &t->crowded) {
+        assert_false(heap_contains(&list_entry(node, struct delivery, link)->due.node));
+        n++;
+    }
+    return n;
+}
+
+static void fail_first(struct world *w, struct fake_call *c)
+{
+    c->status = 500;
+}
+
+/* Without a look at each of them now and then. */
+static void retries_that_are_due_wait_for_room(void **state)
+{
+    struct world *w = *state;
+    function_ready = true;
+    w->state = ready_or_waiting;
+    w->plan = fail_first;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT0.2S\"}");
+    world_send_many(w, "", 1000, "t");
+    const struct trigger *t = world_trigger_find(w, "t");
+    WORLD_UNTIL(w, t->retrying_count == 1000);
+    function_ready = false;
+    broker_core_sink_changed(w->core, "default", "f");
+    WORLD_UNTIL(w, t->in_flight == 0 && crowded(t) == 1000 - TRIGGER_WAITING_MAX);
+    assert_int_equal(t->waiting_count, TRIGGER_WAITING_MAX);
+    w->plan = NULL;
+    function_ready = true;
+    broker_core_sink_changed(w->core, "default", "f");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 0);
+    assert_int_equal(crowded(t), 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_DEAD), 0);
+    assert_int_equal(atomic_load(&w->core->counters.delivered), 1000);
+}
+
 static void never_answer(struct world *w, struct fake_call *c)
 {
     c->never = true;
@@ -546,6 +585,7 @@ int main(void)
         CORE_TEST(what_cannot_be_retried_is_dead_at_once),
         CORE_TEST(a_slow_subscriber_holds_nobody_up),
         CORE_TEST(events_wait_for_a_function_in_order),
+        CORE_TEST(retries_that_are_due_wait_for_room),
         CORE_TEST(a_trigger_is_deleted_with_deliveries_in_flight),
         CORE_TEST(a_deleted_trigger_leaves_no_rows),
         CORE_TEST(retries_in_memory_are_limited),

@@ -503,6 +503,28 @@ static void a_reply_that_no_segment_holds_is_dead(void **state)
     assert_int_equal(w->seen_count, 1);
 }
 
+/* The event fits into a segment, the group with its row does not, and never will. */
+static void a_row_that_no_segment_holds_is_dead(void **state)
+{
+    static char data[64 << 10];
+    struct world *w = *state;
+    world_abandon(w);
+    w->options.segment_bytes = sizeof(data);
+    world_open(w);
+    w->plan = fail_always;
+    world_trigger(w, "t", "f", "");
+    memset(data, 'x', sizeof(data));
+    size_t len = sizeof(data);
+    while (world_send_data(w, "1", "t", slice_of(data, len)) < 0)
+        len -= 8;
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 1);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
+    assert_int_equal(COUNTER(w, dead), 1);
+    world_send(w, "2", "t"); /* nothing holds the trigger up */
+    WORLD_UNTIL(w, world_seen(w, "f", "2") == 1);
+}
+
 int main(void)
 {
 #define CORE_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup_disk, world_teardown)
@@ -524,6 +546,7 @@ int main(void)
         CORE_TEST(a_retry_whose_event_is_gone_is_dead),
         CORE_TEST(dead_letters_are_counted_at_start),
         CORE_TEST(a_reply_that_no_segment_holds_is_dead),
+        CORE_TEST(a_row_that_no_segment_holds_is_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

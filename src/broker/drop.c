@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliveries that leave without having ended. */
+#include "broker/drop.h"
+
+#include "broker/retry.h"
+
+/* Out of where it waits: queue, call, or the next try of its append. */
+static void take_out(struct delivery *d)
+{
+    struct trigger *t = d->trigger;
+    struct counters *c = &t->core->counters;
+    if (!list_empty(&d->link) && d->event != NULL) { /* in t->waiting: the other lists' have none */
+        t->waiting_count--;
+        t->waiting_bytes -= d->event->len;
+        atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
+    }
+    list_remove(&d->link);
+    if (d->call != NULL) {
+        http_call_cancel(STEAL(d->call));
+        t->in_flight--;
+        atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
+    }
+    if (d->refused)
+        t->refused--;
+    d->refused = false;
+}
+
+/* ---- with the trigger ---- */
+
+static void drop_all(struct trigger *t, struct list *deliveries)
+{
+    while (!list_empty(deliveries)) {
+        struct delivery *d = list_entry(list_shift(deliveries), struct delivery, outstanding);
+        take_out(d);
+        d->trigger = NULL;
+        if (d->settling && !t->core->closed)
+            list_append(&t->core->orphans, &d->outstanding); /* freed when its append comes back */
+        else
+            delivery_free(d);
+    }
+}
+
+void drop_with_trigger(struct trigger *t)
+{
+    drop_all(t, &t->outstanding);
+    drop_all(t, &t->retrying);
+}
+
+/* ---- with the broker ---- */
+
+static void drop_one(struct delivery *d, struct store_group *g)
+{
+    if (d->in_tables)
+        retry_forget_delivery(d, g);
+    else
+        outcome_add_finish(g, d);
+    take_out(d);
+    delivery_free(d);
+}
+
+static uint64_t drop_unsettled(struct list *deliveries, struct store_group *g)
+{
+    uint64_t count = 0;
+    list_for_each_safe (node, following, deliveries) {
+        struct delivery *d = list_entry(node, struct delivery, outstanding);
+        d->dropped = true;
+        if (d->settling)
+            continue;
+        drop_one(d, g);
+        count++;
+    }
+    return count;
+}
+
+void drop_count(struct trigger *t, uint64_t deliveries)
+{
+    t->dropped += deliveries;
+    atomic_fetch_add_explicit(&t->core->counters.dropped, deliveries, memory_order_relaxed);
+}
+
+uint64_t drop_with_broker(struct trigger *t)
+{
+    struct store_group g;
+    retry_forget_begin(&g);
+    uint64_t count = drop_unsettled(&t->outstanding, &g) + drop_unsettled(&t->retrying, &g);
+    retry_forget_end(t->core, &g);
+    drop_count(t, count);
+    return count;
+}
+
+void drop_late(struct delivery *d)
+{
+    struct store_group g;
+    drop_count(d->trigger, 1);
+    struct broker_core *b = d->core;
+    retry_forget_begin(&g);
+    drop_one(d, &g);
+    retry_forget_end(b, &g);
+}
