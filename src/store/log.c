@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define QUICK_NS   CLOCK_MILLISECOND /* after such a commit, who flushes may make the next one */
-#define SLOW_NS    (20 * CLOCK_MILLISECOND) /* longer than any wait for a processor: the disk */
-#define SHY_TIMES  16                       /* after it, for so many times as long as it took … */
+#define SLOW_NS    (50 * CLOCK_MILLISECOND) /* longer than any wait for a processor: the disk */
+#define SHY_TIMES  8                        /* after it, for so many times as long as it took … */
 #define SHY_NS_MAX (10 * CLOCK_SECOND)      /* … up to this, only the log thread commits */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
@@ -127,12 +127,10 @@ static struct log_group *take_queued(struct log *l)
     return oldest;
 }
 
-/* True when a commit may take longer than a thread with other work can wait: the last one did, or
- * one not long ago, or the one under way does. */
+/* True when a commit may take longer than a thread with other work can ever wait: one not long ago
+ * did, or the one under way does. */
 static bool is_slow(const struct log *l)
 {
-    if (atomic_load_explicit(&l->commit_ns, memory_order_relaxed) > QUICK_NS)
-        return true;
     uint64_t began = atomic_load_explicit(&l->began, memory_order_relaxed);
     uint64_t until = atomic_load_explicit(&l->shy_until, memory_order_relaxed);
     if (began == 0 && until == 0)
@@ -165,7 +163,8 @@ void log_flush(struct log *l)
 {
     if (atomic_load(&l->head) == NULL)
         return;
-    if (is_slow(l) || !take_turn(l)) {
+    if (atomic_load_explicit(&l->commit_ns, memory_order_relaxed) > QUICK_NS || is_slow(l) ||
+        !take_turn(l)) {
         wake(l);
         return;
     }

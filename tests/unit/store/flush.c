@@ -52,7 +52,7 @@ static int gated_sync(void *ctx, int fd)
         pthread_cond_wait(&g->opened, &g->lock);
     pthread_mutex_unlock(&g->lock);
     if (g->pause_every != 0 && (atomic_fetch_add(&g->syncs, 1) + 1) % g->pause_every == 0)
-        usleep(30000);
+        usleep(60000);
     return 0;
 }
 
