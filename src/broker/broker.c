@@ -267,6 +267,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->store = options->store;
     b->registry = options->registry;
     b->client = options->client;
+    b->deliveries_max = TRIGGERS_DELIVERIES_MAX;
     b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
     list_init(&b->behind);
     list_init(&b->tails);

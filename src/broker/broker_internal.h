@@ -59,7 +59,8 @@ struct broker_core {
     bool scan_paused; /* until it is tried again */
     bool running, quiet;
 
-    struct list behind; /* triggers that read the log by themselves */
+    uint64_t deliveries_max; /* TRIGGERS_DELIVERIES_MAX, fewer in tests */
+    struct list behind;      /* triggers that read the log by themselves */
     struct list tails;
     struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */

@@ -387,6 +387,7 @@ void cursor_checkpoint(struct broker_core *b)
     store_group_init(&rows);
     add_rows(b, &rows);
     if (rows.status < 0) {
+        log_error("no checkpoint can be made (%s): it is tried again", strerror(-rows.status));
         store_group_done(&rows);
         broker_each_trigger(b, row_may_be_there);
         return;

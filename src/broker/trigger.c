@@ -321,9 +321,21 @@ bool trigger_full(const struct trigger *t)
     return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
 }
 
+static bool has_its_share(const struct trigger *t)
+{
+    const struct broker_core *b = t->core;
+    uint64_t all = atomic_load_explicit(&b->counters.waiting, memory_order_relaxed) +
+                   atomic_load_explicit(&b->counters.in_flight, memory_order_relaxed);
+    if (all < b->deliveries_max)
+        return false;
+    uint64_t share = b->deliveries_max / atomic_load_explicit(&b->listeners, memory_order_relaxed);
+    return t->waiting_count + t->in_flight >=
+           (share > TRIGGER_SHARE_MIN ? share : TRIGGER_SHARE_MIN);
+}
+
 static bool takes_more(const struct trigger *t)
 {
-    return !trigger_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX;
+    return !trigger_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
 }
 
 void trigger_retrying(struct trigger *t, struct delivery *d)

@@ -19,6 +19,11 @@
 #define TRIGGER_WAITING_BYTES_MAX (4u << 20)
 #define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
 
+/* Deliveries of all triggers in memory, beyond which each may have its share of so many and no
+ * more: what they are goes into every checkpoint, whose rows are one group (STORE_GROUP_MAX). */
+#define TRIGGERS_DELIVERIES_MAX (1u << 20)
+#define TRIGGER_SHARE_MIN       4
+
 #define DELIVERY_TIMEOUT_DEFAULT (30 * CLOCK_SECOND)
 #define RETRY_DELAY_MAX          (3600 * CLOCK_SECOND)
 

@@ -219,6 +219,34 @@ static void no_answer_from_slow(struct world *w, struct fake_call *c)
     c->never = strcmp(c->to, "slow") == 0;
 }
 
+static void world_triggers(struct world *w, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "slow%u", i);
+        world_trigger(w, name, "slow", "");
+    }
+}
+
+/* What a checkpoint has to say of them is limited, and others are served all the same. */
+static void deliveries_in_memory_are_limited(void **state)
+{
+    struct world *w = *state;
+    const struct counters *c = &w->core->counters;
+    w->core->deliveries_max = 500;
+    w->plan = no_answer_from_slow;
+    world_triggers(w, 10);
+    world_trigger(w, "fast", "fast", "");
+    world_send_many(w, "e", 1000, "t");
+    WORLD_UNTIL(w, world_seen(w, "fast", NULL) == 1000);
+    assert_in_range(atomic_load(&c->waiting) + atomic_load(&c->in_flight), 500, 2 * 500);
+    w->plan = NULL;
+    world_answer_all(w);
+    WORLD_UNTIL(w, world_seen(w, "slow", NULL) == 10 * 1000);
+    WORLD_UNTIL(w, w->core->settling == 0);
+    assert_int_equal(atomic_load(&c->delivered), 11 * 1000);
+}
+
 static void a_slow_subscriber_holds_nobody_up(void **state)
 {
     struct world *w = *state;
@@ -584,6 +612,7 @@ int main(void)
         CORE_TEST(dead_letters_on_their_way_stay),
         CORE_TEST(what_cannot_be_retried_is_dead_at_once),
         CORE_TEST(a_slow_subscriber_holds_nobody_up),
+        CORE_TEST(deliveries_in_memory_are_limited),
         CORE_TEST(events_wait_for_a_function_in_order),
         CORE_TEST(retries_that_are_due_wait_for_room),
         CORE_TEST(a_trigger_is_deleted_with_deliveries_in_flight),
