@@ -189,12 +189,6 @@ class Sink:
                 assert left > 0, f"no such request came to {path} in {timeout} s"
                 self.lock.wait(left)
 
-    def silent(self, path="/", seconds=0.5):
-        """True when nothing comes to the path for so long."""
-        before = len(self.at(path))
-        time.sleep(seconds)
-        return len(self.at(path)) == before
-
     def close(self):
         self.stopping.set()
         self.server.shutdown()
