@@ -4,15 +4,14 @@
 #include "api/api.h"
 #include "base/memory.h"
 
+#include "../http/peer.h"
+
 #include <curl/curl.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 /* Instead of the function host's. */
 void function_serve_log(struct function_host *h, struct http_request *request,
@@ -84,6 +83,7 @@ static int setup(void **state)
                                           .threads = 2,
                                           .routes = w->routes,
                                           .route_count = count,
+                                          .body_timeout_s = 1,
                                           .check_host = true};
     if (http_server_start(&options, &w->server, &err) < 0)
         fail_msg("%s", err.message);
@@ -457,6 +457,48 @@ static void test_watch(void **state)
     assert_non_null(strstr(w->body.ptr, "\"code\":410"));
 }
 
+/* More than the kernel holds for a reader. */
+static void create_much(struct world *w)
+{
+    static char padding[250000];
+    memset(padding, 'x', sizeof(padding) - 1);
+    for (unsigned i = 0; i < 40; i++) {
+        autobuf body = BUF_INIT;
+        buf_printf(&body,
+                   "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"n%u\","
+                   "\"annotations\":{\"example.com/padding\":\"%s\"}}}",
+                   i, padding);
+        assert_int_equal(send_json(w, "POST", NAMESPACES, body.ptr), 201);
+    }
+}
+
+static int established(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_state == TCP_ESTABLISHED;
+}
+
+/* It costs no turns of the loop while it waits, and it is cut. */
+static void test_watch_that_nobody_reads(void **state)
+{
+    struct world *w = *state;
+    autobuf in = BUF_INIT;
+    create_much(w);
+    int fd = peer_connect(http_server_address(w->server));
+    peer_send(fd, SLICE("GET " NAMESPACES "?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_true(peer_more(fd, &in));
+    usleep(200000); /* what the kernel takes */
+    unsigned before = atomic_load(&w->turns);
+    usleep(500000);
+    assert_in_range(atomic_load(&w->turns) - before, 0, 10);
+    for (unsigned i = 0; i < 10000 && established(fd); i++)
+        usleep(1000);
+    assert_false(established(fd));
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_watch_that_nobody_reads, setup, teardown),
     };
     curl_global_init(CURL_GLOBAL_ALL);
     return cmocka_run_group_tests_name("api/http", tests, NULL, NULL);
