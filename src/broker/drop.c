@@ -5,9 +5,8 @@
 #include "broker/retry.h"
 
 /* Out of where it waits: queue, call, or the next try of its append. */
-static void take_out(struct delivery *d)
+static void take_out(struct trigger *t, struct delivery *d)
 {
-    struct trigger *t = d->trigger;
     struct counters *c = &t->core->counters;
     if (!list_empty(&d->link) && d->event != NULL) { /* in t->waiting: the other lists' have none */
         t->waiting_count--;
@@ -31,7 +30,7 @@ static void drop_all(struct trigger *t, struct list *deliveries)
 {
     while (!list_empty(deliveries)) {
         struct delivery *d = list_entry(list_shift(deliveries), struct delivery, outstanding);
-        take_out(d);
+        take_out(t, d);
         d->trigger = NULL;
         if (d->settling && !t->core->closed)
             list_append(&t->core->orphans, &d->outstanding); /* freed when its append comes back */
@@ -54,7 +53,7 @@ static void drop_one(struct delivery *d, struct store_group *g)
         retry_forget_delivery(d, g);
     else
         outcome_add_finish(g, d);
-    take_out(d);
+    take_out(d->trigger, d);
     delivery_free(d);
 }
 
