@@ -47,4 +47,4 @@ class Tally:
             return found if enough else None
 
         found = waiting.until(ended, timeout, f"{expected}")
-        assert {key: found[key] for key in expected} == expected
+        assert {key: found[key] for key in expected} == expected, (found, expected)
