@@ -137,6 +137,13 @@ unsigned http_guard_origin(const struct http_guard *g, const struct http_header_
     return refuse(err, 403, "Origin", "requests from web pages of this origin are not allowed");
 }
 
+/* RFC 3986 §3.2.2: what a registered name is made of. */
+static bool is_name_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~%!$&'()*+,;=", c) != NULL);
+}
+
 /* The name of HOST, HOST:PORT or [ADDRESS]:PORT; ptr NULL when it is malformed. */
 static struct slice host_name(struct slice host)
 {
@@ -148,7 +155,7 @@ static struct slice host_name(struct slice host)
             return none;
         len = (size_t)(close - host.ptr) + 1;
     } else {
-        while (len < host.len && host.ptr[len] != ':')
+        while (len < host.len && is_name_character(host.ptr[len]))
             len++;
     }
     uint64_t port = 0;

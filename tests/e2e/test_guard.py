@@ -25,11 +25,11 @@ def post(shared, path, headers, body=b"{}", host="localhost"):
 # ---- Host ----
 
 
-MALFORMED, FOREIGN = {400}, {421}
+MALFORMED, FOREIGN = 400, 421
 
 
 @pytest.mark.parametrize(
-    "host, statuses",
+    "host, status",
     [
         ("evil.example.com", FOREIGN),
         ("evil.example.com:8080", FOREIGN),
@@ -39,17 +39,17 @@ MALFORMED, FOREIGN = {400}, {421}
         ("[::2]", FOREIGN),
         ("", MALFORMED),
         ("localhost:99999", MALFORMED),
-        ("a b", MALFORMED | FOREIGN),
-        ("user@localhost", MALFORMED | FOREIGN),
+        ("a b", MALFORMED),
+        ("user@localhost", MALFORMED),
     ],
 )
-def test_wrong_host(shared, place, host, statuses):
+def test_wrong_host(shared, place, host, status):
     answer = post(shared, f"/{place}/default", EVENT, host=host)
-    assert answer and answer.status in statuses, answer
+    assert answer and answer.status == status, answer
     answer = raw_exchange(
         shared.address, raw_request("GET", "/api/v1/namespaces", [("Host", host)])
     )
-    assert answer and answer.status in statuses, answer
+    assert answer and answer.status == status, answer
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,9 @@ static void knows_its_names(void **state)
                                           "x.svc",
                                           "b.n.svc.cluster.local",
                                           "xlocalhost"};
-    static const char *const malformed[] = {"",     ":80",    "localhost:x", "localhost:99999",
-                                            "[::1", "[::1]x", "a:b:c",       "."};
+    static const char *const malformed[] = {
+        "",    ":80",         "localhost:x", "localhost:99999", "[::1",        "[::1]x", "a:b:c",
+        "a b", "u@localhost", "localhost/",  "\"localhost\"",   "localhost\\", "."};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(host(good[i], false), 0);
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
