@@ -97,7 +97,8 @@ static void add_aggregated_group(struct buf *out, const struct resource_kind *fi
 static const char *aggregated_version(const struct http_request *request)
 {
     struct slice accept = http_request_header(request, "Accept");
-    if (accept.len == 0 || memmem(accept.ptr, accept.len, "as=APIGroupDiscoveryList", 24) == NULL)
+    if (accept.ptr == NULL ||
+        memmem(accept.ptr, accept.len, "as=APIGroupDiscoveryList", 24) == NULL)
         return NULL;
     if (memmem(accept.ptr, accept.len, "v=v2;", 5) != NULL)
         return "v2";

@@ -498,8 +498,9 @@ int direct_client_call(struct direct_client *c, const struct http_call_options *
     int r = url_split(slice_text(o->url), &u);
     if (r == 0 && o->unix_socket == NULL && !is_own(&u))
         r = -ENOENT;
-    if (r == 0)
-        r = find_peer(c, o, &u, &peer);
+    if (r < 0)
+        return r;
+    r = find_peer(c, o, &u, &peer);
     if (r < 0)
         return r;
     struct direct_call *k = call_take(c);
