@@ -387,32 +387,15 @@ static void call_ready(void *ctx, uint32_t events)
 
 /* ---- the request ---- */
 
-/* What is not ASCII stands in a URL only escaped (RFC 3986 §2.1). */
-static void add_escaped(struct buf *head, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c < 0x80)
-            buf_add_byte(head, text.ptr[i]);
-        else
-            buf_printf(head, "%%%02X", c);
-    }
-}
-
-static struct slice without_empty_port(struct slice authority)
-{
-    return slice_of(authority.ptr, authority.len - (slice_ends(authority, ":") ? 1 : 0));
-}
-
 static int write_head(struct buf *head, const struct http_call_options *o, const struct url *u)
 {
     buf_reset(head);
     buf_add_text(head, o->method);
     buf_add_text(head, u->path.len > 0 ? " " : " /");
-    add_escaped(head, u->path);
-    add_escaped(head, u->query);
+    url_add_escaped(head, u->path);
+    url_add_escaped(head, u->query);
     buf_add_text(head, " HTTP/1.1\r\nHost: ");
-    buf_add_slice(head, without_empty_port(u->authority));
+    buf_add_slice(head, url_without_empty_port(u->authority));
     buf_add_text(head, "\r\n");
     for (unsigned i = 0; i < o->header_count; i++) {
         if (call_header_is_bad(&o->headers[i]))

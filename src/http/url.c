@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/url.h"
 
+#include "base/buf.h"
 #include "base/encoding.h"
 
 #include <errno.h>
@@ -82,4 +83,20 @@ int url_split(struct slice text, struct url *ret)
     if (status == 0)
         *ret = u;
     return status;
+}
+
+void url_add_escaped(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c < 0x80)
+            buf_add_byte(out, text.ptr[i]);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+struct slice url_without_empty_port(struct slice authority)
+{
+    return slice_of(authority.ptr, authority.len - (slice_ends(authority, ":") ? 1 : 0));
 }

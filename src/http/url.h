@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct buf;
+
 /* Slices point into the text. */
 struct url {
     bool secure;                /* https */
@@ -22,5 +24,13 @@ struct url {
 /* 0, or -EINVAL: another scheme, no host, a bad port, or a character that must be escaped (blanks
  * and control characters). A fragment is left out. */
 int url_split(struct slice text, struct url *ret);
+
+/* Appends a path or a query as a request may carry it: what is not ASCII stands in a URL only
+ * escaped (RFC 3986 §2.1), all else stays as it is. Errors stay in the buffer. */
+void url_add_escaped(struct buf *out, struct slice text);
+
+/* An authority as the Host field says it: "h:" means "h" (RFC 3986 §3.2.3). A part of the text
+ * given. */
+struct slice url_without_empty_port(struct slice authority);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/url.h"
 
+#include "base/buf.h"
 #include "base/memory.h"
 #include "unit.h"
 
@@ -74,11 +75,29 @@ static void refuses_what_is_none(void **state)
     }
 }
 
+static void escapes_what_is_not_ascii(void **state)
+{
+    autobuf out = BUF_INIT;
+    url_add_escaped(&out, SLICE("/\xc3\xbc%20/"));
+    url_add_escaped(&out, SLICE("?a=\xff&b"));
+    assert_true(slice_is(buf_slice(&out), "/%C3%BC%20/?a=%FF&b"));
+}
+
+static void leaves_an_empty_port_out(void **state)
+{
+    assert_true(slice_is(url_without_empty_port(SLICE("h:")), "h"));
+    assert_true(slice_is(url_without_empty_port(SLICE("[::1]:")), "[::1]"));
+    assert_true(slice_is(url_without_empty_port(SLICE("[::]")), "[::]"));
+    assert_true(slice_is(url_without_empty_port(SLICE("h:80")), "h:80"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_what_is_a_url),
         cmocka_unit_test(refuses_what_is_none),
+        cmocka_unit_test(escapes_what_is_not_ascii),
+        cmocka_unit_test(leaves_an_empty_port_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
