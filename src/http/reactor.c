@@ -298,6 +298,7 @@ int reactor_open(struct reactor *re, struct http_server *s, bool listens, struct
     *re = (struct reactor){
         .server = s, .listens = listens, .epoll_fd = -1, .wake_fd = -1, .unsettled = UINT_MAX};
     list_init(&re->connections);
+    list_init(&re->abandoned);
     re->now_ns = coarse_clock();
     re->next_sweep_ns = re->now_ns + SWEEP_NS;
     re->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -322,6 +323,7 @@ static void abandon(struct reactor *re, struct http_connection *c)
 {
     reactor_remove(re, c);
     close(c->fd);
+    list_append(&re->abandoned, &c->node);
 }
 
 /* Returns how many are abandoned. */

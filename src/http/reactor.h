@@ -27,6 +27,7 @@ struct reactor {
     _Atomic int sleeping;
     _Atomic unsigned wakers; /* threads in reactor_wake_connection() */
     struct list connections;
+    struct list abandoned; /* connections that were closed under their handlers */
     _Atomic unsigned load; /* connections */
     uint64_t now_ns;       /* a few milliseconds coarse: for deadlines */
     uint64_t next_sweep_ns;

@@ -34,6 +34,7 @@ struct http_server {
     uint64_t stop_timeout_ns, stop_deadline_ns; /* the latter: set before the state is STOPS */
     unsigned reactor_count;
     struct reactor *reactors;
+    struct http_server *next_kept;
 };
 
 #endif
