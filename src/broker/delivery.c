@@ -147,6 +147,7 @@ static int send_message(struct delivery *d, const struct target *target,
         .body = body,
         .timeout_ns = d->trigger->policy.timeout_ns,
         .response_max = EVENT_DATA_MAX + EVENT_ATTRIBUTES_BYTES_MAX,
+        .repeatable = true, /* at least once */
         .done = delivery_done,
         .ctx = d,
     };

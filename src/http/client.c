@@ -4,13 +4,16 @@
 
 #include "base/must.h"
 #include "http/client_internal.h"
+#include "http/url.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct http_client {
     struct loop *loop;
     unsigned connections_per_host_max;
+    bool ends;              /* what calls end with may call again */
     struct web_client *web; /* NULL until a call needs it */
     struct direct_client *direct;
 };
@@ -34,6 +37,7 @@ void http_client_free(struct http_client *c)
 {
     if (c == NULL)
         return;
+    c->ends = true;
     web_client_free(c->web);
     direct_client_free(c->direct);
     free(c);
@@ -50,6 +54,8 @@ int http_client_call(struct http_client *c, const struct http_call_options *opti
                      struct http_call **ret_call)
 {
     struct http_call *call = NULL;
+    if (c->ends)
+        return -ECANCELED;
     int r = direct_client_call(c->direct, options, &call);
     if (r == -ENOENT && options->unix_socket == NULL)
         r = call_web(c, options, &call);
@@ -77,6 +83,32 @@ void call_begin(struct http_call *call, const struct http_call_options *o,
     call->cancelled = o->cancelled;
     call->ctx = o->ctx;
     call->started_ns = clock_monotonic();
+}
+
+int call_write_head(struct buf *head, const struct http_call_options *o, const struct url *u)
+{
+    buf_reset(head);
+    buf_add_text(head, o->method);
+    buf_add_text(head, u->path.len > 0 ? " " : " /");
+    url_add_escaped(head, u->path);
+    url_add_escaped(head, u->query);
+    buf_add_text(head, " HTTP/1.1\r\nHost: ");
+    buf_add_slice(head, url_without_empty_port(u->authority));
+    buf_add_text(head, "\r\n");
+    for (unsigned i = 0; i < o->header_count; i++) {
+        if (call_header_is_bad(&o->headers[i]))
+            return -EINVAL;
+        buf_add_slice(head, o->headers[i].name);
+        buf_add_text(head, ": ");
+        buf_add_slice(head, o->headers[i].value);
+        buf_add_text(head, "\r\n");
+    }
+    bool bodiless =
+        o->body.len == 0 && (strcmp(o->method, "GET") == 0 || strcmp(o->method, "HEAD") == 0);
+    if (!bodiless)
+        buf_printf(head, "Content-Length: %zu\r\n", o->body.len);
+    buf_add_text(head, "\r\n");
+    return buf_ok(head) ? 0 : -ENOMEM;
 }
 
 bool call_header_is_bad(const struct http_call_header *h)

@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct http_client;
@@ -39,9 +40,12 @@ struct http_call_options {
     const char *unix_socket; /* path, or NULL for TCP */
     const struct http_call_header *headers;
     unsigned header_count;
-    struct slice body;       /* borrowed until done */
-    uint64_t timeout_ns;     /* 0: 30 s */
-    size_t response_max;     /* bytes of the answer's body; more: -EMSGSIZE. 0: 1 MiB */
+    struct slice body;   /* borrowed until done */
+    uint64_t timeout_ns; /* 0: 30 s */
+    size_t response_max; /* bytes of the answer's body; more: -EMSGSIZE. 0: 1 MiB */
+    /* The peer may see it twice: when a kept connection turns out to be closed before an answer
+     * began, the call goes on with a new one. Else that is -ECONNRESET (RFC 9110 §9.2.2). */
+    bool repeatable;
     http_call_done_fn *done; /* never called from within http_client_call() */
     /* Called by http_call_cancel() in place of done, so that what stands between caller and client
      * can let go of ctx; may be NULL. */

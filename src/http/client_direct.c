@@ -21,6 +21,7 @@
 
 #define READ_SIZE       (16 * 1024)
 #define IDLE_NS         (30 * CLOCK_SECOND) /* our servers close idle connections later than that */
+#define READS_MAX       4                   /* of one call in a turn */
 #define BUFFER_KEPT_MAX (64 * 1024)
 #define CALLS_KEPT_MAX  64
 #define PEER_NAME_SIZE  288 /* a socket's path, or a host with its port */
@@ -48,13 +49,13 @@ struct direct_call {
     struct slice body;
     size_t sent;
     bool half_sent; /* the peer takes no more of it; it may have answered */
-    bool again;     /* it had a connection that was dead already */
+    bool repeatable;
+    bool again; /* it had a connection that was dead already */
     struct reply reply;
     char error_text[384];
 };
 
 static void call_ready(void *ctx, uint32_t events);
-static void peer_resolved(struct pool_peer *p);
 static void peer_serve_waiting(struct pool_peer *p);
 
 /* ---- life ---- */
@@ -72,7 +73,7 @@ struct direct_client *direct_client_new(struct loop *l, unsigned connections_per
     c->loop = l;
     pool_init(&c->pool, l, c->resolver, connections_per_peer_max, IDLE_NS);
     c->pool.ready = call_ready;
-    c->pool.resolved = peer_resolved;
+    c->pool.resolved = peer_serve_waiting;
     list_init(&c->calls);
     list_init(&c->spare);
     return c;
@@ -125,6 +126,11 @@ void direct_client_free(struct direct_client *c)
 
 /* ---- the end of a call ---- */
 
+static bool is_local(const struct pool_peer *p)
+{
+    return p->target.count == 1 && p->target.addresses[0].any.sa_family == AF_UNIX;
+}
+
 /* Why a name leads nowhere, or NULL. */
 static const char *name_problem(const struct direct_call *k)
 {
@@ -132,34 +138,36 @@ static const char *name_problem(const struct direct_call *k)
     return host != NULL ? resolver_problem(k->client->resolver, host) : NULL;
 }
 
+static const char *words_for(int error)
+{
+    switch (error) {
+    case -ETIMEDOUT:
+        return "no answer in time";
+    case -ECONNREFUSED:
+        return "nobody listens there";
+    case -ECONNRESET:
+        return "the connection was closed before the answer was whole";
+    case -EMSGSIZE:
+        return "the answer is larger than allowed";
+    case -EPROTO:
+        return "the answer is no HTTP";
+    default:
+        return strerror(-error);
+    }
+}
+
+/* The paths of sockets are nobody's business. */
 static const char *error_text_of(struct direct_call *k, int error)
 {
-    const char *what = error == -EHOSTUNREACH ? name_problem(k) : NULL;
-    switch (what == NULL ? error : 1) {
-    case 0:
+    if (error == 0)
         return "";
-    case -ETIMEDOUT:
-        what = "no answer in time";
-        break;
-    case -ECONNREFUSED:
-        what = "nobody listens there";
-        break;
-    case -ECONNRESET:
-        what = "the connection was closed before the answer was whole";
-        break;
-    case -EMSGSIZE:
-        what = "the answer is larger than allowed";
-        break;
-    case -EPROTO:
-        what = "the answer is no HTTP";
-        break;
-    case 1: /* the resolver's words */
-        break;
-    default:
-        what = strerror(-error);
-        break;
-    }
-    snprintf(k->error_text, sizeof(k->error_text), "%s: %s", k->peer->name, what);
+    const char *what = error == -EHOSTUNREACH ? name_problem(k) : NULL;
+    if (what == NULL)
+        what = words_for(error);
+    if (is_local(k->peer))
+        snprintf(k->error_text, sizeof(k->error_text), "%s", what);
+    else
+        snprintf(k->error_text, sizeof(k->error_text), "%s: %s", k->peer->name, what);
     return k->error_text;
 }
 
@@ -262,60 +270,50 @@ static void call_begin_on(struct direct_call *k, struct pool_connection *n)
         call_fail_soon(k, r);
 }
 
-static void call_connect_anew(struct direct_call *k)
+/* False: it waits, before all others, for its name or for a connection. */
+static bool call_connect_anew(struct direct_call *k)
 {
     struct pool_peer *p = k->peer;
     struct pool_connection *n = NULL;
-    int r = p->connections < p->pool->connections_max ? pool_connect(p, k, &n) : -EAGAIN;
+    int r = pool_connect(p, k, &n);
+    bool busy = p->connections > p->idle_connections; /* so that something will end */
+    if (r == -EINPROGRESS || (r == -EAGAIN && busy)) {
+        list_append(p->waiting.next, &k->link);
+        return false;
+    }
     if (r == 0)
         call_begin_on(k, n);
-    else if (r == -EINPROGRESS || (r == -EAGAIN && p->connections > 0))
-        list_append(&p->waiting, &k->link); /* for its name, or for a connection: all are busy */
     else
         call_fail_soon(k, r);
+    return true;
 }
 
-/* The peer closed a kept connection before it saw the request: true, and the call goes on with a
- * new one. An idle connection may be closed at any time (RFC 9112 §9.3), so this is no attempt. */
+/* A kept connection was closed before an answer began, which may happen at any time (RFC 9112
+ * §9.3): true, and the call goes on with a new one. The peer may have seen the request. */
 static bool call_again(struct direct_call *k)
 {
     bool untouched = k->reply.state == REPLY_HEAD && k->reply.head.len == 0 && k->reply.status == 0;
-    if (k->again || !untouched || !k->connection->reused)
+    if (k->again || !k->repeatable || !untouched || !k->connection->reused)
         return false;
     k->again = true;
     k->half_sent = false;
     k->sent = 0;
     pool_close(STEAL(k->connection));
-    call_connect_anew(k);
+    (void)call_connect_anew(k);
     return true;
 }
 
-/* Gives the call a connection, or lets it wait for one. */
-static void call_connect(struct direct_call *k)
-{
-    struct pool_connection *n = pool_take(k->peer);
-    if (n != NULL)
-        call_begin_on(k, n);
-    else
-        call_connect_anew(k);
-}
-
+/* The first that wait get what there is room for. */
 static void peer_serve_waiting(struct pool_peer *p)
 {
-    if (!list_empty(&p->waiting))
-        call_connect(list_entry(list_shift(&p->waiting), struct direct_call, link));
-}
-
-static void peer_resolved(struct pool_peer *p)
-{
-    struct list waiting;
-    list_init(&waiting);
-    while (!list_empty(&p->waiting)) {
-        struct list *first = list_shift(&p->waiting);
-        list_append(&waiting, first);
+    while (!list_empty(&p->waiting) && pool_has_room(p)) {
+        struct direct_call *k = list_entry(list_shift(&p->waiting), struct direct_call, link);
+        struct pool_connection *n = pool_take(p);
+        if (n != NULL)
+            call_begin_on(k, n);
+        else if (!call_connect_anew(k))
+            return;
     }
-    while (!list_empty(&waiting)) /* calls that fail do so in a later turn: the peer stays */
-        call_connect(list_entry(list_shift(&waiting), struct direct_call, link));
 }
 
 /* ---- receiving ---- */
@@ -333,7 +331,7 @@ static int take_received(struct direct_call *k, ssize_t got)
 static void call_receive(struct direct_call *k)
 {
     struct direct_client *c = k->client;
-    for (;;) {
+    for (int reads = 0; reads < READS_MAX; reads++) { /* the rest in another turn */
         ssize_t got =
             recv(k->connection->watch.fd, c->read_buffer, sizeof(c->read_buffer), MSG_DONTWAIT);
         if (got < 0 && errno == EINTR)
@@ -387,32 +385,6 @@ static void call_ready(void *ctx, uint32_t events)
 
 /* ---- the request ---- */
 
-static int write_head(struct buf *head, const struct http_call_options *o, const struct url *u)
-{
-    buf_reset(head);
-    buf_add_text(head, o->method);
-    buf_add_text(head, u->path.len > 0 ? " " : " /");
-    url_add_escaped(head, u->path);
-    url_add_escaped(head, u->query);
-    buf_add_text(head, " HTTP/1.1\r\nHost: ");
-    buf_add_slice(head, url_without_empty_port(u->authority));
-    buf_add_text(head, "\r\n");
-    for (unsigned i = 0; i < o->header_count; i++) {
-        if (call_header_is_bad(&o->headers[i]))
-            return -EINVAL;
-        buf_add_slice(head, o->headers[i].name);
-        buf_add_text(head, ": ");
-        buf_add_slice(head, o->headers[i].value);
-        buf_add_text(head, "\r\n");
-    }
-    bool bodiless =
-        o->body.len == 0 && (strcmp(o->method, "GET") == 0 || strcmp(o->method, "HEAD") == 0);
-    if (!bodiless)
-        buf_printf(head, "Content-Length: %zu\r\n", o->body.len);
-    buf_add_text(head, "\r\n");
-    return buf_ok(head) ? 0 : -ENOMEM;
-}
-
 static struct direct_call *call_take(struct direct_client *c)
 {
     if (list_empty(&c->spare)) {
@@ -436,6 +408,7 @@ static void call_prepare(struct direct_call *k, struct direct_client *c,
     k->error = 0;
     k->sent = 0;
     k->half_sent = k->again = false;
+    k->repeatable = o->repeatable;
     k->body = o->body;
     k->timer.due = timer_due;
     k->timer.ctx = k;
@@ -487,7 +460,7 @@ int direct_client_call(struct direct_client *c, const struct http_call_options *
     if (r < 0)
         return r;
     struct direct_call *k = call_take(c);
-    r = k != NULL ? write_head(&k->head, o, &u) : -ENOMEM;
+    r = k != NULL ? call_write_head(&k->head, o, &u) : -ENOMEM;
     if (r < 0) {
         if (k != NULL)
             call_release(k);
@@ -497,7 +470,8 @@ int direct_client_call(struct direct_client *c, const struct http_call_options *
     k->peer = peer;
     peer->calls++;
     call_prepare(k, c, o);
-    call_connect(k);
+    list_append(&peer->waiting, &k->link);
+    peer_serve_waiting(peer);
     *ret = &k->call;
     return 0;
 }

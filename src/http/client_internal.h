@@ -4,6 +4,7 @@
 #ifndef SLUICE_HTTP_CLIENT_INTERNAL_H
 #define SLUICE_HTTP_CLIENT_INTERNAL_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "http/client.h"
 
@@ -24,6 +25,9 @@ struct http_call {
 
 void call_begin(struct http_call *call, const struct http_call_options *o,
                 void (*cancel)(struct http_call *call));
+struct url;
+/* Request line and headers. 0, -EINVAL for a header that would end its line, -ENOMEM. */
+int call_write_head(struct buf *head, const struct http_call_options *o, const struct url *u);
 /* A header value that would end its line. */
 bool call_header_is_bad(const struct http_call_header *h);
 /* Names and values of header lines. Returns how many; at most max. */

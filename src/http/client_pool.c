@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define PATIENCE_NS CLOCK_SECOND /* before the next of several addresses is tried */
+#define PATIENCE_NS (3 * CLOCK_SECOND + 500 * CLOCK_MILLISECOND) /* two lost packets */
 
 static void connection_ready(struct loop_watch *w, uint32_t events);
 static void sweep_due(struct loop_timer *t);
@@ -111,7 +111,8 @@ void pool_init(struct pool *p, struct loop *l, struct resolver *resolver,
     *p = (struct pool){.loop = l,
                        .resolver = resolver,
                        .connections_max = connections_per_peer_max,
-                       .idle_ns = idle_ns};
+                       .idle_ns = idle_ns,
+                       .patience_ns = PATIENCE_NS};
     list_init(&p->idle);
     p->sweep.due = sweep_due;
     p->sweep.ctx = p;
@@ -181,6 +182,7 @@ static void leave_idle(struct pool_connection *n)
     list_remove(&n->link);
     list_remove(&n->all);
     n->peer->pool->idle_count--;
+    n->peer->idle_connections--;
 }
 
 void pool_close(struct pool_connection *n)
@@ -199,6 +201,11 @@ static void close_idle(struct pool_connection *n)
     struct pool_peer *peer = n->peer;
     pool_close(n);
     pool_peer_release_if_unused(peer);
+}
+
+bool pool_has_room(const struct pool_peer *peer)
+{
+    return peer->idle_connections > 0 || peer->connections < peer->pool->connections_max;
 }
 
 struct pool_connection *pool_take(struct pool_peer *peer)
@@ -244,6 +251,7 @@ void pool_give_back(struct pool_connection *n, bool reusable)
         loop_timer_set(p->loop, &p->sweep, n->idle_since + p->idle_ns);
     list_append(&n->peer->idle, &n->link);
     list_append(&p->idle, &n->all);
+    n->peer->idle_connections++;
     if (++p->idle_count > POOL_IDLE_MAX)
         close_idle(list_entry(p->idle.next, struct pool_connection, all));
 }
@@ -282,15 +290,16 @@ static int connect_next(struct pool_connection *n)
     int status = loop_watch(l, &n->watch, fd, n->connecting ? EPOLLOUT : EPOLLIN);
     if (status < 0)
         close(fd);
-    else if (n->connecting && n->address + 1 < t->count)
-        loop_timer_set(l, &n->patience, loop_now(l) + PATIENCE_NS);
+    else if (n->connecting && n->address + 1 < t->count && !n->last_chance)
+        loop_timer_set(l, &n->patience, loop_now(l) + n->peer->pool->patience_ns);
     return status;
 }
 
 /* None of a name's addresses can be connected to: they may have changed. */
-static void lead_nowhere(struct pool_peer *peer)
+static void lead_nowhere(struct pool_peer *peer, int error)
 {
-    if (peer->target.host != NULL)
+    bool theirs = error == -ECONNREFUSED || error == -ETIMEDOUT || error == -EHOSTUNREACH;
+    if (peer->target.host != NULL && theirs)
         resolver_forget(peer->pool->resolver, peer->target.host);
 }
 
@@ -312,7 +321,7 @@ int pool_connect(struct pool_peer *peer, void *call, struct pool_connection **re
     list_init(&n->all);
     status = connect_next(n);
     if (status < 0) {
-        lead_nowhere(peer);
+        lead_nowhere(peer, status);
         free(n);
         return status;
     }
@@ -341,14 +350,19 @@ int pool_connected(struct pool_connection *n)
         return 0;
     }
     int old = n->watch.fd, status = -error;
-    if (n->address + 1 < n->peer->target.count) {
-        loop_unwatch(l, &n->watch);
-        n->address++;
+    loop_unwatch(l, &n->watch);
+    n->address++;
+    if (n->address < n->peer->target.count)
+        status = connect_next(n);
+    if (status < 0 && n->left > 0) { /* the others refuse: back to the slow one, for good */
+        n->address = n->left - 1;
+        n->left = 0;
+        n->last_chance = true;
         status = connect_next(n);
     }
     if (status < 0) {
         n->watch.fd = old; /* for whoever closes the connection */
-        lead_nowhere(n->peer);
+        lead_nowhere(n->peer, status);
         return status;
     }
     close(old);
@@ -359,6 +373,8 @@ static void patience_due(struct loop_timer *t)
 {
     struct pool_connection *n = t->ctx;
     n->impatient = true;
+    if (n->left == 0)
+        n->left = n->address + 1;
     n->peer->pool->ready(n->call, 0);
 }
 

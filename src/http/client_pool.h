@@ -43,6 +43,7 @@ struct pool {
     unsigned connections_max; /* of one peer */
     struct map peers;         /* name → struct pool_peer */
     uint64_t idle_ns;         /* a connection that is idle for so long is closed */
+    uint64_t patience_ns;     /* with an address, before the next one is tried */
     struct list idle;         /* all idle connections, the one that is so longest first */
     unsigned idle_count;
     struct loop_timer sweep;
@@ -60,6 +61,7 @@ struct pool_peer {
     struct list waiting; /* for the owner of the calls */
     struct resolve_wait lookup;
     unsigned connections, calls;
+    unsigned idle_connections; /* of these */
 };
 
 struct pool_connection {
@@ -72,7 +74,9 @@ struct pool_connection {
     bool connecting;
     struct loop_timer patience; /* with an address that is not the last */
     bool impatient;
-    bool reused; /* a call ended well on it before */
+    unsigned left;    /* 1 + the first address that was left because it took long; 0: none */
+    bool last_chance; /* it is tried again */
+    bool reused;      /* a call ended well on it before */
 };
 
 /* The resolver is borrowed. Set ready and resolved before anything else. */
@@ -92,6 +96,8 @@ int pool_target_tcp(struct slice host, uint16_t port, struct pool_target *ret);
 struct pool_peer *pool_peer(struct pool *p, const char *name, struct pool_target *target);
 void pool_peer_release_if_unused(struct pool_peer *peer);
 
+/* Whether a call need not wait for others: a connection is idle, or may be opened. */
+bool pool_has_room(const struct pool_peer *peer);
 /* The idle connection that was used last, or NULL. */
 struct pool_connection *pool_take(struct pool_peer *peer);
 /* A new connection, perhaps still connecting. 0; -EINPROGRESS: its name is being resolved, and

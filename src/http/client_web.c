@@ -24,7 +24,7 @@ struct web_client {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer timer;
-    struct list running; /* struct http_call */
+    struct list running; /* struct web_call */
 };
 
 struct web_call {
@@ -34,7 +34,6 @@ struct web_call {
     CURL *easy;
     struct buf header_text; /* the request's header lines, each NUL-terminated */
     struct curl_slist *header_nodes;
-    size_t header_node_cap;
     struct buf response_headers;
     struct buf response_body;
     size_t response_max;
@@ -316,14 +315,9 @@ static int set_headers(struct web_call *call, const struct http_call_options *o)
     /* No Expect: 100-continue, and no headers that libcurl would add by itself. */
     static const char *const suppressed[] = {"Expect:", "Accept:"};
     size_t nodes = o->header_count + COUNT_OF(suppressed);
-    if (nodes > call->header_node_cap) {
-        struct curl_slist *grown = realloc(call->header_nodes, nodes * sizeof(*grown));
-        if (grown == NULL)
-            return -ENOMEM;
-        call->header_nodes = grown;
-        call->header_node_cap = nodes;
-    }
-    buf_reset(&call->header_text);
+    call->header_nodes = calloc(nodes, sizeof(*call->header_nodes));
+    if (call->header_nodes == NULL)
+        return -ENOMEM;
     for (unsigned i = 0; i < o->header_count; i++) {
         const struct http_call_header *h = &o->headers[i];
         if (call_header_is_bad(h))
@@ -351,16 +345,15 @@ static void set_method_and_body(struct web_call *call, const struct http_call_op
 {
     const struct curl_library *curl = call->client->curl;
     CURL *e = call->easy;
-    bool get = strcmp(o->method, "GET") == 0, head = strcmp(o->method, "HEAD") == 0;
-    curl->easy_setopt(e, CURLOPT_NOBODY, head ? 1L : 0L);
-    if ((get || head) && o->body.len == 0) {
-        curl->easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
-        if (get)
-            curl->easy_setopt(e, CURLOPT_HTTPGET, 1L);
+    if (strcmp(o->method, "HEAD") == 0)
+        curl->easy_setopt(e, CURLOPT_NOBODY, 1L);
+    else if (strcmp(o->method, "GET") != 0 || o->body.len > 0)
+        curl->easy_setopt(e, CURLOPT_POST, 1L);
+    else
         return;
-    }
-    curl->easy_setopt(e, CURLOPT_POST, 1L);
-    curl->easy_setopt(e, CURLOPT_CUSTOMREQUEST, strcmp(o->method, "POST") == 0 ? NULL : o->method);
+    curl->easy_setopt(e, CURLOPT_CUSTOMREQUEST, o->method);
+    if (o->body.len == 0 && strcmp(o->method, "HEAD") == 0)
+        return;
     curl->easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
     curl->easy_setopt(e, CURLOPT_POSTFIELDS, o->body.len > 0 ? o->body.ptr : "");
 }

@@ -15,6 +15,7 @@ void reply_begin(struct reply *r, bool without_body, size_t body_max)
     r->status = 0;
     r->body_max = body_max;
     r->left = 0;
+    r->interim = 0;
     buf_reset(&r->head);
     buf_reset(&r->body);
 }
@@ -128,7 +129,10 @@ static int read_head(struct reply *r)
     if (status < 0)
         return status;
     if (r->status < 200) { /* an interim answer: the real one follows */
+        r->interim += r->head.len;
         buf_reset(&r->head);
+        if (r->interim > REPLY_HEAD_MAX)
+            return -EMSGSIZE;
         return r->status == 101 ? -EPROTO : 0;
     }
     return choose_body(r, &f);

@@ -27,7 +27,8 @@ struct reply {
     bool keep_alive;   /* the connection can be used again, once DONE */
     unsigned status;
     size_t body_max;
-    uint64_t left; /* bytes of the body that are still to come, when its length is known */
+    size_t interim; /* bytes of answers that came before the real one (1xx) */
+    uint64_t left;  /* bytes of the body that are still to come, when its length is known */
     struct chunked chunked;
     struct buf head; /* status line and header lines, as they came */
     struct buf body;

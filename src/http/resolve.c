@@ -13,14 +13,16 @@
 
 #define KEPT_NS        (30 * CLOCK_SECOND)
 #define KEPT_FAILED_NS CLOCK_SECOND
+#define STALE_NS       (300 * CLOCK_SECOND) /* beyond: what it was is used while it is asked anew */
 #define STACK_SIZE     (512 * 1024)
 
-enum name_state { NAME_QUEUED, NAME_ASKING, NAME_KNOWN };
+enum name_state { NAME_QUIET, NAME_QUEUED, NAME_ASKING };
 
 struct name {
     char host[RESOLVE_HOST_MAX + 1];
     enum name_state state;
-    uint64_t until; /* KNOWN: when it is forgotten */
+    bool known;
+    uint64_t until; /* the answer is good until then */
     struct resolve_answer answer;
     struct list waiting;   /* struct resolve_wait */
     struct list link;      /* in resolver->queue */
@@ -117,12 +119,24 @@ static int start_thread(struct errand *e)
 
 /* ---- names ---- */
 
+/* There are addresses, if old ones. */
+static bool is_usable(const struct name *n, uint64_t now)
+{
+    return n->known && n->answer.count > 0 && now < n->until + STALE_NS;
+}
+
 static void name_answered(struct resolver *r, struct name *n, const struct resolve_answer *answer)
 {
     struct list waiting;
-    n->state = NAME_KNOWN;
-    n->answer = *answer;
-    n->until = loop_now(r->loop) + (answer->count > 0 ? KEPT_NS : KEPT_FAILED_NS);
+    uint64_t now = loop_now(r->loop);
+    n->state = NAME_QUIET;
+    if (answer->error == EAI_AGAIN && is_usable(n, now)) {
+        n->until = now + KEPT_FAILED_NS; /* nobody who could tell can be reached */
+    } else {
+        n->known = true;
+        n->answer = *answer;
+        n->until = now + (answer->count > 0 ? KEPT_NS : KEPT_FAILED_NS);
+    }
     list_init(&waiting);
     while (!list_empty(&n->waiting)) {
         struct list *first = list_shift(&n->waiting);
@@ -178,8 +192,15 @@ static void ask(struct resolver *r, struct name *n)
 
 static void serve_queue(struct resolver *r)
 {
-    while (r->running < RESOLVE_THREADS_MAX && !list_empty(&r->queue))
-        ask(r, list_entry(list_shift(&r->queue), struct name, link));
+    while (r->running < RESOLVE_THREADS_MAX && !list_empty(&r->queue)) {
+        struct name *n = list_entry(list_shift(&r->queue), struct name, link);
+        if (!list_empty(&n->waiting) || n->known) {
+            ask(r, n);
+            continue;
+        }
+        n->state = NAME_QUIET; /* nobody waits any more */
+        errand_free(STEAL(n->errand));
+    }
 }
 
 static void forget_name(struct resolver *r, struct name *n)
@@ -196,7 +217,7 @@ static void forget_some(struct resolver *r)
     void *value;
     while (map_next(&r->names, &at, NULL, &value)) {
         struct name *n = value;
-        if (n->state == NAME_KNOWN) {
+        if (n->state == NAME_QUIET) {
             forget_name(r, n);
             return;
         }
@@ -207,11 +228,12 @@ static struct name *new_name(struct resolver *r, const char *host)
 {
     if (r->names.len >= RESOLVE_NAMES_MAX)
         forget_some(r);
+    if (r->names.len >= RESOLVE_NAMES_MAX)
+        return NULL;
     struct name *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return NULL;
     memcpy(n->host, host, strlen(host) + 1);
-    n->state = NAME_KNOWN; /* that is, nothing is under way */
     list_init(&n->waiting);
     list_init(&n->link);
     if (map_put(&r->names, slice_text(host), n) < 0) {
@@ -279,16 +301,25 @@ void resolver_cancel(struct resolve_wait *w)
 void resolver_forget(struct resolver *r, const char *host)
 {
     struct name *n = map_get(&r->names, slice_text(host));
-    if (n != NULL && n->state == NAME_KNOWN)
-        forget_name(r, n);
+    if (n != NULL)
+        n->known = false;
 }
 
 const char *resolver_problem(const struct resolver *r, const char *host)
 {
     const struct name *n = map_get(&r->names, slice_text(host));
-    if (n == NULL || n->state != NAME_KNOWN || n->answer.count > 0)
+    if (n == NULL || !n->known || n->answer.count > 0)
         return NULL;
     return gai_strerror(n->answer.error);
+}
+
+static int start_asking(struct resolver *r, struct name *n)
+{
+    if ((n->errand = new_errand(r, n->host)) == NULL)
+        return -ENOMEM;
+    n->state = NAME_QUEUED;
+    list_append(&r->queue, &n->link);
+    return 0;
 }
 
 int resolver_find(struct resolver *r, const char *host, struct resolve_wait *w,
@@ -297,21 +328,20 @@ int resolver_find(struct resolver *r, const char *host, struct resolve_wait *w,
     size_t len = strlen(host);
     if (len == 0 || len > RESOLVE_HOST_MAX)
         return -EINVAL;
+    uint64_t now = loop_now(r->loop);
     struct name *n = map_get(&r->names, slice_text(host));
-    if (n != NULL && n->state == NAME_KNOWN && n->until > loop_now(r->loop)) {
+    if (n == NULL && (n = new_name(r, host)) == NULL)
+        return -ENOMEM;
+    bool fresh = n->known && now < n->until;
+    if (!fresh && n->state == NAME_QUIET && start_asking(r, n) < 0)
+        return -ENOMEM;
+    if (fresh || is_usable(n, now)) {
+        serve_queue(r);
         *ret = n->answer;
         return n->answer.count > 0 ? 0 : -EHOSTUNREACH;
     }
-    if (n == NULL && (n = new_name(r, host)) == NULL)
-        return -ENOMEM;
-    if (n->state == NAME_KNOWN) {
-        if ((n->errand = new_errand(r, host)) == NULL)
-            return -ENOMEM;
-        n->state = NAME_QUEUED;
-        list_append(&r->queue, &n->link);
-        serve_queue(r);
-    }
     if (list_empty(&w->link))
         list_append(&n->waiting, &w->link);
+    serve_queue(r);
     return -EINPROGRESS;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of hosts to addresses by the C library (getaddrinfo: hosts file, DNS), which blocks: each
- * look-up has a thread for itself, few at a time, and what it finds is kept for a while. Everything
- * here is called on the loop's thread. */
+ * look-up has a thread for itself, few at a time, and what it finds is kept for a while, then asked
+ * anew while the old answer is still used. Everything here is called on the loop's thread. */
 #ifndef SLUICE_HTTP_RESOLVE_H
 #define SLUICE_HTTP_RESOLVE_H
 
@@ -46,8 +46,8 @@ struct resolve_wait {
 void resolve_wait_init(struct resolve_wait *w, void (*done)(struct resolve_wait *w));
 
 /* What is known of the name: 0 and the addresses; -EHOSTUNREACH: it has none (kept for a second);
- * -EINPROGRESS: w->done() will be called, once, in a later turn, unless it waits already; -ENOMEM;
- * -EINVAL: no name. */
+ * -EINPROGRESS: w->done() will be called, once, in a later turn, unless it waits already; -ENOMEM,
+ * also for too many names at once; -EINVAL: no name. */
 int resolver_find(struct resolver *r, const char *host, struct resolve_wait *w,
                   struct resolve_answer *ret);
 void resolver_cancel(struct resolve_wait *w);

@@ -37,6 +37,12 @@ static void answer(int fd, char what)
                                      : plain;
     if (what == 's') /* never */
         return;
+    if (what == 'i') { /* until the client has enough */
+        static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        while (send(fd, interim, strlen(interim), MSG_NOSIGNAL) > 0)
+            ;
+        return;
+    }
     if (what != 'x')
         assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
     if (what == 'x' || what == 'j' || what == 'l' || what == 'e')
@@ -157,6 +163,7 @@ static struct http_call *begin(enum kind kind, const char *body, uint64_t timeou
     struct http_call_options options = {.method = "POST",
                                         .body = slice_text(body),
                                         .timeout_ns = timeout_ns,
+                                        .repeatable = true,
                                         .done = note,
                                         .ctx = o};
     aim(&options, kind);
@@ -274,6 +281,61 @@ static void a_kept_connection_that_is_dead_is_no_failure(void **state)
     assert_true(call(OVER_TCP, "x closes", 0).error < 0); /* but a new one that does is */
 }
 
+/* What the peer may have seen is not sent again unless the caller says so. */
+static void what_is_not_repeatable_is_sent_once(void **state)
+{
+    for (enum kind kind = OVER_UNIX; kind <= OVER_NAME; kind++) {
+        struct outcome o = {0};
+        struct http_call_options options = {
+            .method = "POST", .body = SLICE("plain"), .done = note, .ctx = &o};
+        assert_int_equal(call(kind, "only once", 0).status, 200);
+        aim(&options, kind);
+        assert_int_equal(http_client_call(client, &options, NULL), 0);
+        while (o.ended == 0)
+            loop_turn(loop, CLOCK_SECOND);
+        assert_int_equal(o.error, -ECONNRESET);
+        assert_null(strstr(o.error_text, "/tmp/")); /* nor is the socket's path told */
+        assert_non_null(strstr(o.error_text, "closed before"));
+    }
+}
+
+static char order[8];
+
+static void note_order(void *ctx, const struct http_call_result *result)
+{
+    size_t len = strlen(order);
+    order[len] = (char)(intptr_t)ctx;
+    order[len + 1] = '\0';
+}
+
+/* With one connection: the first that came is the first that is served. */
+static void those_who_wait_are_served_in_turn(void **state)
+{
+    struct http_client *narrow = http_client_new(loop, 1);
+    struct http_call *calls[4] = {NULL};
+    for (int i = 0; i < 4; i++) {
+        struct http_call_options options = {.method = "POST",
+                                            .body = SLICE("plain"),
+                                            .done = note_order,
+                                            .ctx = (void *)(intptr_t)('0' + i)};
+        aim(&options, OVER_TCP);
+        assert_int_equal(http_client_call(narrow, &options, &calls[i]), 0);
+    }
+    order[0] = '\0';
+    http_call_cancel(calls[1]);
+    while (strlen(order) < 3)
+        loop_turn(loop, CLOCK_SECOND);
+    assert_string_equal(order, "023");
+    http_client_free(narrow);
+}
+
+/* A peer that says for ever that an answer will come does not hold up the others. */
+static void endless_interim_answers_end_the_call(void **state)
+{
+    struct outcome o = call(OVER_TCP, "interim", 0);
+    assert_int_equal(o.error, -EMSGSIZE);
+}
+
 static void an_answer_before_the_whole_request_counts(void **state)
 {
     size_t len = 8 << 20;
@@ -347,6 +409,9 @@ int main(void)
         cmocka_unit_test(cancelled_calls_do_not_end),
         cmocka_unit_test(header_injection_is_refused),
         cmocka_unit_test(a_kept_connection_that_is_dead_is_no_failure),
+        cmocka_unit_test(what_is_not_repeatable_is_sent_once),
+        cmocka_unit_test(those_who_wait_are_served_in_turn),
+        cmocka_unit_test(endless_interim_answers_end_the_call),
         cmocka_unit_test(an_answer_before_the_whole_request_counts),
         cmocka_unit_test(folded_header_lines_harm_nobody),
         cmocka_unit_test(a_name_without_address_says_so),

@@ -120,6 +120,48 @@ static void the_last_used_is_taken_first(void **state)
     pool_done(&pool);
 }
 
+/* The first address is slow, the second refuses: back to the first. */
+static void a_slow_address_is_not_given_up(void **state)
+{
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(inet);
+    int slow = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(slow, (struct sockaddr *)&inet, len), 0);
+    assert_int_equal(listen(slow, 0), 0);
+    getsockname(slow, (struct sockaddr *)&inet, &len);
+    int fill = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    (void)connect(fill, (struct sockaddr *)&inet, len); /* its queue is full: packets are dropped */
+    pool_init(&pool, loop, NULL, 8, 1000 * CLOCK_SECOND);
+    pool.ready = note;
+    pool.patience_ns = 20 * CLOCK_MILLISECOND;
+    struct pool_target target = {.count = 2};
+    target.addresses[0].v4 = inet;
+    target.addresses[0].len = sizeof(inet);
+    target.addresses[1] = target.addresses[0];
+    target.addresses[1].v4.sin_port = htons(1); /* nobody listens there */
+    struct pool_peer *peer = pool_peer(&pool, "peer", &target);
+    struct pool_connection *n = NULL;
+    peer->calls++;
+    assert_int_equal(pool_connect(peer, &events_seen, &n), 0);
+    int status = -EINPROGRESS;
+    for (int before = events_seen; status == -EINPROGRESS && n->connecting; before = events_seen) {
+        while (events_seen == before)
+            loop_turn(loop, CLOCK_SECOND);
+        status = pool_connected(n);
+        if (n->last_chance) /* room again */
+            close(accept(slow, NULL, NULL));
+    }
+    assert_int_equal(status, 0);
+    assert_true(n->last_chance);
+    assert_int_equal(n->address, 0);
+    pool_give_back(n, false);
+    peer->calls--;
+    pool_peer_release_if_unused(peer);
+    pool_done(&pool);
+    close(fill);
+    close(slow);
+}
+
 static void names_are_told_from_addresses(void **state)
 {
     struct pool_target t;
@@ -147,6 +189,7 @@ int main(void)
         cmocka_unit_test(what_is_idle_for_long_is_closed),
         cmocka_unit_test(the_oldest_goes_when_there_are_too_many),
         cmocka_unit_test(the_last_used_is_taken_first),
+        cmocka_unit_test(a_slow_address_is_not_given_up),
         cmocka_unit_test(names_are_told_from_addresses),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -99,6 +99,11 @@ static void limits_the_head(void **state)
     for (int i = 0; i < 100000 && result == 0; i++)
         result = reply_feed(&r, slice_text("A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n"));
     assert_int_equal(result, -EMSGSIZE);
+    reply_begin(&r, false, 100); /* and those of answers that only announce one */
+    result = 0;
+    for (int i = 0; i < 100000 && result == 0; i++)
+        result = reply_feed(&r, slice_text("HTTP/1.1 100 Continue\r\n\r\n"));
+    assert_int_equal(result, -EMSGSIZE);
     reply_done(&r);
 }
 

@@ -151,6 +151,22 @@ static void the_cancelled_are_not_told(void **state)
     assert_int_equal(first.told, 0);
 }
 
+/* Its addresses led nowhere: who asks waits for new ones. */
+static void what_was_forgotten_is_asked_anew(void **state)
+{
+    struct waiter w = {0};
+    resolve_wait_init(&w.wait, tell);
+    assert_int_equal(find(&w, "host"), -EINPROGRESS);
+    until_told(&w);
+    resolver_forget(resolver, "host");
+    resolver_forget(resolver, "nobody");
+    w.told = 0;
+    assert_int_equal(find(&w, "host"), -EINPROGRESS);
+    until_told(&w);
+    assert_int_equal(find(&w, "host"), 0);
+    assert_int_equal(asked, 2);
+}
+
 /* The thread comes back to a resolver that is gone. */
 static void a_look_up_may_outlive_the_resolver(void **state)
 {
@@ -204,6 +220,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_what_failed, setup, teardown),
         cmocka_unit_test_setup_teardown(few_ask_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cancelled_are_not_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_forgotten_is_asked_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(a_look_up_may_outlive_the_resolver, setup, teardown),
         cmocka_unit_test_setup_teardown(many_names_are_forgotten, setup, teardown),
     };
