@@ -22,8 +22,6 @@ void exchange_address(const char *text, struct buf *out)
     if (!has_scheme(text))
         buf_add_text(out, "http://");
     buf_add_text(out, text);
-    while (buf_ok(out) && out->len > 0 && out->ptr[out->len - 1] == '/')
-        out->ptr[--out->len] = '\0';
 }
 
 int exchange_split(struct exchange *x, struct error *err)

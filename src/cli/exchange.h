@@ -27,7 +27,7 @@ struct exchange {
 
 /* ---- what both need (exchange.c) ---- */
 
-/* The address of a server as people write it: http:// may be left out. Slashes at its end go. */
+/* An address as people write it: http:// may be left out. */
 void exchange_address(const char *text, struct buf *out);
 /* Fills parts from url. 0, or -EINVAL with err. */
 int exchange_split(struct exchange *x, struct error *err);

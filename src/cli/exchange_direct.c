@@ -129,8 +129,6 @@ static int no_address(const struct exchange *x, const char *host, int code, stru
 {
     if (code == EAI_MEMORY)
         return error_set(err, -ENOMEM, "out of memory");
-    if (x->parts.is_ipv6)
-        return exchange_bad_url(x, "what stands in [] is no IPv6 address", err);
     char what[256];
     snprintf(what, sizeof(what), "the name %.100s cannot be resolved: %s", host,
              code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
@@ -186,10 +184,11 @@ static void write_head(const struct exchange *x, struct buf *out)
     buf_printf(out, "%s ", q->method != NULL ? q->method : "GET");
     if (x->parts.path.len == 0)
         buf_add_byte(out, '/');
-    buf_add_slice(out, x->parts.path);
-    buf_add_slice(out, x->parts.query);
-    buf_printf(out, " HTTP/1.1\r\nHost: " SLICE_FMT "\r\nUser-Agent: sluice/" SLUICE_VERSION "\r\n",
-               SLICE_ARG(x->parts.authority));
+    url_add_escaped(out, x->parts.path);
+    url_add_escaped(out, x->parts.query);
+    buf_add_text(out, " HTTP/1.1\r\nHost: ");
+    buf_add_slice(out, url_without_empty_port(x->parts.authority));
+    buf_add_text(out, "\r\nUser-Agent: sluice/" SLUICE_VERSION "\r\n");
     buf_printf(out, "Accept: %s\r\n", q->accept != NULL ? q->accept : "*/*");
     if (q->content_type != NULL)
         buf_printf(out, "Content-Type: %s\r\n", q->content_type);

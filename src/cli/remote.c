@@ -14,11 +14,19 @@ struct remote {
     struct curl_way *curl; /* the same */
 };
 
+/* Paths are put behind it: slashes at its end go. */
+static void add_base(const char *server, struct buf *out)
+{
+    exchange_address(server, out);
+    while (buf_ok(out) && out->len > 0 && out->ptr[out->len - 1] == '/')
+        out->ptr[--out->len] = '\0';
+}
+
 struct remote *remote_new(const struct cli_call *call)
 {
     struct remote *r = calloc(1, sizeof(*r));
     autobuf base = BUF_INIT;
-    exchange_address(cli_call_value(call, "server"), &base);
+    add_base(cli_call_value(call, "server"), &base);
     if (r == NULL || (r->base = buf_steal(&base)) == NULL) {
         terminal_error("out of memory");
         remote_free(r);

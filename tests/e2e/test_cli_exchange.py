@@ -407,6 +407,24 @@ def test_libcurl_is_loaded_only_where_it_must(user, loaded):
     assert (b"\r\nAuthorization: Basic " in server.requests[0]) == loaded
 
 
+@pytest.mark.parametrize(
+    "target, sent",
+    [("/fn/", b"/fn/"), ("/p?back=/a/", b"/p?back=/a/"), ("/\u00fc", b"/%C3%BC"), ("", b"/")],
+)
+def test_a_url_is_sent_as_it_is(target, sent):
+    with Scripted([answering(OK)]) as server:
+        result = send(server.url + target)
+    assert result.returncode == 0, result.stderr
+    assert server.requests[0].startswith(b"POST " + sent + b" HTTP/1.1\r\n")
+
+
+def test_slashes_behind_a_server_go():
+    with Scripted([answering(OK)]) as server:
+        result = run("send", "--server", server.url + "/base//", "--data", "{}")
+    assert result.returncode == 0, result.stderr
+    assert server.requests[0].startswith(b"POST /base/default/default HTTP/1.1\r\n")
+
+
 def test_a_proxy_is_asked_for_other_hosts():
     with Scripted([answering(OK)]) as proxy:
         arguments = ["send", "--url", "http://sluice.example/x", "--data", "{}"]

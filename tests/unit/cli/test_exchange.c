@@ -23,8 +23,8 @@ static void test_addresses(void **state)
     static const char *const rows[][2] = {
         {"127.0.0.1:8080", "http://127.0.0.1:8080"},
         {"http://h", "http://h"},
-        {"http://h///", "http://h"},
-        {"https://h/base/", "https://h/base"},
+        {"http://h/f/", "http://h/f/"},
+        {"h/p?back=/a/", "http://h/p?back=/a/"},
         {"HTTP://h", "HTTP://h"},
         {"[::1]:80", "http://[::1]:80"},
         {"h:80/x?to=http://y", "http://h:80/x?to=http://y"},
@@ -227,6 +227,18 @@ static void test_what_is_sent(void **state)
     }
 }
 
+static void test_what_a_url_becomes(void **state)
+{
+    (void)state;
+    struct peer p;
+    peer_listen(&p);
+    char *end = strchr(p.url + strlen("http://"), '/');
+    snprintf(end, sizeof(p.url) - (size_t)(end - p.url), "/f\xc3\xbc/?a=\xff&back=/b/");
+    converse(&p, false);
+    static const char line[] = "POST /f%C3%BC/?a=%FF&back=/b/ HTTP/1.1\r\n";
+    assert_int_equal(strncmp(p.request, line, strlen(line)), 0);
+}
+
 static void test_a_server_that_never_answers(void **state)
 {
     (void)state;
@@ -251,9 +263,13 @@ static void test_a_server_that_never_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_bad_urls),
-        cmocka_unit_test(test_what_is_local), cmocka_unit_test(test_what_needs_curl),
-        cmocka_unit_test(test_what_is_sent),  cmocka_unit_test(test_a_server_that_never_answers),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_bad_urls),
+        cmocka_unit_test(test_what_is_local),
+        cmocka_unit_test(test_what_needs_curl),
+        cmocka_unit_test(test_what_is_sent),
+        cmocka_unit_test(test_what_a_url_becomes),
+        cmocka_unit_test(test_a_server_that_never_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
