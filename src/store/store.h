@@ -134,7 +134,9 @@ typedef void store_append_done_fn(void *ctx, int error, uint64_t position);
 void store_append(struct store *s, struct store_group *g, store_append_done_fn *done, void *ctx);
 
 /* Sees to it that everything queued so far is committed: on this thread, which waits for the sync,
- * while syncs are quick; else on the log thread, and it returns at once. */
+ * while syncs are quick; else on the log thread, without waiting for it. While another thread
+ * commits, it waits for its turn first, but no longer than a commit may take and be called quick
+ * (50 ms). */
 void store_flush(struct store *s);
 
 /* The last position that is synced (0: none). Any thread. */

@@ -157,6 +157,8 @@ static int write_batch(struct disk *d, struct batch_header *h, uint32_t *ret_cha
         r = write_zeros(d, end, w->dirty);
     if (r < 0)
         return r;
+    if (w->dirty > end)
+        w->dirty = end;
     h->segment = w->active->number;
     h->chain = w->offset == SEGMENT_HEADER_BYTES ? w->active->chain : w->chain;
     *ret_chain = batch_seal(h, w->active->salt, w->batch.ptr);
