@@ -423,7 +423,7 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
          "events as lines of JSON, live; from=POSITION|earliest, follow=false, namespace=, "
          "broker="},
         {HTTP_GET, "/-/dead", dead_serve, b, HTTP_ROLE_READ, 0, false,
-         "dead letters with their events, up to 1000 or 4 MiB; namespace=, trigger=, limit=, "
+         "dead letters with their events, up to 1000 or 512 KiB; namespace=, trigger=, limit=, "
          "continue="},
         {HTTP_POST, "/", ingress_post_host, b, HTTP_ROLE_SEND, EVENT_BATCH_MAX, true,
          "an event for the broker that Host names"},

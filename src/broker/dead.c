@@ -11,10 +11,10 @@
 
 #include <errno.h>
 
-#define DEAD_ITEMS_MAX  1000       /* of a page */
-#define DEAD_PAGE_BYTES (4u << 20) /* a page that has so many is over */
-#define DEAD_TURN_ROWS  32         /* looked at in one turn */
-#define DEAD_TURN_BYTES (1u << 20) /* written in one turn, and one letter more */
+#define DEAD_ITEMS_MAX  1000         /* of a page */
+#define DEAD_PAGE_BYTES (512u << 10) /* a page that has so many is over; one letter may be more */
+#define DEAD_TURN_ROWS  32           /* looked at in one turn */
+#define DEAD_TURN_BYTES (128u << 10) /* written in one turn, and one letter more */
 
 struct dead_place {
     uint32_t trigger;
@@ -95,6 +95,22 @@ static bool wanted(const struct dead_query *q, uint32_t trigger)
            (q->trigger.ptr == NULL || slice_is(q->trigger, t->resource->name));
 }
 
+/* Takes the row, or says where the next turn begins; false: this one ends. */
+static bool look_at(struct dead_query *q, struct slice key, struct slice value,
+                    struct dead_place *places, unsigned *count)
+{
+    struct dead_row row;
+    if (row_dead_read(key, value, &row) < 0)
+        return true; /* damaged */
+    if (wanted(q, row.trigger)) {
+        places[(*count)++] = (struct dead_place){row.trigger, row.position};
+        return true;
+    }
+    q->over = row.trigger == UINT32_MAX;
+    q->next = (struct dead_place){row.trigger + 1, 0};
+    return false;
+}
+
 /* The next rows. What they hold is read when this scan has ended. Those of a trigger that is not
  * wanted are passed at once. */
 static unsigned collect(struct dead_query *q, struct dead_place *places)
@@ -105,21 +121,19 @@ static unsigned collect(struct dead_query *q, struct dead_place *places)
         store_scan_new(q->core->store, STORE_TABLE_DEAD, buf_slice(&from), slice_of(NULL, 0));
     struct slice key, value;
     unsigned count = 0;
+    unsigned looked = 0;
     q->over = scan != NULL;
     q->out.failed = q->out.failed || scan == NULL;
-    while (scan != NULL && q->over && store_scan_next(scan, &key, &value, NULL) == 1) {
-        struct dead_row row;
-        if (row_dead_read(key, value, &row) < 0)
-            continue;
-        struct dead_place at = {row.trigger, row.position};
-        bool pass = !wanted(q, at.trigger);
-        if (pass)
-            at = (struct dead_place){at.trigger + 1, 0};
-        q->over = !pass && count < DEAD_TURN_ROWS;
-        if (q->over)
-            places[count++] = at;
-        else
+    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
+        struct dead_place at;
+        bool is_place = row_object_read(key, &at.trigger, &at.position) == 0;
+        if (looked++ >= DEAD_TURN_ROWS && is_place) {
             q->next = at;
+            q->over = false;
+            break;
+        }
+        if (!look_at(q, key, value, places, &count))
+            break;
     }
     store_scan_free(scan);
     return count;

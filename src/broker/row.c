@@ -9,7 +9,7 @@
 
 #define RETRY_KEY_SIZE   20
 #define RETRY_FIXED_SIZE 32
-#define DEAD_KEY_SIZE    12
+#define OBJECT_KEY_SIZE  12
 #define DEAD_FIXED_SIZE  28
 
 void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out)
@@ -57,6 +57,15 @@ void row_object_key(uint32_t trigger, uint64_t position, struct buf *out)
     buf_add_be64(out, position);
 }
 
+int row_object_read(struct slice key, uint32_t *ret_trigger, uint64_t *ret_position)
+{
+    if (key.len != OBJECT_KEY_SIZE)
+        return -EBADMSG;
+    *ret_trigger = bytes_be32(key.ptr);
+    *ret_position = bytes_be64(key.ptr + 4);
+    return 0;
+}
+
 void row_dead_value(const struct dead_row *row, struct buf *out)
 {
     buf_reset(out);
@@ -71,7 +80,7 @@ void row_dead_value(const struct dead_row *row, struct buf *out)
 
 int row_dead_read(struct slice key, struct slice value, struct dead_row *ret)
 {
-    if (key.len != DEAD_KEY_SIZE || value.len < DEAD_FIXED_SIZE)
+    if (key.len != OBJECT_KEY_SIZE || value.len < DEAD_FIXED_SIZE)
         return -EBADMSG;
     uint32_t error_len = bytes_le32(value.ptr + 24);
     if (error_len > value.len - DEAD_FIXED_SIZE)

@@ -28,6 +28,8 @@ struct dead_row {
 };
 /* Also the key of PAYLOADS. */
 void row_object_key(uint32_t trigger, uint64_t position, struct buf *out);
+/* -EBADMSG when it is none. */
+int row_object_read(struct slice key, uint32_t *ret_trigger, uint64_t *ret_position);
 void row_dead_value(const struct dead_row *row, struct buf *out);
 int row_dead_read(struct slice key, struct slice value, struct dead_row *ret);
 
