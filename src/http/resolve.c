@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/must.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -194,6 +195,7 @@ static void serve_queue(struct resolver *r)
 {
     while (r->running < RESOLVE_THREADS_MAX && !list_empty(&r->queue)) {
         struct name *n = list_entry(list_shift(&r->queue), struct name, link);
+        must(n->errand != NULL); /* as long as it is queued */
         if (!list_empty(&n->waiting) || n->known) {
             ask(r, n);
             continue;
