@@ -192,6 +192,10 @@ static int load_outstanding(struct trigger *t, uint64_t position)
         return 0;
     }
     int r = store_read_event(t->core->store, position, &broker, &time_ns, &event);
+    if (r == 0 && broker != t->broker->number) { /* an earlier one's, of the same name */
+        drop_count(t, 1);
+        return 0;
+    }
     if (r == -ENOENT) { /* retention never passes unfinished work; a foreign file may lack it */
         atomic_fetch_add_explicit(&t->core->counters.lost, 1, memory_order_relaxed);
         log_error("trigger %s/%s: the event at position %llu is not in the log any more: it cannot "

@@ -19,7 +19,7 @@ struct delivery {
     struct trigger *trigger; /* NULL: deleted meanwhile */
     struct broker_core *core;
     uint32_t trigger_number;
-    struct list link;        /* in trigger->waiting, or alone */
+    struct list link;        /* in trigger->waiting, crowded or held, or alone */
     struct list outstanding; /* in trigger->outstanding or trigger->retrying, or core->orphans */
     uint64_t position, time_ns;
     struct event_hold *event; /* NULL while it waits for a retry */

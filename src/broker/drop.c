@@ -9,9 +9,7 @@ static void take_out(struct trigger *t, struct delivery *d)
 {
     struct counters *c = &t->core->counters;
     if (!list_empty(&d->link) && d->event != NULL) { /* in t->waiting: the other lists' have none */
-        t->waiting_count--;
-        t->waiting_bytes -= d->event->len;
-        atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
+        trigger_unqueue(t, d);
     }
     list_remove(&d->link);
     if (d->call != NULL) {
@@ -62,9 +60,11 @@ static uint64_t drop_unsettled(struct list *deliveries, struct store_group *g)
     uint64_t count = 0;
     list_for_each_safe (node, following, deliveries) {
         struct delivery *d = list_entry(node, struct delivery, outstanding);
-        d->dropped = true;
-        if (d->settling)
+        if (d->settling) {
+            d->trigger->leaving += d->dropped ? 0 : 1;
+            d->dropped = true;
             continue;
+        }
         drop_one(d, g);
         count++;
     }
@@ -80,6 +80,7 @@ void drop_count(struct trigger *t, uint64_t deliveries)
 uint64_t drop_with_broker(struct trigger *t)
 {
     struct store_group g;
+    t->dropped = 0;
     retry_forget_begin(&g);
     uint64_t count = drop_unsettled(&t->outstanding, &g) + drop_unsettled(&t->retrying, &g);
     retry_forget_end(t->core, &g);
@@ -95,4 +96,11 @@ void drop_late(struct delivery *d)
     retry_forget_begin(&g);
     drop_one(d, &g);
     retry_forget_end(b, &g);
+}
+
+void drop_came_back(struct trigger *t)
+{
+    t->leaving--;
+    if (t->leaving == 0 && t->dropped > 0 && t->broker == NULL)
+        trigger_refresh(t);
 }

@@ -14,6 +14,9 @@ void drop_with_trigger(struct trigger *t);
 uint64_t drop_with_broker(struct trigger *t);
 /* That outcome is in the log, or was refused. */
 void drop_late(struct delivery *d);
+/* An outcome that was on its way when the broker was deleted has been dealt with: after the last
+ * one the status of the trigger says how many went. */
+void drop_came_back(struct trigger *t);
 /* Counts deliveries that went with their broker. */
 void drop_count(struct trigger *t, uint64_t deliveries);
 

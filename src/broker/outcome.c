@@ -207,13 +207,14 @@ static void settled(struct loop_message *m)
 {
     struct delivery *d = container_of(m, struct delivery, settled);
     struct broker_core *b = must_be(d, DELIVERY_MAGIC)->core;
+    struct trigger *late = d->dropped ? d->trigger : NULL;
     d->settling = false;
     b->settling--;
     if (d->settle_error == 0 && d->settle_position > b->settled_position)
         b->settled_position = d->settle_position;
     if (d->trigger == NULL) { /* deleted meanwhile: nobody wants the rows */
-        if (d->outcome != OUTCOME_DONE)
-            retry_forget(b, d->trigger_number);
+        if (d->outcome != OUTCOME_DONE && d->settle_error == 0)
+            retry_forget_outcome(d);
         delivery_free(d);
     } else if (d->settle_error != 0 && d->dropped) {
         drop_late(d);
@@ -222,6 +223,8 @@ static void settled(struct loop_message *m)
     } else {
         settle(d);
     }
+    if (late != NULL)
+        drop_came_back(late);
 }
 
 /* Log thread, or the loop's when the store refuses at once. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deliveries that wait for their next attempt: a row in RETRIES each, a timer each; the event is
- * read when it is due. */
+/* Deliveries that wait for their next attempt: a row in RETRIES each, and a timer until it is due.
+ * Then the event is read, as soon as there is room for it. */
 #include "broker/retry.h"
 
 #include "base/bytes.h"
@@ -100,23 +100,21 @@ static void take(struct delivery *d)
 static void due(struct loop_timer *timer)
 {
     struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
-    struct trigger *t = d->trigger;
-    if (trigger_hold(t, d))
-        return;
-    if (d->core->quiet || trigger_full(t)) {
-        list_append(&t->crowded, &d->link);
-        return;
-    }
-    take(d);
-    trigger_pump(t);
+    list_append(&d->trigger->crowded, &d->link);
+    trigger_pump(d->trigger);
 }
 
 bool retry_take_crowded(struct trigger *t)
 {
     bool any = false;
-    struct list *node;
-    while (!trigger_full(t) && (node = list_shift(&t->crowded)) != NULL) {
-        struct delivery *d = list_entry(node, struct delivery, link);
+    while (!list_empty(&t->crowded) && trigger_takes_retries(t)) {
+        if (t->retries_taken == TRIGGER_RETRIES_TURN) {
+            if (!heap_contains(&t->go_on.node))
+                loop_timer_set(t->core->loop, &t->go_on, loop_now(t->core->loop) + 1);
+            break;
+        }
+        struct delivery *d = list_entry(list_shift(&t->crowded), struct delivery, link);
+        t->retries_taken++;
         any = true;
         if (!trigger_hold(t, d))
             take(d);
@@ -215,6 +213,19 @@ void retry_forget_delivery(const struct delivery *d, struct store_group *g)
     row_object_key(d->trigger_number, d->position, &key);
     if (d->stage == STAGE_SUBSCRIBER)
         forget_row(d->core, STORE_TABLE_PAYLOADS, buf_slice(&key), g);
+}
+
+void retry_forget_outcome(const struct delivery *d)
+{
+    struct store_group group;
+    autobuf key = BUF_INIT;
+    retry_forget_begin(&group);
+    row_retry_key(d->next_due_ns, d->trigger_number, d->position, &key);
+    forget_row(d->core, STORE_TABLE_RETRIES, buf_slice(&key), &group);
+    row_object_key(d->trigger_number, d->position, &key);
+    forget_row(d->core, STORE_TABLE_PAYLOADS, buf_slice(&key), &group);
+    forget_row(d->core, STORE_TABLE_DEAD, buf_slice(&key), &group);
+    retry_forget_end(d->core, &group);
 }
 
 /* Deletes the rows of one table whose keys begin with the trigger's number. */

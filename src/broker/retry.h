@@ -17,7 +17,9 @@ bool retry_take_crowded(struct trigger *t);
 void retry_forget_begin(struct store_group *g);
 void retry_forget_delivery(const struct delivery *d, struct store_group *g);
 void retry_forget_end(struct broker_core *b, struct store_group *g);
-/* Removes what the tables hold for a deleted trigger. */
+/* Removes the rows that an outcome has written since its trigger was deleted. */
+void retry_forget_outcome(const struct delivery *d);
+/* Removes what the tables hold for a deleted trigger; looks at all of RETRIES. */
 void retry_forget(struct broker_core *b, uint32_t trigger);
 /* The same for triggers whose deletion a crash cut short; at start. */
 void retry_forget_orphans(struct broker_core *b);

@@ -213,12 +213,19 @@ void trigger_attach(struct trigger *t, struct broker *broker)
 {
     detach(t);
     t->broker = broker;
-    t->dropped = 0;
     list_append(&broker->triggers, &t->broker_link);
     trigger_refresh(t);
 }
 
 /* ---- life ---- */
+
+/* Loop thread, when others had their turn. */
+static void go_on(struct loop_timer *timer)
+{
+    struct trigger *t = must_be((struct trigger *)timer->ctx, TRIGGER_MAGIC);
+    t->retries_taken = 0;
+    trigger_pump(t);
+}
 
 static struct trigger *trigger_new(struct broker_core *b, struct resource *resource)
 {
@@ -237,6 +244,8 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     list_init(&t->retrying);
     list_init(&t->crowded);
     list_init(&t->held);
+    t->go_on.due = go_on;
+    t->go_on.ctx = t;
     return t;
 }
 
@@ -256,6 +265,7 @@ void trigger_free(struct trigger *t)
     cursor_start_settled(t);
     dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
+    loop_timer_cancel(t->core->loop, &t->go_on);
     store_reader_free(t->catch_up);
     drop_with_trigger(t);
     filter_free(t->filter);
@@ -316,9 +326,16 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
 
 /* ---- the stream of events ---- */
 
-bool trigger_full(const struct trigger *t)
+static bool is_full(const struct trigger *t)
 {
     return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
+}
+
+bool trigger_takes_retries(const struct trigger *t)
+{
+    return !is_full(t) &&
+           (t->behind == 0 || (t->waiting_retries < TRIGGER_WAITING_MAX / 2 &&
+                               t->waiting_retry_bytes < TRIGGER_WAITING_BYTES_MAX / 2));
 }
 
 static bool has_its_share(const struct trigger *t)
@@ -335,7 +352,7 @@ static bool has_its_share(const struct trigger *t)
 
 static bool takes_more(const struct trigger *t)
 {
-    return !trigger_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
+    return !is_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
 }
 
 void trigger_retrying(struct trigger *t, struct delivery *d)
@@ -352,7 +369,22 @@ void trigger_queue(struct trigger *t, struct delivery *d)
     list_append(&t->waiting, &d->link);
     t->waiting_count++;
     t->waiting_bytes += d->event->len;
+    if (d->in_tables) {
+        t->waiting_retries++;
+        t->waiting_retry_bytes += d->event->len;
+    }
     atomic_fetch_add_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+}
+
+void trigger_unqueue(struct trigger *t, const struct delivery *d)
+{
+    t->waiting_count--;
+    t->waiting_bytes -= d->event->len;
+    if (d->in_tables) {
+        t->waiting_retries--;
+        t->waiting_retry_bytes -= d->event->len;
+    }
+    atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
 }
 
 /* Queues the event. False when there is no room or no memory: the trigger stays at this position.
@@ -400,9 +432,7 @@ static void start_waiting(struct trigger *t)
            !list_empty(&t->waiting)) {
         struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
         must(d->event != NULL); /* only those that are held have none */
-        t->waiting_count--;
-        t->waiting_bytes -= d->event->len;
-        atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+        trigger_unqueue(t, d);
         if (trigger_hold(t, d))
             continue;
         t->in_flight++;

@@ -18,9 +18,11 @@
 #define TRIGGER_WAITING_MAX       256
 #define TRIGGER_WAITING_BYTES_MAX (4u << 20)
 #define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
+#define TRIGGER_RETRIES_TURN      256   /* due retries taken before others have their turn */
 
-/* Deliveries of all triggers in memory, beyond which each may have its share of so many and no
- * more: what they are goes into every checkpoint, whose rows are one group (STORE_GROUP_MAX). */
+/* Deliveries of all triggers that run or wait with their event in memory, beyond which each may
+ * have its share of so many and no more: what they are goes into every checkpoint, whose rows are
+ * one group (STORE_GROUP_MAX). Those that wait for a retry have rows of their own. */
 #define TRIGGERS_DELIVERIES_MAX (1u << 20)
 #define TRIGGER_SHARE_MIN       4
 
@@ -63,11 +65,15 @@ struct trigger {
 
     struct list waiting; /* deliveries with their event in memory */
     unsigned waiting_count, in_flight;
-    unsigned retrying_count; /* deliveries that a row in RETRIES stands for */
+    unsigned waiting_retries; /* of those in `waiting`; while it is behind, at most half of them */
+    unsigned retrying_count;  /* deliveries that a row in RETRIES stands for */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
-    size_t waiting_bytes;
+    size_t waiting_bytes, waiting_retry_bytes;
+    unsigned retries_taken;  /* from `crowded`, since the loop last had its turn */
+    struct loop_timer go_on; /* runs when these were many: the others had their turn */
     uint64_t dead_count;     /* rows in DEAD */
-    uint64_t dropped;        /* deliveries that went with its broker */
+    uint64_t dropped;        /* deliveries that went with its last broker */
+    unsigned leaving;        /* more of them may, when their outcomes have come back */
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
     struct list crowded; /* those of them that are due, for which there is no room; without their
@@ -96,11 +102,13 @@ void trigger_catch_up(struct trigger *t);
 /* Now and then: tries again what did not succeed. */
 void trigger_tend(struct trigger *t);
 void trigger_free(struct trigger *t);
-/* No more room in memory for waiting deliveries. */
-bool trigger_full(const struct trigger *t);
+/* Room in memory for retries that are due: while the trigger is behind, new events have half. */
+bool trigger_takes_retries(const struct trigger *t);
 /* A row in RETRIES stands for the delivery now. */
 void trigger_retrying(struct trigger *t, struct delivery *d);
 /* Puts a delivery whose event is there at the end of the queue. */
 void trigger_queue(struct trigger *t, struct delivery *d);
+/* One leaves the queue, d->link aside; its event is still there. */
+void trigger_unqueue(struct trigger *t, const struct delivery *d);
 
 #endif

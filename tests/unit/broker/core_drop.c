@@ -114,9 +114,42 @@ static void outcomes_on_their_way_are_dropped(void **state)
     WORLD_UNTIL(w, w->core->settling == 0);
     world_rest(w);
     assert_int_equal(COUNTER(w, dropped), 40);
+    WORLD_UNTIL(w, says(world_trigger_find(w, "t"), "and with it 40 deliveries"));
     assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 0);
     assert_int_equal(world_rows(w, STORE_TABLE_PAYLOADS), 0);
     assert_int_equal(world_trigger_find(w, "t")->retrying_count, 0);
+    assert_int_equal(cursor_needed(w->core), w->core->scanned + 1);
+    world_broker(w, "b");
+    world_delete(w, &resource_kind_broker, "b");
+    assert_int_equal(world_trigger_find(w, "t")->dropped, 0);
+}
+
+/* The first crash comes before the core hears of the deletion, the second before a checkpoint. */
+static void a_later_broker_after_a_crash_has_its_own_events(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_when_told;
+    world_trigger(w, "t", "f", "");
+    world_send_many(w, "old", 3, "t");
+    WORLD_UNTIL(w, w->in_flight == 3);
+    world_checkpoint(w);
+    uint64_t before = store_synced(w->store);
+    registry_delete(w->registry, &resource_kind_broker, "default", "b", NULL, NULL);
+    loop_turn(w->loop, 0); /* appends it */
+    for (unsigned i = 0; i < 5000 && store_synced(w->store) == before; i++)
+        usleep(1000);
+    world_abandon(w);
+    w->plan = NULL;
+    world_open(w);
+    assert_int_equal(COUNTER(w, dropped), 3);
+    world_broker(w, "b");
+    world_abandon(w);
+    world_open(w);
+    world_send(w, "new", "t");
+    WORLD_UNTIL(w, world_seen(w, "f", "new") == 1);
+    world_rest(w);
+    assert_int_equal(w->seen_count, 3 + 1);
+    assert_int_equal(COUNTER(w, dropped), 3);
     assert_int_equal(cursor_needed(w->core), w->core->scanned + 1);
 }
 
@@ -183,6 +216,7 @@ int main(void)
         DROP_TEST(what_waits_goes_with_the_broker),
         DROP_TEST(a_later_broker_of_that_name_has_its_own_events),
         DROP_TEST(outcomes_on_their_way_are_dropped),
+        DROP_TEST(a_later_broker_after_a_crash_has_its_own_events),
         DROP_TEST(without_a_broker_nothing_of_the_log_is_needed),
         DROP_TEST(a_crash_after_the_deletion_brings_nothing_back),
     };
