@@ -153,6 +153,8 @@ void read_get(struct query *q);
 void read_list(struct query *q);
 /* Is the object in the namespace of the query and selected? */
 bool read_selects(const struct query *q, const json_t *object);
+/* Does it come, in the order of the registry, after the one that token (namespace/name) names? */
+bool read_is_after(const char *namespace_name, const char *name, const char *token);
 void write_create(struct query *q);
 void write_replace(struct query *q);
 void write_patch(struct query *q);

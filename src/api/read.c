@@ -20,6 +20,14 @@ bool read_selects(const struct query *q, const json_t *object)
            selector_matches_fields(&q->fields, object);
 }
 
+bool read_is_after(const char *namespace_name, const char *name, const char *token)
+{
+    size_t len = strcspn(token, "/");
+    struct slice space = slice_of(token, len), last = slice_text(token + len + 1);
+    int order = slice_compare(slice_text(namespace_name), space);
+    return order > 0 || (order == 0 && slice_compare(slice_text(name), last) > 0);
+}
+
 void read_get(struct query *q)
 {
     struct resource *resource =
@@ -70,20 +78,12 @@ static void listing_free(struct listing *l)
     free(l);
 }
 
-/* Both sides in the order of the registry: namespace, then name. */
-static bool is_after(const struct resource *resource, const char *token)
-{
-    size_t len = strcspn(token, "/");
-    struct slice space = slice_of(token, len), name = slice_text(token + len + 1);
-    int order = slice_compare(slice_text(resource->namespace_name), space);
-    return order > 0 || (order == 0 && slice_compare(slice_text(resource->name), name) > 0);
-}
-
 static int gather(void *ctx, struct resource *resource)
 {
     struct listing *l = ctx;
     const struct query *q = l->query;
-    if ((q->after != NULL && !is_after(resource, q->after)) || !read_selects(q, resource->object))
+    if ((q->after != NULL && !read_is_after(resource->namespace_name, resource->name, q->after)) ||
+        !read_selects(q, resource->object))
         return 0;
     if (q->limit != 0 && l->len == q->limit) {
         l->more = true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches: a stream of changes for each, and the last changes kept so that one can begin in the
- * past. What slow readers have not taken is kept within one budget for all, and beyond it the one
- * who has most is cut; so is one who takes nothing for long. Everything runs on the loop thread but
- * watcher_closed() and watcher_drained(). */
+ * past. What exists already is told some at a time, as the reader takes it. What slow readers have
+ * not taken is kept within one budget for all, and beyond it the one who has most is cut; so is one
+ * who takes nothing for long. Everything runs on the loop thread but watcher_closed() and
+ * watcher_drained(). */
 #include "api/api_internal.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -18,6 +19,8 @@
 #define WATCHERS_MAX        1000
 #define WATCH_BACKLOGS_MAX  (64u << 20) /* bytes that wait for all slow readers */
 #define WATCH_PIECE         (32u << 10)
+#define WATCH_LIST_TURN     (64u << 10) /* of what exists, before the reader takes it */
+#define WATCH_STILL_NS      CLOCK_SECOND
 #define WATCH_PENDING_MAX   (32u << 10) /* in a stream before the next piece; outside the budget */
 #define WATCH_TEND_NS       CLOCK_SECOND
 #define WATCHER_MAGIC       0x77617463u
@@ -48,8 +51,11 @@ struct watcher {
     struct query *query;   /* kind, namespace and selectors; its request is gone */
     struct buf backlog;    /* what the stream did not take yet */
     size_t taken, counted; /* counted: its share of set->backlogs */
+    uint64_t moved_ns;     /* when the stream took some last */
     bool ending, headed;   /* headed: a Table's columns were sent */
     bool waiting;          /* drained will come */
+    bool listing;          /* more exists than was told */
+    struct buf told;       /* while listing: namespace/name of the last; or empty */
     struct loop_timer end;
     struct loop_message drained; /* from watcher_drained() */
     struct loop_message gone;    /* from watcher_closed() */
@@ -62,7 +68,7 @@ struct watcher {
 static void watcher_count(struct watcher *w)
 {
     w->set->backlogs -= w->counted;
-    w->counted = w->backlog.len;
+    w->counted = w->backlog.cap;
     w->set->backlogs += w->counted;
 }
 
@@ -76,6 +82,7 @@ static void watcher_free(struct watcher *w)
         loop_timer_cancel(s->api->loop, &s->tend);
     query_free(w->query);
     buf_done(&w->backlog);
+    buf_done(&w->told);
     pthread_mutex_destroy(&w->lock);
     w->magic = 0;
     free(w);
@@ -111,14 +118,21 @@ static void watcher_drained(void *ctx)
 /* What is written is given back, and not only when all is. */
 static void backlog_shrink(struct watcher *w)
 {
-    size_t left = w->backlog.len - w->taken;
-    if (left > 0 && w->taken < w->backlog.len / 2)
+    struct buf *b = &w->backlog;
+    size_t left = b->len - w->taken;
+    if (left > 0 && w->taken < b->len / 2)
         return;
-    if (left == 0)
-        buf_done(&w->backlog);
-    else
-        memmove(w->backlog.ptr, w->backlog.ptr + w->taken, left);
-    w->backlog.len = left;
+    if (left == 0) {
+        buf_done(b);
+    } else {
+        memmove(b->ptr, b->ptr + w->taken, left + 1); /* with the NUL */
+        b->len = left;
+        char *smaller = realloc(b->ptr, left + 1);
+        if (smaller != NULL) {
+            b->ptr = smaller;
+            b->cap = left + 1;
+        }
+    }
     w->taken = 0;
 }
 
@@ -130,20 +144,21 @@ static bool stream_full(struct watcher *w)
     return w->waiting;
 }
 
-/* Under the watcher's lock. True when all is written. */
-static bool write_pieces(struct watcher *w)
+/* Under the watcher's lock. 0, or negative errno: the reader is to be cut. */
+static int write_pieces(struct watcher *w)
 {
     int status = 0;
+    size_t before = w->taken;
     while (status == 0 && w->taken < w->backlog.len && !stream_full(w)) {
         size_t n = w->backlog.len - w->taken;
         n = n < WATCH_PIECE ? n : WATCH_PIECE;
         status = http_stream_write(w->stream, slice_of(w->backlog.ptr + w->taken, n));
         w->taken += status == 0 ? n : 0;
     }
+    if (w->taken > before)
+        w->moved_ns = loop_now(w->set->api->loop);
     backlog_shrink(w);
-    if (status < 0)
-        http_stream_cut(w->stream);
-    return status == 0 && w->backlog.len == 0;
+    return status;
 }
 
 /* Its end is not that of an answer that is whole: the client begins anew. */
@@ -156,7 +171,21 @@ static void watcher_cut(struct watcher *w)
     buf_done(&w->backlog);
     w->taken = 0;
     w->ending = true;
+    w->listing = false;
     watcher_count(w);
+}
+
+static bool is_still(const struct watcher *w)
+{
+    return loop_now(w->set->api->loop) - w->moved_ns >= WATCH_STILL_NS;
+}
+
+/* Who reads is spared as long as there is one who does not; then the one who has most goes. */
+static bool is_slower(const struct watcher *w, const struct watcher *than)
+{
+    if (than == NULL || is_still(w) != is_still(than))
+        return than == NULL || is_still(w);
+    return w->counted > than->counted;
 }
 
 static void cut_the_slowest(struct watch_set *s)
@@ -164,32 +193,38 @@ static void cut_the_slowest(struct watch_set *s)
     struct watcher *slowest = NULL;
     list_for_each (node, &s->watchers) {
         struct watcher *w = list_entry(node, struct watcher, node);
-        if (slowest == NULL || w->counted > slowest->counted)
+        if (w->counted > 0 && is_slower(w, slowest))
             slowest = w;
     }
-    if (slowest != NULL)
-        watcher_cut(slowest);
+    watcher_cut(must_be(slowest, WATCHER_MAGIC)); /* there are bytes, so there is one */
+}
+
+/* Under the watcher's lock, when all is written. What else exists comes in the next turn. */
+static void watcher_go_on(struct watcher *w)
+{
+    if (w->listing) {
+        w->waiting = true;
+        loop_post(w->set->api->loop, &w->drained); /* gone comes behind it */
+    } else if (w->ending) {
+        http_stream_end(STEAL(w->stream)); /* closed() will follow */
+    }
 }
 
 static void watcher_flush(struct watcher *w)
 {
+    int status = buf_ok(&w->backlog) ? 0 : -ENOMEM;
     pthread_mutex_lock(&w->lock);
-    bool writable = w->stream != NULL && !w->waiting && buf_ok(&w->backlog);
-    if (writable && write_pieces(w) && w->ending)
-        http_stream_end(STEAL(w->stream)); /* closed() will follow */
+    if (w->stream != NULL && !w->waiting && status == 0) {
+        status = write_pieces(w);
+        if (status == 0 && w->backlog.len == 0)
+            watcher_go_on(w);
+    }
     pthread_mutex_unlock(&w->lock);
-    if (!buf_ok(&w->backlog))
+    if (status < 0)
         watcher_cut(w);
     watcher_count(w);
     while (w->set->backlogs > WATCH_BACKLOGS_MAX)
         cut_the_slowest(w->set);
-}
-
-static void watcher_drained_on_loop(struct loop_message *m)
-{
-    struct watcher *w = container_of(m, struct watcher, drained);
-    w->waiting = false;
-    watcher_flush(w);
 }
 
 static bool watcher_stuck(struct watcher *w)
@@ -237,12 +272,24 @@ static void add_event(struct watcher *w, const char *type, const json_t *object)
     buf_add_text(&w->backlog, "}\n");
 }
 
+/* It will be told, as it is then, with all that exists. */
+static bool comes_later(const struct watcher *w, const json_t *object)
+{
+    const char *space = resource_text_at(object, "metadata.namespace");
+    return w->listing && (w->told.len == 0 ||
+                          read_is_after(space != NULL ? space : "",
+                                        resource_text_at(object, "metadata.name"), w->told.ptr));
+}
+
 /* An object that comes into or falls out of the selection is added or deleted for this watcher. */
 static void watcher_tell(struct watcher *w, const struct watch_event *e)
 {
+    if ((w->ending && !w->listing) || e->kind != kinds_stored(w->query->kind) ||
+        comes_later(w, e->object))
+        return;
     bool now = read_selects(w->query, e->object);
     bool before = e->before != NULL && read_selects(w->query, e->before);
-    if (w->ending || e->kind != kinds_stored(w->query->kind) || (!now && !before))
+    if (!now && !before)
         return;
     if (e->change == REGISTRY_DELETED || !now)
         add_event(w, "DELETED", e->object);
@@ -312,14 +359,6 @@ const json_t *watch_gone(const struct watch_set *s, const struct query *q)
 
 /* ---- beginning ---- */
 
-static int tell_existing(void *ctx, struct resource *resource)
-{
-    struct watcher *w = ctx;
-    if (read_selects(w->query, resource->object))
-        add_event(w, "ADDED", resource->object);
-    return 0;
-}
-
 static void add_bookmark(struct watcher *w, bool initial)
 {
     const struct resource_kind *k = w->query->kind;
@@ -329,6 +368,54 @@ static void add_bookmark(struct watcher *w, bool initial)
     buf_printf(&w->backlog, "\",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"%s}}}\n",
                registry_version(w->set->api->registry),
                initial ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
+}
+
+struct listing_turn {
+    struct watcher *watcher;
+    const struct resource *last;
+};
+
+/* Non-zero when it is enough for one turn. */
+static int tell_existing(void *ctx, struct resource *resource)
+{
+    struct listing_turn *t = ctx;
+    struct watcher *w = t->watcher;
+    if (w->told.len > 0 && !read_is_after(resource->namespace_name, resource->name, w->told.ptr))
+        return 0;
+    if (w->backlog.len >= WATCH_LIST_TURN && !w->set->api->quiet && t->last != NULL)
+        return 1;
+    if (read_selects(w->query, resource->object))
+        add_event(w, "ADDED", resource->object);
+    t->last = resource;
+    return 0;
+}
+
+/* What exists, in the order of the registry, from where the last turn stopped. What changes
+ * meanwhile is told at once when it stands before that place, and else when its turn comes: at the
+ * end the watcher knows the state of that moment. */
+static void tell_some(struct watcher *w)
+{
+    const struct query *q = w->query;
+    const char *space = *q->namespace_name != '\0' ? q->namespace_name : NULL;
+    struct listing_turn t = {.watcher = w};
+    w->listing =
+        registry_each(w->set->api->registry, kinds_stored(q->kind), space, tell_existing, &t) != 0;
+    buf_reset(&w->told);
+    if (w->listing)
+        buf_printf(&w->told, "%s/%s", t.last->namespace_name, t.last->name);
+    else if (q->initial_events)
+        add_bookmark(w, true);
+    if (!buf_ok(&w->told))
+        w->backlog.failed = true;
+}
+
+static void watcher_drained_on_loop(struct loop_message *m)
+{
+    struct watcher *w = container_of(m, struct watcher, drained);
+    w->waiting = false;
+    if (w->listing && w->backlog.len == 0)
+        tell_some(w);
+    watcher_flush(w);
 }
 
 /* In the stream, which clients handle best: they list again and go on. */
@@ -363,13 +450,10 @@ static void watcher_start(struct watcher *w)
     const struct query *q = w->query;
     struct loop *loop = w->set->api->loop;
     uint64_t version = q->resource_version != NULL ? strtoull(q->resource_version, NULL, 10) : 0;
-    const char *space = *q->namespace_name != '\0' ? q->namespace_name : NULL;
     if (version == 0 || q->initial_events)
-        registry_each(w->set->api->registry, kinds_stored(q->kind), space, tell_existing, w);
+        tell_some(w);
     else
         tell_since(w, version);
-    if (q->initial_events)
-        add_bookmark(w, true);
     if (q->timeout_s > 0)
         loop_timer_set(loop, &w->end, loop_now(loop) + q->timeout_s * CLOCK_SECOND);
     watcher_flush(w);
@@ -385,6 +469,8 @@ static struct watcher *watcher_new(struct watch_set *s, struct query *q)
                           .set = s,
                           .query = q,
                           .backlog = BUF_INIT,
+                          .told = BUF_INIT,
+                          .moved_ns = loop_now(loop),
                           .drained = {.receive = watcher_drained_on_loop},
                           .gone = {.receive = watcher_gone}};
     w->end = (struct loop_timer){.due = watcher_end_due, .ctx = w};
@@ -449,7 +535,10 @@ void watch_set_quiesce(struct watch_set *s)
 {
     s->quiesced = true;
     list_for_each (node, &s->watchers) {
-        watcher_end(list_entry(node, struct watcher, node));
+        struct watcher *w = list_entry(node, struct watcher, node);
+        if (w->listing)
+            tell_some(w); /* all: the server is quiet */
+        watcher_end(w);
     }
 }
 
