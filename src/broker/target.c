@@ -3,6 +3,7 @@
 #include "broker/target.h"
 
 #include "base/buf.h"
+#include "http/url.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,8 +37,12 @@ static const char *text_or(const json_t *object, const char *key, const char *fa
 
 static int target_of_url(const char *uri, struct target *ret, struct error *err)
 {
-    if (strncmp(uri, "http://", 7) != 0 && strncmp(uri, "https://", 8) != 0)
-        return error_field(err, -EINVAL, "uri", "%s is no absolute http or https URL", uri);
+    struct url parts;
+    if (url_split(slice_text(uri), &parts) < 0)
+        return error_field(err, -EINVAL, "uri",
+                           "the uri %.200s is no http or https URL with a host and a port up to "
+                           "65535",
+                           uri);
     ret->kind = TARGET_URL;
     ret->uri = strdup(uri);
     return ret->uri != NULL ? 0 : -ENOMEM;

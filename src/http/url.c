@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/encoding.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -44,6 +45,20 @@ static int read_port(struct slice digits, struct url *u)
     return 0;
 }
 
+/* With a zone behind it, as people write it, or percent-encoded (RFC 6874). */
+static bool is_ipv6_address(struct slice host)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    struct slice rest = host;
+    struct slice without_zone = take_until(&rest, "%");
+    if (without_zone.len >= sizeof(text) || rest.len == 1)
+        return false;
+    memcpy(text, without_zone.ptr, without_zone.len);
+    text[without_zone.len] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
 /* host, host:port, [v6], [v6]:port */
 static int read_authority(struct url *u)
 {
@@ -53,7 +68,7 @@ static int read_authority(struct url *u)
         rest = behind(rest, 1);
     u->host = take_until(&rest, u->is_ipv6 ? "]" : ":");
     if (u->is_ipv6) {
-        if (rest.len == 0)
+        if (rest.len == 0 || !is_ipv6_address(u->host))
             return -EINVAL;
         rest = behind(rest, 1);
     }

@@ -21,8 +21,8 @@ struct url {
     bool is_ipv6, has_userinfo; /* user information is not part of authority and host */
 };
 
-/* 0, or -EINVAL: another scheme, no host, a bad port, or a character that must be escaped (blanks
- * and control characters). A fragment is left out. */
+/* 0, or -EINVAL: another scheme, no host, brackets around anything but an IPv6 address, a bad port,
+ * or a character that must be escaped (blanks and control characters). A fragment is left out. */
 int url_split(struct slice text, struct url *ret);
 
 /* Appends a path or a query as a request may carry it: what is not ASCII stands in a URL only

@@ -517,3 +517,13 @@ def test_conditions_say_what_to_do(shared, place):
     )
     ready = daemon.condition(found)
     assert ready["reason"] and "missing" in str(found["status"]["conditions"])
+
+
+@pytest.mark.parametrize("uri", ["http://h:99999/", "http://[h]/", "http://:80/"])
+def test_a_url_that_cannot_be_called(shared, place, uri):
+    shared.apply(daemon.broker("default", place), trigger("t", place, uri))
+    found = shared.wait_condition(
+        "Trigger", "t", place, lambda t: daemon.condition(t).get("status") == "False"
+    )
+    ready = daemon.condition(found)
+    assert ready["reason"] == "SubscriberNotResolved" and f"uri {uri}" in ready["message"], ready
