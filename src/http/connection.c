@@ -475,7 +475,9 @@ static enum step stream_blocked(struct http_connection *c)
     return STEP_WAIT;
 }
 
-/* It stays. But a peer that sends no more may be gone: only writing to it will tell. */
+/* It stays. But a peer that sends no more may be gone, and nothing but writing to it would tell: if
+ * nothing is written for STREAM_IDLE_NS (the sweep may take as long to see it), it is closed, even
+ * when the peer has closed its own direction only and still reads. */
 static enum step stream_idle(struct http_connection *c)
 {
     c->idle = c->hung_up;

@@ -30,7 +30,7 @@ struct http_connection {
     struct list node; /* in its reactor's list */
     struct reactor *reactor;
     struct http_server *server;
-    int fd;
+    _Atomic int fd; /* -1: the server went before the request was answered */
     enum connection_phase phase;
     bool can_read, can_write; /* as epoll said last (edges) */
     bool hung_up;             /* the peer has sent all it will */

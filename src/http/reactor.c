@@ -318,11 +318,12 @@ static void wait_for_wakers(const struct reactor *re)
         sched_yield();
 }
 
-/* The peer sees its end; the rest belongs to whoever answers it, if ever. */
+/* The peer sees its end; the rest belongs to whoever answers it, if ever. The descriptor's number
+ * may be another's by then. */
 static void abandon(struct reactor *re, struct http_connection *c)
 {
     reactor_remove(re, c);
-    close(c->fd);
+    close(atomic_exchange(&c->fd, -1));
     list_append(&re->abandoned, &c->node);
 }
 

@@ -129,6 +129,8 @@ static void begin_head(struct http_request *r, unsigned status, bool dated)
 {
     struct buf *out = &r->answer;
     r->status = status >= 200 && status <= 599 ? status : 500;
+    if (atomic_load_explicit(&r->server->state, memory_order_relaxed) != HTTP_SERVER_RUNS)
+        r->close_after = true; /* told before it is done (RFC 9112 §9.6) */
     buf_add_slice(out, SLICE("HTTP/1.1 "));
     add_number(out, r->status);
     buf_add_byte(out, ' ');

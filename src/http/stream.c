@@ -166,8 +166,11 @@ void http_stream_cut(struct http_stream *s)
 {
     static const struct linger reset = {.l_onoff = 1};
     pthread_mutex_lock(&s->lock);
-    setsockopt(s->connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    shutdown(s->connection->fd, SHUT_RDWR);
+    int fd = s->connection->fd;
+    if (fd >= 0) { /* else the server has gone, and its end of the connection with it */
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        shutdown(fd, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 

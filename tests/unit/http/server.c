@@ -423,7 +423,8 @@ static int other_end(int fd)
     return -1;
 }
 
-/* New connections are closed; what is in progress is answered. */
+/* New connections are closed; what is in progress is answered, and the answer says that it is the
+ * last (RFC 9112 §9.6). */
 static void quiesces(void **state)
 {
     autobuf in = BUF_INIT, out = BUF_INIT;
@@ -435,6 +436,8 @@ static void quiesces(void **state)
     peer_send(fd, SLICE("one"));
     assert_true(peer_answer(fd, &in, &out, false));
     assert_true(slice_starts(buf_slice(&out), "HTTP/1.1 200"));
+    assert_non_null(strstr(out.ptr, "\r\nConnection: close\r\n"));
+    assert_true(peer_closed(fd));
     close(fd);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/server.h"
 
+#include "base/memory.h"
 #include "peer.h"
 
 #include <pthread.h>
@@ -22,8 +23,16 @@ static void begin(struct http_request *r, void *ctx)
     stream = http_stream_begin(r, 200, "application/json;stream=watch", closed, text);
 }
 
+static struct http_request *_Atomic held;
+
+static void hold(struct http_request *r, void *ctx)
+{
+    held = r;
+}
+
 static const struct http_route routes[] = {
     {HTTP_GET, "/watch", begin, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
+    {HTTP_GET, "/hold", hold, NULL, HTTP_ROLE_PUBLIC, 0, false, NULL},
 };
 
 static struct http_server *server;
@@ -34,7 +43,8 @@ static int start(unsigned threads)
                                           .listen_fd = -1,
                                           .threads = threads,
                                           .routes = routes,
-                                          .route_count = 1,
+                                          .route_count = COUNT_OF(routes),
+                                          .stop_timeout_s = 1,
                                           .check_host = true,
                                           .body_timeout_s = 1,
                                           .idle_timeout_s = 1};
@@ -278,6 +288,31 @@ static void stops_with_streams_open(void **state)
     close(second);
 }
 
+/* The number of its descriptor is another's since the server went. */
+static void cuts_no_stranger(void **state)
+{
+    int fd = peer_connect(http_server_address(server));
+    peer_send(fd, SLICE("GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    for (int i = 0; i < 5000 && held == NULL; i++)
+        usleep(1000);
+    assert_non_null(held);
+    http_server_stop(server);
+    server = NULL;
+    assert_true(peer_closed(fd));
+    int pairs[16][2]; /* more than the server had */
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
+    begin(held, NULL);
+    http_stream_cut(stream);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        assert_int_equal(send(pairs[i][0], "x", 1, MSG_NOSIGNAL), 1);
+        assert_int_equal(send(pairs[i][1], "x", 1, MSG_NOSIGNAL), 1);
+        close(pairs[i][0]);
+        close(pairs[i][1]);
+    }
+    close(fd);
+}
+
 static void answers_head_without_a_body(void **state)
 {
     autobuf in = BUF_INIT, out = BUF_INIT;
@@ -300,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cuts_a_reader_that_is_stuck, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_order_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_with_streams_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(cuts_no_stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_head_without_a_body, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
