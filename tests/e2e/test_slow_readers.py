@@ -122,14 +122,14 @@ def take(connection, size):
 
 
 def test_what_readers_have_taken_is_given_back(server, streams):
-    """Each takes the greater part of the 10 MB that wait for it at once."""
-    path, version = filled(server, 20)
+    """Each takes the greater part of the 15 MB that wait for it at once."""
+    path, version = filled(server, 30)
     before = processes.proportional_memory([server.pid])
     connections = []
-    for _ in range(12):
+    for _ in range(6):
         connections.append(streams(f"{path}?watch=true&resourceVersion={version}"))
         connections[-1].until(b"\r\n\r\n")
-        take(connections[-1], 6_500_000)
+        take(connections[-1], 8_000_000)
     more = grown(server, before)
     assert more < daemon.MEMORY_FACTOR * 70 * MiB, f"{more >> 20} MiB"
     assert all(map(established, connections))
