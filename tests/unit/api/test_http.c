@@ -27,6 +27,33 @@ void function_serve_log(struct function_host *h, struct http_request *request,
                                                   .body = slice_of(text, (size_t)len)});
 }
 
+/* Streams that take nothing more; that they were cut is not seen yet. */
+static struct {
+    atomic_bool on;
+    atomic_uint writes;
+    struct http_stream *_Atomic cut;
+} broken;
+
+int __real_http_stream_write(struct http_stream *s, struct slice bytes);
+int __wrap_http_stream_write(struct http_stream *s, struct slice bytes);
+int __wrap_http_stream_write(struct http_stream *s, struct slice bytes)
+{
+    if (!broken.on)
+        return __real_http_stream_write(s, bytes);
+    broken.writes++;
+    return -ENOBUFS;
+}
+
+void __real_http_stream_cut(struct http_stream *s);
+void __wrap_http_stream_cut(struct http_stream *s);
+void __wrap_http_stream_cut(struct http_stream *s)
+{
+    if (broken.on)
+        broken.cut = s;
+    else
+        __real_http_stream_cut(s);
+}
+
 struct world {
     struct loop *loop;
     struct store *store;
@@ -503,6 +530,29 @@ static void test_watch_that_nobody_reads(void **state)
     close(fd);
 }
 
+/* Nothing more is kept for it. */
+static void test_watch_that_cannot_be_written(void **state)
+{
+    struct world *w = *state;
+    autobuf in = BUF_INIT;
+    int fd = peer_connect(http_server_address(w->server));
+    peer_send(fd, SLICE("GET " NAMESPACES "?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    while (in.len == 0 || strstr(in.ptr, "\"ADDED\"") == NULL)
+        assert_true(peer_more(fd, &in));
+    broken.on = true;
+    assert_int_equal(send_json(w, "POST", NAMESPACES, "{\"metadata\":{\"name\":\"a\"}}"), 201);
+    assert_int_equal(send_json(w, "POST", NAMESPACES, "{\"metadata\":{\"name\":\"b\"}}"), 201);
+    assert_int_equal(send_json(w, "POST", NAMESPACES, "{\"metadata\":{\"name\":\"c\"}}"), 201);
+    assert_int_equal(get(w, NAMESPACES), 200); /* all was told */
+    broken.on = false;
+    assert_non_null(broken.cut);
+    assert_int_equal(broken.writes, 1);
+    __real_http_stream_cut(broken.cut);
+    while (peer_more(fd, &in))
+        ;
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +568,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch_that_nobody_reads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_watch_that_cannot_be_written, setup, teardown),
     };
     curl_global_init(CURL_GLOBAL_ALL);
     return cmocka_run_group_tests_name("api/http", tests, NULL, NULL);
