@@ -59,19 +59,9 @@ static bool has_proxy(void)
     return false;
 }
 
-/* Percent-encoded, with a zone, or an international name. */
-static bool is_encoded(struct slice host)
-{
-    for (size_t i = 0; i < host.len; i++)
-        if (host.ptr[i] == '%' || (unsigned char)host.ptr[i] >= 0x80)
-            return true;
-    return false;
-}
-
 bool exchange_needs_curl(const struct url *u)
 {
-    return u->secure || u->has_userinfo || is_encoded(u->host) ||
-           (!exchange_is_local(u) && has_proxy());
+    return !url_is_plain(u) || (!exchange_is_local(u) && has_proxy());
 }
 
 bool exchange_streams(const struct exchange *x, long status)

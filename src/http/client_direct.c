@@ -437,22 +437,13 @@ static int find_peer(struct direct_client *c, const struct http_call_options *o,
     return *ret != NULL ? 0 : -ENOMEM;
 }
 
-/* Names in other scripts, zones of addresses and user names are for libcurl, as https is. */
-static bool is_own(const struct url *u)
-{
-    for (size_t i = 0; i < u->host.len; i++)
-        if ((unsigned char)u->host.ptr[i] >= 0x80 || u->host.ptr[i] == '%')
-            return false;
-    return !u->secure && !u->has_userinfo;
-}
-
 int direct_client_call(struct direct_client *c, const struct http_call_options *o,
                        struct http_call **ret)
 {
     struct url u;
     struct pool_peer *peer = NULL;
     int r = url_split(slice_text(o->url), &u);
-    if (r == 0 && o->unix_socket == NULL && !is_own(&u))
+    if (r == 0 && o->unix_socket == NULL && !url_is_plain(&u))
         r = -ENOENT;
     if (r < 0)
         return r;

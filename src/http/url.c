@@ -115,3 +115,11 @@ struct slice url_without_empty_port(struct slice authority)
 {
     return slice_of(authority.ptr, authority.len - (slice_ends(authority, ":") ? 1 : 0));
 }
+
+bool url_is_plain(const struct url *u)
+{
+    for (size_t i = 0; i < u->host.len; i++)
+        if (u->host.ptr[i] == '%' || (unsigned char)u->host.ptr[i] >= 0x80)
+            return false;
+    return !u->secure && !u->has_userinfo;
+}

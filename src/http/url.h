@@ -24,6 +24,9 @@ struct url {
 /* 0, or -EINVAL: another scheme, no host, brackets around anything but an IPv6 address, a bad port,
  * or a character that must be escaped (blanks and control characters). A fragment is left out. */
 int url_split(struct slice text, struct url *ret);
+/* http, no user name, and a host as it goes to the resolver: no percent sign (an escape, or the
+ * zone of an address), no name in another script. All else is libcurl's. */
+bool url_is_plain(const struct url *u);
 
 /* Appends a path or a query as a request may carry it: what is not ASCII stands in a URL only
  * escaped (RFC 3986 §2.1), all else stays as it is. Errors stay in the buffer. */

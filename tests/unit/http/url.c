@@ -100,12 +100,29 @@ static void leaves_an_empty_port_out(void **state)
     assert_true(slice_is(url_without_empty_port(SLICE("h:80")), "h:80"));
 }
 
+static void tells_what_is_plain(void **state)
+{
+    static const struct {
+        const char *text;
+        bool plain;
+    } urls[] = {
+        {"http://h/", true},          {"http://h:1/%C3%A9", true},
+        {"http://[::1]:1", true},     {"https://h/", false},
+        {"http://u@h/", false},       {"http://%68/", false},
+        {"http://h\xc3\xa9/", false}, {"http://[fe80::1%25lo]/", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct url u;
+        assert_int_equal(url_split(slice_text(urls[i].text), &u), 0);
+        assert_int_equal(url_is_plain(&u), urls[i].plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(splits_what_is_a_url),
-        cmocka_unit_test(refuses_what_is_none),
-        cmocka_unit_test(escapes_what_is_not_ascii),
+        cmocka_unit_test(splits_what_is_a_url),     cmocka_unit_test(refuses_what_is_none),
+        cmocka_unit_test(tells_what_is_plain),      cmocka_unit_test(escapes_what_is_not_ascii),
         cmocka_unit_test(leaves_an_empty_port_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
