@@ -85,30 +85,17 @@ static void a_later_broker_of_that_name_has_its_own_events(void **state)
     assert_int_equal(cursor_needed(w->core), w->core->scanned + 1);
 }
 
-static void fail_when_told(struct world *w, struct fake_call *c)
-{
-    c->never = true;
-    c->status = 500;
-}
-
 /* Outcomes that are under way when the core hears that the broker is gone leave no rows, either. */
 static void outcomes_on_their_way_are_dropped(void **state)
 {
     struct world *w = *state;
-    w->plan = fail_when_told;
+    w->plan = world_fail_when_told;
     world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT5M\"}");
     world_send_many(w, "e", 40, "t");
     WORLD_UNTIL(w, w->in_flight == 40);
     world_rest(w);
-    uint64_t before = store_synced(w->store);
-    registry_delete(w->registry, &resource_kind_broker, "default", "b", NULL, NULL);
-    loop_turn(w->loop, 0); /* appends it */
-    for (unsigned i = 0; i < 5000 && store_synced(w->store) == before; i++)
-        usleep(1000);
-    list_for_each_safe (node, following, &w->calls) { /* and their outcomes come after that */
-        struct fake_call *c = list_entry(node, struct fake_call, link);
-        c->timer.due(&c->timer);
-    }
+    world_delete_unheard(w, &resource_kind_broker, "b");
+    world_answer_all_now(w); /* and their outcomes come after that */
     assert_int_equal(w->core->settling, 40);
     assert_non_null(broker_find(w->core, "default", "b"));
     WORLD_UNTIL(w, w->core->settling == 0);
@@ -128,16 +115,12 @@ static void outcomes_on_their_way_are_dropped(void **state)
 static void a_later_broker_after_a_crash_has_its_own_events(void **state)
 {
     struct world *w = *state;
-    w->plan = fail_when_told;
+    w->plan = world_fail_when_told;
     world_trigger(w, "t", "f", "");
     world_send_many(w, "old", 3, "t");
     WORLD_UNTIL(w, w->in_flight == 3);
     world_checkpoint(w);
-    uint64_t before = store_synced(w->store);
-    registry_delete(w->registry, &resource_kind_broker, "default", "b", NULL, NULL);
-    loop_turn(w->loop, 0); /* appends it */
-    for (unsigned i = 0; i < 5000 && store_synced(w->store) == before; i++)
-        usleep(1000);
+    world_delete_unheard(w, &resource_kind_broker, "b");
     world_abandon(w);
     w->plan = NULL;
     world_open(w);

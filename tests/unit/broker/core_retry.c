@@ -96,12 +96,6 @@ static void they_are_taken_in_turns(void **state)
     assert_int_equal(atomic_load(&w->core->counters.delivered), RETRIES);
 }
 
-static void fail_when_told(struct world *w, struct fake_call *c)
-{
-    c->never = true;
-    c->status = 500;
-}
-
 /* After the core has heard of the deletion: a row of the trigger that is not of those deliveries.
  */
 static void put_another(void *ctx, enum registry_change change, struct resource *resource,
@@ -127,21 +121,14 @@ static void put_another(void *ctx, enum registry_change change, struct resource 
 static void outcomes_after_the_deletion_remove_their_own_rows(void **state)
 {
     struct world *w = *state;
-    w->plan = fail_when_told;
+    w->plan = world_fail_when_told;
     registry_observe(w->registry, &resource_kind_trigger, put_another, w);
     world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT5M\"}");
     world_send_many(w, "e", 40, "t");
     WORLD_UNTIL(w, w->in_flight == 40);
     world_rest(w);
-    uint64_t before = store_synced(w->store);
-    registry_delete(w->registry, &resource_kind_trigger, "default", "t", NULL, NULL);
-    loop_turn(w->loop, 0); /* appends it */
-    for (unsigned i = 0; i < 5000 && store_synced(w->store) == before; i++)
-        usleep(1000);
-    list_for_each_safe (node, following, &w->calls) { /* and their outcomes come after that */
-        struct fake_call *c = list_entry(node, struct fake_call, link);
-        c->timer.due(&c->timer);
-    }
+    world_delete_unheard(w, &resource_kind_trigger, "t");
+    world_answer_all_now(w); /* and their outcomes come after that */
     assert_int_equal(w->core->settling, 40);
     WORLD_UNTIL(w, w->core->settling == 0);
     world_rest(w);

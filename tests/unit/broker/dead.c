@@ -7,33 +7,7 @@
 #include "../http/peer.h"
 #include "broker/row.h"
 
-#define ROUTES    16
 #define TURN_ROWS 32 /* looked at in one turn of the loop */
-
-static struct http_server *server;
-
-static int setup(void **state)
-{
-    static struct http_route routes[ROUTES];
-    struct error err = ERROR_INIT;
-    world_setup_memory(state);
-    struct world *w = *state;
-    struct http_server_options options = {
-        .listen = "127.0.0.1:0",
-        .listen_fd = -1,
-        .threads = 1,
-        .routes = routes,
-        .route_count = broker_core_routes(w->core, routes, ROUTES),
-        .body_timeout_s = 1,
-    };
-    return http_server_start(&options, &server, &err);
-}
-
-static int teardown(void **state)
-{
-    http_server_stop(server);
-    return world_teardown(state);
-}
 
 static void put_row(struct world *w, uint32_t trigger, uint64_t position, struct slice value)
 {
@@ -50,7 +24,7 @@ static unsigned ask_for_nothing(struct world *w)
 {
     autobuf in = BUF_INIT;
     unsigned turns = 0;
-    int fd = peer_connect(http_server_address(server));
+    int fd = peer_connect(http_server_address(w->server));
     struct pollfd p = {.fd = fd, .events = POLLIN};
     peer_send(fd, SLICE("GET /-/dead HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     for (; poll(&p, 1, 0) == 0 && turns < 100000; turns++)
@@ -82,7 +56,8 @@ static void damaged_rows_are_passed_in_turns(void **state)
 
 int main(void)
 {
-#define DEAD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define DEAD_TEST(name)                                                                            \
+    cmocka_unit_test_setup_teardown(name, world_setup_served, world_teardown_served)
     const struct CMUnitTest tests[] = {
         DEAD_TEST(the_last_number_of_a_trigger_ends_the_table),
         DEAD_TEST(damaged_rows_are_passed_in_turns),

@@ -10,32 +10,6 @@
 #include <limits.h>
 
 #define TAILS_MAX 64
-#define ROUTES    16
-
-static struct http_server *server;
-
-static int setup(void **state)
-{
-    static struct http_route routes[ROUTES];
-    struct error err = ERROR_INIT;
-    world_setup_memory(state);
-    struct world *w = *state;
-    struct http_server_options options = {
-        .listen = "127.0.0.1:0",
-        .listen_fd = -1,
-        .threads = 1,
-        .routes = routes,
-        .route_count = broker_core_routes(w->core, routes, ROUTES),
-        .body_timeout_s = 1,
-    };
-    return http_server_start(&options, &server, &err);
-}
-
-static int teardown(void **state)
-{
-    http_server_stop(server);
-    return world_teardown(state);
-}
 
 static uint64_t counter(struct world *w, size_t offset)
 {
@@ -46,10 +20,10 @@ static uint64_t counter(struct world *w, size_t offset)
 
 #define STAT(w, name) counter(w, offsetof(struct broker_core_stats, name))
 
-static int ask(const char *query)
+static int ask(struct world *w, const char *query)
 {
     autobuf request = BUF_INIT;
-    int fd = peer_connect(http_server_address(server));
+    int fd = peer_connect(http_server_address(w->server));
     buf_printf(&request, "GET /-/events%s HTTP/1.1\r\nHost: localhost\r\n\r\n", query);
     peer_send(fd, buf_slice(&request));
     return fd;
@@ -75,16 +49,16 @@ static void there_are_so_many_at_most(void **state)
     int fds[TAILS_MAX];
     autobuf in = BUF_INIT;
     for (unsigned i = 0; i < TAILS_MAX; i++)
-        fds[i] = ask("");
+        fds[i] = ask(w, "");
     WORLD_UNTIL(w, STAT(w, tails) == TAILS_MAX);
-    int late = ask("");
+    int late = ask(w, "");
     read_until(w, late, &in, "at most 64");
     assert_int_equal(strncmp(in.ptr, "HTTP/1.1 429 ", 13), 0);
     assert_non_null(strstr(in.ptr, "\r\nRetry-After: 1\r\n"));
     close(late);
     close(fds[0]);
     WORLD_UNTIL(w, STAT(w, tails) == TAILS_MAX - 1);
-    fds[0] = ask("");
+    fds[0] = ask(w, "");
     WORLD_UNTIL(w, STAT(w, tails) == TAILS_MAX);
     for (unsigned i = 0; i < TAILS_MAX; i++)
         close(fds[i]);
@@ -122,7 +96,7 @@ static void one_that_does_not_read_costs_nothing_and_is_cut(void **state)
 {
     struct world *w = *state;
     autobuf in = BUF_INIT;
-    int stuck = ask("?from=earliest"), good = ask("?from=earliest");
+    int stuck = ask(w, "?from=earliest"), good = ask(w, "?from=earliest");
     WORLD_UNTIL(w, STAT(w, tails) == 2);
     send_much(w);
     read_until(w, good, &in, "big23");
@@ -147,7 +121,7 @@ static void one_that_reads_slowly_gets_all(void **state)
 {
     struct world *w = *state;
     autobuf in = BUF_INIT;
-    int fd = ask("?from=earliest&follow=false");
+    int fd = ask(w, "?from=earliest&follow=false");
     send_much(w);
     WORLD_UNTIL(w, STAT(w, tails) == 1);
     world_rest(w);
@@ -167,7 +141,8 @@ static void one_that_reads_slowly_gets_all(void **state)
 
 int main(void)
 {
-#define TAIL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TAIL_TEST(name)                                                                            \
+    cmocka_unit_test_setup_teardown(name, world_setup_served, world_teardown_served)
     const struct CMUnitTest tests[] = {
         TAIL_TEST(there_are_so_many_at_most),
         TAIL_TEST(one_that_does_not_read_costs_nothing_and_is_cut),

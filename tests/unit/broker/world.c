@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define ROUTES 16
 
 /* ---- the fake HTTP client: takes the place of src/http/client.c in this program ---- */
 
@@ -278,6 +281,30 @@ int world_teardown(void **state)
     return 0;
 }
 
+int world_setup_served(void **state)
+{
+    static struct http_route routes[ROUTES];
+    struct error err = ERROR_INIT;
+    world_setup_memory(state);
+    struct world *w = *state;
+    struct http_server_options options = {
+        .listen = "127.0.0.1:0",
+        .listen_fd = -1,
+        .threads = 1,
+        .routes = routes,
+        .route_count = broker_core_routes(w->core, routes, ROUTES),
+        .body_timeout_s = 1,
+    };
+    return http_server_start(&options, &w->server, &err);
+}
+
+int world_teardown_served(void **state)
+{
+    struct world *w = *state;
+    http_server_stop(w->server);
+    return world_teardown(state);
+}
+
 /* ---- resources ---- */
 
 static void written(void *ctx, unsigned status, struct resource *resource, const struct error *err)
@@ -322,6 +349,16 @@ void world_delete(struct world *w, const struct resource_kind *kind, const char 
     registry_delete(w->registry, kind, "default", name, written, w);
     wait_answer(w);
     assert_int_equal(w->status, 200);
+}
+
+void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name)
+{
+    uint64_t before = store_synced(w->store);
+    registry_delete(w->registry, kind, "default", name, NULL, NULL);
+    loop_turn(w->loop, 0); /* appends it */
+    for (unsigned i = 0; i < 20000 && store_synced(w->store) == before; i++)
+        usleep(1000);
+    assert_true(store_synced(w->store) > before);
 }
 
 void world_broker(struct world *w, const char *name)
@@ -428,6 +465,20 @@ void world_answer_all(struct world *w)
         struct fake_call *c = list_entry(node, struct fake_call, link);
         loop_timer_set(w->loop, &c->timer, loop_now(w->loop));
     }
+}
+
+void world_answer_all_now(struct world *w)
+{
+    list_for_each_safe (node, following, &w->calls) {
+        struct fake_call *c = list_entry(node, struct fake_call, link);
+        c->timer.due(&c->timer);
+    }
+}
+
+void world_fail_when_told(struct world *w, struct fake_call *c)
+{
+    c->never = true;
+    c->status = 500;
 }
 
 unsigned world_seen(const struct world *w, const char *to, const char *id)

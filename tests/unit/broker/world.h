@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "broker/delivery.h"
+#include "http/server.h"
 
 #define WORLD_NAME_MAX 80
 
@@ -46,6 +47,7 @@ struct world {
     struct store *store;
     struct registry *registry;
     struct broker_core *core;
+    struct http_server *server; /* of world_setup_served() */
     void (*plan)(struct world *w, struct fake_call *call);
     enum sink_state (*state)(struct world *w, const char *name); /* NULL: all are ready */
     struct list calls;
@@ -64,6 +66,9 @@ struct world {
 int world_setup_memory(void **state); /* the store without a disk */
 int world_setup_disk(void **state);
 int world_teardown(void **state);
+/* The same in memory, with the broker's routes on a real HTTP server of one thread. */
+int world_setup_served(void **state);
+int world_teardown_served(void **state);
 
 /* memory: the twin without a disk, which cannot be opened again. */
 void world_init(struct world *w, bool memory);
@@ -78,6 +83,8 @@ void world_checkpoint(struct world *w);
 /* Creates, or replaces what is there. Fails the test when the registry does not take it. */
 void world_apply(struct world *w, const char *json);
 void world_delete(struct world *w, const struct resource_kind *kind, const char *name);
+/* Until that is on disk; the core has not heard of it. */
+void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name);
 /* A trigger on broker b; more: further members of spec, each with a comma before it. */
 void world_trigger(struct world *w, const char *name, const char *function, const char *more);
 void world_broker(struct world *w, const char *name);
@@ -92,7 +99,10 @@ void world_send_many(struct world *w, const char *prefix, unsigned count, const 
 void world_turn(struct world *w);
 /* Runs the loop until nothing is to be done but to wait for timers of more than a moment. */
 void world_rest(struct world *w);
-void world_answer_all(struct world *w);
+void world_answer_all(struct world *w);     /* in the next turn */
+void world_answer_all_now(struct world *w); /* before anything else happens */
+/* A plan: 500, but not before world_answer_all(). */
+void world_fail_when_told(struct world *w, struct fake_call *call);
 unsigned world_seen(const struct world *w, const char *to, const char *id); /* id NULL: all */
 unsigned world_rows(struct world *w, enum store_table t);
 unsigned world_events(struct world *w, const char *type); /* in the log */
