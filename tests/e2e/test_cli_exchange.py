@@ -305,7 +305,7 @@ def test_ipv6():
     try:
         server = Scripted([answering(OK)], "::1")
     except OSError:
-        pytest.skip("no IPv6 here")
+        pytest.skip("the IPv6 loopback address ::1 is missing")
     with server:
         assert send(server.url).returncode == 0
     assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]

@@ -258,7 +258,7 @@ def test_default_port(line, subscriber, port):
     try:
         it = subscriber(OK, host="127.0.0.80", port=80)
     except OSError:
-        pytest.skip("port 80 is not ours")
+        pytest.skip("port 80 of 127.0.0.80 is missing: it is taken, or this user may not bind it")
     line.subscribe(f"http://127.0.0.80{port}/p")
     line.send()
     host = it.wait(1)[0].fields["host"]

@@ -618,7 +618,7 @@ def read_as_root(path):
         done = subprocess.run(["sudo", "-n", "cat", path], capture_output=True, text=True)
         if done.returncode == 0:
             return done.stdout
-    pytest.skip("neither root nor sudo without a password")
+    pytest.skip("the right to read sizes of other processes is missing: root, or sudo without a password")
 
 
 def private_bytes(pid):

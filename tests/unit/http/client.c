@@ -357,7 +357,7 @@ static void localhost_is_tried_at_both_addresses(void **state)
     socklen_t len = sizeof(inet);
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&inet, len) < 0) {
-        print_message("there is no IPv6 loopback address here\n");
+        print_message("the IPv6 loopback address ::1 is missing\n");
         skip();
     }
     close(fd);
