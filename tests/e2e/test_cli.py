@@ -12,23 +12,11 @@ import pytest
 
 import daemon
 import waiting
+from command import run
 from daemon import BINARY, ROOT
 from wire import binary_event
 
 COMMANDS = ["serve", "apply", "get", "delete", "send", "tail", "logs", "version", "help"]
-
-
-def run(*arguments, stdin=None, env=None, **options):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
-    return subprocess.run(
-        [str(BINARY), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env={**environment, **(env or {})},
-        **options,
-    )
 
 
 def on_terminal(arguments, env):

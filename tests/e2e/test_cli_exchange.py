@@ -2,7 +2,6 @@
 """The command line's requests, against servers whose every byte the test decides."""
 
 import json
-import os
 import pathlib
 import socket
 import ssl
@@ -12,6 +11,7 @@ import threading
 import pytest
 
 import daemon
+from command import environment, run
 from daemon import BINARY
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -117,23 +117,6 @@ def answering(*answers):
             connection.send(answer)
 
     return script
-
-
-def environment(**more):
-    names = ("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
-    kept = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("SLUICE_")}
-    return {**kept, **more}
-
-
-def run(*arguments, stdin=None, env=None):
-    return subprocess.run(
-        [str(BINARY), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=environment(**(env or {})),
-    )
 
 
 def send(url):
