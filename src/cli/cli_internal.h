@@ -36,7 +36,7 @@ struct cli_option {
 struct cli_call;
 
 struct cli_command {
-    const char *name;
+    const char *name;      /* one word, or two: "function new" is of the group "function" */
     const char *arguments; /* as shown: "KIND [NAME...]" */
     unsigned arguments_min, arguments_max;
     const char *summary;  /* one line */
@@ -54,13 +54,23 @@ extern const struct cli_option cli_remote_options[];
 extern const size_t cli_remote_option_count;
 
 const struct cli_command *cli_command_named(const char *name);
-/* The command whose name is nearest to what was typed; NULL when none is near. */
-const struct cli_command *cli_command_nearest(const char *typed);
+/* The command that the first words name, and how many of them do. */
+const struct cli_command *cli_command_typed(const char *const *words, int count, int *ret_used);
+bool cli_command_is_group(const char *word);
+bool cli_command_in_group(const struct cli_command *c, const char *group);
+/* The command whose name is nearest to what was typed, as its second word when there is a group;
+ * NULL when none is near. */
+const struct cli_command *cli_command_nearest(const char *group, const char *typed);
 /* The option at index i of the command's own and common ones together; NULL past the end. */
 const struct cli_option *cli_command_option(const struct cli_command *c, size_t i);
 
 int cli_apply(const struct cli_call *call);
 int cli_delete(const struct cli_call *call);
+int cli_function_build(const struct cli_call *call);
+int cli_function_deploy(const struct cli_call *call);
+int cli_function_new(const struct cli_call *call);
+int cli_function_run(const struct cli_call *call);
+int cli_function_test(const struct cli_call *call);
 int cli_get(const struct cli_call *call);
 int cli_help(const struct cli_call *call);
 int cli_logs(const struct cli_call *call);
@@ -103,6 +113,8 @@ __attribute__((format(printf, 2, 3))) int cli_call_misuse(const struct cli_call 
 int cli_unknown_kind(const struct cli_call *call, const char *name);
 
 void cli_help_overview(FILE *out);
+/* The commands of a group. */
+void cli_help_group(FILE *out, const char *group);
 void cli_help_command(FILE *out, const struct cli_command *c);
 void cli_help_markdown(FILE *out);
 void cli_help_manual(FILE *out);

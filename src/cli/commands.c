@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cli/cli_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_SERVER "http://127.0.0.1:8080"
@@ -160,6 +161,14 @@ static const struct cli_option logs_options[] = {
     {.name = "tail", .argument = "N", .help = "only the last N lines"},
 };
 
+static const struct cli_option function_new_options[] = {
+    {.name = "runtime",
+     .letter = 'r',
+     .argument = "RUNTIME",
+     .fallback = "js",
+     .help = "what runs it: js, wasm, python, node, exec, or another folder of the runtimes"},
+};
+
 static const struct cli_option help_options[] = {
     {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
     {.name = "manual", .help = "the whole reference as a manual page: sluice.1"},
@@ -247,10 +256,23 @@ const struct cli_command cli_commands[] = {
      OPTIONS(logs_options),
      .remote = true,
      .run = cli_logs},
+    {.name = "function new",
+     .arguments = "NAME|PATH",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "write a new function's project",
+     .details = "Writes a folder with everything that a function needs: its manifest "
+                "(function.yaml), its source, cases for `sluice function test`, a README. The last "
+                "part of the path is the function's name. A folder with something in it is left "
+                "alone.",
+     .examples = "sluice function new greeter\n"
+                 "sluice function new --runtime python functions/resize\n",
+     OPTIONS(function_new_options),
+     .run = cli_function_new},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",
-     .arguments_max = 1,
+     .arguments_max = 2,
      .summary = "explain a command",
      OPTIONS(help_options),
      .run = cli_help},
@@ -264,6 +286,43 @@ const struct cli_command *cli_command_named(const char *name)
             return &cli_commands[i];
     }
     return NULL;
+}
+
+/* "function" of "function new"; NULL for a command of one word. */
+static const char *second_word(const char *name)
+{
+    const char *blank = strchr(name, ' ');
+    return blank != NULL ? blank + 1 : NULL;
+}
+
+bool cli_command_in_group(const struct cli_command *c, const char *group)
+{
+    size_t len = strlen(group);
+    return strncmp(c->name, group, len) == 0 && c->name[len] == ' ';
+}
+
+bool cli_command_is_group(const char *word)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        if (cli_command_in_group(&cli_commands[i], word))
+            return true;
+    }
+    return false;
+}
+
+const struct cli_command *cli_command_typed(const char *const *words, int count, int *ret_used)
+{
+    *ret_used = 1;
+    if (count == 0)
+        return NULL;
+    for (size_t i = 0; count > 1 && i < cli_command_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+        if (cli_command_in_group(c, words[0]) && strcmp(second_word(c->name), words[1]) == 0) {
+            *ret_used = 2;
+            return c;
+        }
+    }
+    return strchr(words[0], ' ') == NULL ? cli_command_named(words[0]) : NULL;
 }
 
 /* Levenshtein's distance; texts longer than the buffer are as far away as can be. */
@@ -288,12 +347,23 @@ static unsigned distance(const char *a, const char *b)
     return row[len];
 }
 
-const struct cli_command *cli_command_nearest(const char *typed)
+/* The word of the name that stands where the typed one does; NULL: none does. */
+static const char *word_of(const struct cli_command *c, const char *group, char room[32])
+{
+    if (group != NULL)
+        return cli_command_in_group(c, group) ? second_word(c->name) : NULL;
+    snprintf(room, 32, "%.*s", (int)strcspn(c->name, " "), c->name);
+    return room;
+}
+
+const struct cli_command *cli_command_nearest(const char *group, const char *typed)
 {
     const struct cli_command *nearest = NULL;
     unsigned best = 3; /* further away is no slip of the finger */
     for (size_t i = 0; i < cli_command_count; i++) {
-        unsigned d = distance(typed, cli_commands[i].name);
+        char room[32];
+        const char *word = word_of(&cli_commands[i], group, room);
+        unsigned d = word != NULL ? distance(typed, word) : UINT32_MAX;
         if (d < best) {
             best = d;
             nearest = &cli_commands[i];

@@ -21,6 +21,8 @@ static const struct {
     {"SLUICE_SERVER", "where the server is, as --server"},
     {"SLUICE_NAMESPACE", "the namespace, as --namespace"},
     {"SLUICE_WORKER", "the sluice-worker program, as --worker"},
+    {"SLUICE_RUNTIMES", "the folder with a folder for each runtime"},
+    {"SLUICE_ESBUILD", "the esbuild program that bundles npm packages"},
     {"NO_COLOR", "no colours, when it is set to anything"},
 };
 
@@ -74,14 +76,31 @@ static void option_notes(const struct cli_option *o, struct buf *out)
         buf_printf(out, " (%s)", o->fallback);
 }
 
+/* group: NULL for all. */
+static void print_commands(FILE *out, const char *group)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *c = &cli_commands[i];
+        if (group == NULL || cli_command_in_group(c, group))
+            fprintf(out, "  %s%-16s%s %s\n", terminal_style(out, TERMINAL_BOLD), c->name,
+                    terminal_style(out, TERMINAL_PLAIN), c->summary);
+    }
+}
+
+void cli_help_group(FILE *out, const char *group)
+{
+    fprintf(out, "%susage:%s sluice %s COMMAND [OPTION...]\n\n", terminal_style(out, TERMINAL_BOLD),
+            terminal_style(out, TERMINAL_PLAIN), group);
+    print_commands(out, group);
+    fprintf(out, "\n`sluice help %s COMMAND` explains one.\n", group);
+}
+
 void cli_help_overview(FILE *out)
 {
     const char *bold = terminal_style(out, TERMINAL_BOLD);
     const char *plain = terminal_style(out, TERMINAL_PLAIN);
     fprintf(out, "%s\n\n%susage:%s sluice COMMAND [OPTION...]\n\n", ABOUT, bold, plain);
-    for (size_t i = 0; i < cli_command_count; i++)
-        fprintf(out, "  %s%-10s%s %s\n", bold, cli_commands[i].name, plain,
-                cli_commands[i].summary);
+    print_commands(out, NULL);
     fprintf(out, "\n%sexit codes:%s\n", bold, plain);
     EACH(i, exit_codes)
     fprintf(out, "  %s  %s\n", exit_codes[i].code, exit_codes[i].meaning);
@@ -156,6 +175,15 @@ static void markdown_command(FILE *out, const struct cli_command *c)
         fprintf(out, "\n```sh\n%s```\n", c->examples);
 }
 
+/* In a heading's anchor a dash stands for each blank. */
+static void markdown_link(FILE *out, const struct cli_command *c)
+{
+    fprintf(out, "| [`sluice %s`](#sluice-", c->name);
+    for (const char *at = c->name; *at != '\0'; at++)
+        fputc(*at == ' ' ? '-' : *at, out);
+    fprintf(out, ") | %s |\n", c->summary);
+}
+
 void cli_help_markdown(FILE *out)
 {
     fprintf(out, "# The command line\n\n");
@@ -163,8 +191,7 @@ void cli_help_markdown(FILE *out)
             ABOUT);
     fprintf(out, "| command | |\n|---|---|\n");
     for (size_t i = 0; i < cli_command_count; i++)
-        fprintf(out, "| [`sluice %s`](#sluice-%s) | %s |\n", cli_commands[i].name,
-                cli_commands[i].name, cli_commands[i].summary);
+        markdown_link(out, &cli_commands[i]);
     fprintf(out, "\n| exit code | meaning |\n|---|---|\n");
     EACH(i, exit_codes)
     fprintf(out, "| %s | %s |\n", exit_codes[i].code, exit_codes[i].meaning);
@@ -253,9 +280,15 @@ int cli_help(const struct cli_call *call)
         cli_help_overview(stdout);
         return CLI_OK;
     }
-    const struct cli_command *c = cli_command_named(call->arguments[0]);
-    if (c == NULL)
-        return cli_call_misuse(call, "there is no command \"%s\"", call->arguments[0]);
+    int used, count = (int)call->argument_count;
+    const struct cli_command *c = cli_command_typed(call->arguments, count, &used);
+    if (c == NULL && count == 1 && cli_command_is_group(call->arguments[0])) {
+        cli_help_group(stdout, call->arguments[0]);
+        return CLI_OK;
+    }
+    if (c == NULL || used < count)
+        return cli_call_misuse(call, "there is no command \"%s%s%s\"", call->arguments[0],
+                               count > 1 ? " " : "", count > 1 ? call->arguments[1] : "");
     cli_help_command(stdout, c);
     return CLI_OK;
 }

@@ -4,14 +4,26 @@
 
 #include <string.h>
 
-static int unknown_command(const char *name)
+/* group: NULL, or what typed stands behind. */
+static int unknown_command(const char *group, const char *typed)
 {
-    const struct cli_command *nearest = cli_command_nearest(name);
-    terminal_error("there is no command \"%s\"", name);
+    const struct cli_command *nearest = cli_command_nearest(group, typed);
+    const char *before = group != NULL ? group : "", *blank = group != NULL ? " " : "";
+    terminal_error("there is no command \"%s%s%s\"", before, blank, typed);
     if (nearest != NULL)
         terminal_hint("did you mean `sluice %s`?", nearest->name);
-    terminal_hint("`sluice help` lists them all");
+    terminal_hint("`sluice help%s%s` lists them all", blank, before);
     return CLI_USAGE;
+}
+
+/* A group by itself, or with a word that is none of its commands. */
+static int run_group(const char *group, int argc, char **argv)
+{
+    bool help = argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0);
+    if (argc > 0 && !help)
+        return unknown_command(group, argv[0]);
+    cli_help_group(help ? stdout : stderr, group);
+    return help ? CLI_OK : CLI_USAGE;
 }
 
 static int run(const struct cli_command *command, int argc, char **argv)
@@ -46,13 +58,16 @@ int main(int argc, char **argv)
         cli_help_overview(stderr);
         return CLI_USAGE;
     }
-    const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        name = "help";
-    else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
-        name = "version";
-    const struct cli_command *command = cli_command_named(name);
-    if (command == NULL)
-        return finish(unknown_command(name));
-    return finish(run(command, argc - 2, argv + 2));
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        argv[1] = "help";
+    else if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+        argv[1] = "version";
+    int used;
+    const struct cli_command *command =
+        cli_command_typed((const char *const *)(argv + 1), argc - 1, &used);
+    if (command != NULL)
+        return finish(run(command, argc - 1 - used, argv + 1 + used));
+    if (cli_command_is_group(argv[1]))
+        return finish(run_group(argv[1], argc - 2, argv + 2));
+    return finish(unknown_command(NULL, argv[1]));
 }

@@ -5,36 +5,11 @@
 #include "base/encoding.h"
 #include "base/memory.h"
 #include "cli/cli_internal.h"
+#include "cli/place.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Where sluice-worker is, from the folder of this program: beside it in a build, in libexec where
- * it is installed. */
-static const char *const worker_places[] = {"sluice-worker", "../libexec/sluice/sluice-worker"};
-
-/* A path that the caller frees, or NULL. */
-static char *find_worker(void)
-{
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (len <= 0)
-        return NULL;
-    self[len] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash == NULL)
-        return NULL;
-    for (size_t i = 0; i < COUNT_OF(worker_places); i++) {
-        struct buf path = BUF_INIT;
-        buf_printf(&path, "%.*s/%s", (int)(slash - self), self, worker_places[i]);
-        if (buf_ok(&path) && access(path.ptr, X_OK) == 0)
-            return buf_steal(&path);
-        buf_done(&path);
-    }
-    return NULL;
-}
 
 /* All values of a repeated option, NULL-terminated; the caller frees the array. */
 static const char **collect(const struct cli_call *call, const char *option)
@@ -101,7 +76,7 @@ static int start(const struct cli_call *call, const char *worker, const char *co
 
 int cli_serve(const struct cli_call *call)
 {
-    autofree char *found = find_worker();
+    autofree char *found = place_program("sluice-worker");
     const char *named = cli_call_value(call, "worker");
     const char *worker = named != NULL ? named : found;
     int code = check(call, worker);

@@ -154,11 +154,30 @@ static void test_help_beats_errors(void **state)
 static void test_nearest_command(void **state)
 {
     (void)state;
-    assert_string_equal(cli_command_nearest("aply")->name, "apply");
-    assert_string_equal(cli_command_nearest("lgos")->name, "logs");
-    assert_string_equal(cli_command_nearest("delet")->name, "delete");
-    assert_null(cli_command_nearest("completely-different-and-long-enough-to-overflow"));
-    assert_null(cli_command_nearest("nonsense"));
+    assert_string_equal(cli_command_nearest(NULL, "aply")->name, "apply");
+    assert_string_equal(cli_command_nearest(NULL, "lgos")->name, "logs");
+    assert_string_equal(cli_command_nearest(NULL, "delet")->name, "delete");
+    assert_null(cli_command_nearest(NULL, "completely-different-and-long-enough-to-overflow"));
+    assert_null(cli_command_nearest(NULL, "nonsense"));
+}
+
+/* A name of two words is found by both, and by nothing that only looks like it. */
+static void test_group(void **state)
+{
+    (void)state;
+    int used = 0;
+    const char *both[] = {"function", "new", "x"}, *joined[] = {"function new"}, *one[] = {"get"};
+    assert_string_equal(cli_command_typed(both, 3, &used)->name, "function new");
+    assert_int_equal(used, 2);
+    assert_null(cli_command_typed(both, 1, &used));
+    assert_null(cli_command_typed(joined, 1, &used));
+    assert_string_equal(cli_command_typed(one, 1, &used)->name, "get");
+    assert_int_equal(used, 1);
+    assert_true(cli_command_is_group("function"));
+    assert_false(cli_command_is_group("funct"));
+    assert_string_equal(cli_command_nearest("function", "nwe")->name, "function new");
+    assert_null(cli_command_nearest("function", "serve"));
+    assert_string_equal(cli_command_nearest(NULL, "funtion")->name, "function new");
 }
 
 int main(void)
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_help_beats_errors),
         cmocka_unit_test(test_nearest_command),
+        cmocka_unit_test(test_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
