@@ -114,6 +114,20 @@ int event_set(struct event *e, const char *name, struct slice value)
     return 0;
 }
 
+int event_fill(struct event *e, const struct event_defaults *defaults)
+{
+    const struct event_attribute rows[] = {
+        {SLICE("id"), defaults->id, EVENT_VALUE_STRING},
+        {SLICE("source"), defaults->source, EVENT_VALUE_STRING},
+        {SLICE("time"), defaults->time, EVENT_VALUE_STRING},
+    };
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < COUNT_OF(rows); i++)
+        if (event_find(e, rows[i].name) == NULL)
+            status = event_append(e, rows[i]);
+    return status;
+}
+
 void event_unset(struct event *e, const char *name)
 {
     struct event_attribute *a = event_find(e, slice_text(name));

@@ -58,6 +58,12 @@ struct slice event_get(const struct event *e, const char *name);
 /* Replaces or appends. -ENOSPC when there are too many. name and value are borrowed. */
 int event_set(struct event *e, const char *name, struct slice value);
 void event_unset(struct event *e, const char *name);
+/* What a reply need not say; borrowed. */
+struct event_defaults {
+    struct slice id, source, time;
+};
+/* Appends those of id, source and time that are not there. 0 or -ENOSPC. */
+int event_fill(struct event *e, const struct event_defaults *defaults);
 const char *event_version_text(enum event_version v);
 
 /* Core specification §3: required attributes, names, characters, formats of source, time,
@@ -103,6 +109,9 @@ int event_http_write(const struct event *e,
  * datacontentencoding) is decoded into the arena. */
 int event_json_read(struct slice json, struct event *e, struct event_arena *arena,
                     struct error *err);
+/* The same; what the defaults have may be missing. */
+int event_json_read_filled(struct slice json, const struct event_defaults *defaults,
+                           struct event *e, struct event_arena *arena, struct error *err);
 /* A batch: calls each(ctx, event) in order, after all were read and found good: all or nothing. An
  * empty batch is good. Stops at the first negative result of each and returns it. */
 int event_json_read_batch(struct slice json, int (*each)(void *ctx, const struct event *e),

@@ -11,6 +11,7 @@ struct json_reader {
     struct event *event;
     struct event_arena *arena;
     struct error *err;
+    const struct event_defaults *defaults;        /* NULL: nothing may be missing */
     struct slice names[EVENT_ATTRIBUTES_MAX + 3]; /* of all members, to refuse a second one */
     unsigned name_count;
     bool has_version, has_data, has_base64;
@@ -261,16 +262,19 @@ static int settle(struct json_reader *r)
         status = data_from_base64(r, SLICE("data_base64"), &r->base64);
     else if (r->has_data)
         status = data_from_value(r);
+    if (status == 0 && r->defaults != NULL && event_fill(r->event, r->defaults) < 0)
+        status = error_set(r->err, -E2BIG, "more than %d attributes", EVENT_ATTRIBUTES_MAX);
     return status < 0 ? status : event_check(r->event, r->err);
 }
 
-static int read_event(struct json_scan *s, struct event *e, struct event_arena *arena,
-                      struct error *err)
+static int read_event(struct json_scan *s, const struct event_defaults *defaults, struct event *e,
+                      struct event_arena *arena, struct error *err)
 {
     struct json_reader r;
     r.event = e;
     r.arena = arena;
     r.err = err;
+    r.defaults = defaults;
     r.name_count = 0;
     r.has_version = r.has_data = r.has_base64 = false;
     e->version = EVENT_V1;
@@ -290,13 +294,19 @@ static int read_end(struct json_scan *s, struct error *err)
                      (size_t)(s->at - s->start) + 1);
 }
 
-int event_json_read(struct slice json, struct event *e, struct event_arena *arena,
-                    struct error *err)
+int event_json_read_filled(struct slice json, const struct event_defaults *defaults,
+                           struct event *e, struct event_arena *arena, struct error *err)
 {
     struct json_scan s;
     json_scan_begin(&s, json);
-    int status = read_event(&s, e, arena, err);
+    int status = read_event(&s, defaults, e, arena, err);
     return status < 0 ? status : read_end(&s, err);
+}
+
+int event_json_read(struct slice json, struct event *e, struct event_arena *arena,
+                    struct error *err)
+{
+    return event_json_read_filled(json, NULL, e, arena, err);
 }
 
 /* One pass over a batch; each may be NULL. An event lives during its call only, so a batch needs no
@@ -316,7 +326,7 @@ static int batch_pass(struct slice json, int (*each)(void *ctx, const struct eve
             return error_set(err, -E2BIG, "more than %d events in a batch", EVENT_BATCH_COUNT_MAX);
         struct event e;
         struct event_arena arena = {NULL};
-        int status = read_event(&s, &e, &arena, err);
+        int status = read_event(&s, NULL, &e, &arena, err);
         if (status < 0)
             error_prefix(err, "event %u of the batch", count);
         else if (each != NULL)
