@@ -161,6 +161,11 @@ void http_server_refuse(struct http_server *s)
     set_state(s, HTTP_SERVER_REFUSES);
 }
 
+unsigned http_server_connections(const struct http_server *s)
+{
+    return (unsigned)atomic_load(&s->connection_count);
+}
+
 bool http_server_settled(const struct http_server *s)
 {
     unsigned unsettled = 0;

@@ -96,6 +96,8 @@ const char *http_server_address(const struct http_server *s);
 void http_server_quiesce(struct http_server *s);
 /* Quiesces; and what becomes whole from here on gets 503, and its connection is closed. */
 void http_server_refuse(struct http_server *s);
+/* Connections that are open. Any thread. */
+unsigned http_server_connections(const struct http_server *s);
 /* No handler will be called any more, and what they were given before is answered and sent. False
  * for a moment after http_server_refuse(), which the threads must learn of. Any thread. */
 bool http_server_settled(const struct http_server *s);

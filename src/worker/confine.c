@@ -6,6 +6,7 @@
 #include "worker/segment.h"
 #include "worker/worker_internal.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -244,18 +245,46 @@ static void read_time_zone(void)
     gmtime_r(&now, &parts);
 }
 
+static int give_up_privileges(const struct confine_options *o)
+{
+    bool done =
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+    return done ? 0 : -errno;
+}
+
+static int restrict_files_of(const struct confine_options *o)
+{
+    return restrict_files();
+}
+
+static int install_filter(const struct confine_options *o)
+{
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0 ? 0 : -errno;
+}
+
+/* In this order: the filter forbids what the others do. */
+static const struct confine_step {
+    const char *name;
+    int (*take)(const struct confine_options *o);
+} steps[] = {
+    {"resource limits", set_limits},
+    {"giving up privileges", give_up_privileges},
+    {"Landlock", restrict_files_of},
+    {"the system call filter", install_filter},
+};
+
 int confine_self(const struct confine_options *options, struct error *err)
 {
     read_time_zone();
-    int status = set_limits(options);
-    if (status < 0)
-        return error_set(err, status, "cannot lower the resource limits: %s", strerror(-status));
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        return error_set(err, -errno, "cannot give up privileges: %s", strerror(errno));
-    status = restrict_files();
-    if (status < 0)
-        return error_set(err, status, "Landlock: %s", strerror(-status));
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0)
-        return error_set(err, -errno, "cannot install the system call filter: %s", strerror(errno));
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        int status = steps[i].take(options);
+        if (status < 0 && !options->may_be_less)
+            return error_set(err, status, "cannot confine the function: %s: %s", steps[i].name,
+                             strerror(-status));
+        if (status < 0)
+            log_warn("this container does without %s: %s; the function relies on the container's "
+                     "own walls for that",
+                     steps[i].name, strerror(-status));
+    }
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,9 @@
 #define MAIN_BUNDLE_MAX (64 * 1024 * 1024)
 
 static const char usage[] =
-    "usage: sluice-worker serve --bundle FILE [--listen HOST:PORT|unix:PATH] [--module FILE.so]\n"
-    "                           [--workers N]\n"
+    "usage: sluice-worker serve --bundle FILE [--listen HOST:PORT|unix:PATH|fd:N] [--module "
+    "FILE.so]\n"
+    "                           [--workers N] [--report fd:N]\n"
     "       sluice-worker zygote            (started by sluice, with a socket as descriptor 3)\n"
     "       sluice-worker version\n"
     "\n"
@@ -29,7 +31,8 @@ static const char usage[] =
     "of\n"
     "all addresses, or on 127.0.0.1:8080 when that is not set. With --workers it runs in N "
     "processes,\n"
-    "each with its own instances.\n";
+    "each with its own instances. With --report the descriptor gets JSON lines instead of text on\n"
+    "standard output: ready, failed, log, limit.\n";
 
 static int prepare(struct error *err)
 {
@@ -82,7 +85,7 @@ static int listen_unix(const char *path, struct error *err)
 }
 
 struct arguments {
-    const char *bundle, *listen, *module, *workers;
+    const char *bundle, *listen, *module, *workers, *report;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
@@ -92,6 +95,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
                           : strcmp(argv[i], "--listen") == 0  ? &a->listen
                           : strcmp(argv[i], "--module") == 0  ? &a->module
                           : strcmp(argv[i], "--workers") == 0 ? &a->workers
+                          : strcmp(argv[i], "--report") == 0  ? &a->report
                                                               : NULL;
         if (to == NULL || i + 1 >= argc)
             return false;
@@ -132,6 +136,32 @@ static int serve_pool(const struct serve_options *o, unsigned workers, struct sl
     return status < 0 ? fail(err.message) : status;
 }
 
+/* N of "fd:N"; -1 when it is none. */
+static int descriptor_named(const char *text)
+{
+    uint64_t n;
+    if (text == NULL || strncmp(text, "fd:", 3) != 0 ||
+        encoding_parse_u64(slice_text(text + 3), &n) < 0 || n > INT_MAX ||
+        fcntl((int)n, F_SETFD, FD_CLOEXEC) != 0)
+        return -1;
+    return (int)n;
+}
+
+/* A listening socket that was made already: by us, or by who started us. */
+static void adopt_socket(struct serve_options *o, struct error *err)
+{
+    if (strncmp(o->listen, "unix:", 5) == 0) {
+        o->address = o->listen;
+        o->listen_fd = listen_unix(o->listen + 5, err);
+        o->listen = NULL;
+    } else if (strncmp(o->listen, "fd:", 3) == 0) {
+        o->listen_fd = descriptor_named(o->listen);
+        if (o->listen_fd < 0)
+            error_set(err, -EBADF, "--listen %.20s names no open descriptor", o->listen);
+        o->listen = NULL;
+    }
+}
+
 static int run_serve(int argc, char **argv)
 {
     struct arguments a = {0};
@@ -153,15 +183,15 @@ static int run_serve(int argc, char **argv)
     }
     struct serve_options options = {.listen = a.listen != NULL ? a.listen : default_listen(),
                                     .listen_fd = -1,
-                                    .standalone = true};
-    if (strncmp(options.listen, "unix:", 5) == 0) {
-        options.address = options.listen;
-        options.listen_fd = listen_unix(options.listen + 5, &err);
-        options.listen = NULL;
-    }
+                                    .standalone = a.report == NULL,
+                                    .alone = true};
+    int report = descriptor_named(a.report);
+    if (a.report != NULL && report < 0)
+        return fail("--report wants an open descriptor, as fd:5");
+    adopt_socket(&options, &err);
     if (err.code != 0 || prepare(&err) < 0)
         return fail(err.message);
-    report_setup(STDOUT_FILENO, true);
+    report_setup(report >= 0 ? report : STDOUT_FILENO, report < 0);
     if (worker_count(a.workers) > 1)
         return serve_pool(&options, worker_count(a.workers), buf_slice(&bundle), module);
     serve_catch_signals();

@@ -117,8 +117,10 @@ static void start_worker(struct pool *p, struct pool_worker *w, pid_t parent)
     for (unsigned i = 0; i < p->count; i++)
         if (&p->workers[i] != w)
             close(p->workers[i].listen_fd);
-    struct serve_options options = {
-        .listen_fd = w->listen_fd, .address = p->address, .standalone = w == &p->workers[0]};
+    struct serve_options options = {.listen_fd = w->listen_fd,
+                                    .address = p->address,
+                                    .alone = true,
+                                    .standalone = w == &p->workers[0]};
     serve_catch_signals();
     _exit(serve_run(p->bundle, p->module_fd, &options));
 }

@@ -3,6 +3,7 @@
  * end. The same under the broker (a worker of the zygote, on a Unix socket) and alone. */
 #include "worker/worker_internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -11,7 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SERVE_FAILED 2 /* exit status: the function could not be loaded */
+#define SERVE_DRAIN         (10 * CLOCK_SECOND)
+#define SERVE_DRAIN_TURN_MS 100
+#define SERVE_FAILED        2 /* exit status: the function could not be loaded */
 
 static volatile sig_atomic_t stopping;
 
@@ -60,6 +63,21 @@ static void serve_loop(struct http_server *server)
         http_server_run_once(server, http_server_timeout_ms(server), &waiting);
 }
 
+/* What is under way may finish, unless it is told to end once more. */
+static void drain(struct http_server *server)
+{
+    sigset_t waiting;
+    sigprocmask(SIG_SETMASK, NULL, &waiting);
+    sigdelset(&waiting, SIGTERM);
+    sigdelset(&waiting, SIGINT);
+    stopping = 0;
+    http_server_quiesce(server);
+    uint64_t deadline = clock_monotonic() + SERVE_DRAIN;
+    http_server_run_once(server, 0, &waiting);
+    while (!stopping && http_server_connections(server) > 0 && clock_monotonic() < deadline)
+        http_server_run_once(server, SERVE_DRAIN_TURN_MS, &waiting);
+}
+
 static int fail(const struct error *err)
 {
     report_failed_text(err->message);
@@ -82,7 +100,8 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
     if (err.code == 0)
         start_server(b, o, &server, &err);
     struct confine_options confinement = {.memory_bytes = b->limits.memory_bytes,
-                                          .writes_files = o->standalone};
+                                          .writes_files = o->standalone,
+                                          .may_be_less = o->alone};
     if (err.code == 0)
         confine_self(&confinement, &err);
     if (err.code != 0)
@@ -94,6 +113,8 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         report_plain("listening on ",
                      o->address != NULL ? o->address : http_server_address(server));
     serve_loop(server);
+    if (o->alone)
+        drain(server);
     return 0;
 }
 

@@ -97,6 +97,7 @@ void call_handle(struct http_request *request, void *ctx);
 struct confine_options {
     uint64_t memory_bytes; /* what guests may use */
     bool writes_files;     /* the report may go to a file */
+    bool may_be_less; /* in a container of its own: what that one forbids is told and left out */
 };
 /* Builds the system call filter; once, in the first process. */
 int confine_prepare(struct error *err);
@@ -113,6 +114,8 @@ struct serve_options {
     int listen_fd;       /* when listen is NULL */
     const char *address; /* how to call listen_fd on stdout */
     bool standalone;     /* says on stdout where it listens */
+    bool alone;          /* no host has seen to it that nothing is under way when it ends, or that
+                            the system allows all of the confinement */
 };
 void serve_catch_signals(void);
 /* Loads the function, confines the process and serves until it is told to end. The exit status. The

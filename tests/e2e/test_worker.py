@@ -410,6 +410,63 @@ def test_several_processes_behind_one_port(tmp_path):
     assert not any(pathlib.Path(f"/proc/{pid}/stat").exists() for pid in workers)
 
 
+def adopted(tmp_path, code):
+    """A worker that is given its socket and the pipe for its reports: (process, port, pipe's end)."""
+    source = tmp_path / "bundle.json"
+    source.write_text(bundle(code))
+    listener = socket.create_server(("127.0.0.1", 0))
+    reading, writing = os.pipe()
+    fds = (listener.fileno(), writing)
+    command = [WORKER, "serve", "--bundle", source]
+    command += ["--listen", f"fd:{fds[0]}", "--report", f"fd:{fds[1]}"]
+    process = subprocess.Popen(command, pass_fds=fds, stdout=subprocess.PIPE)
+    os.close(writing)
+    port = listener.getsockname()[1]
+    listener.close()
+    return process, port, os.fdopen(reading)
+
+
+def test_a_socket_and_a_report_pipe_that_were_given(tmp_path):
+    process, port, reports = adopted(
+        tmp_path, "module.exports = (c, e) => { console.log('seen'); return {n: e.data.n}; };"
+    )
+    assert json.loads(reports.readline()) == {"report": "ready"}
+    status, _, body = Server(process, port, None).event(b'{"n":5}')
+    assert (status, body) == (200, b'{"n":5}')
+    line = json.loads(reports.readline())
+    assert (line["report"], line["text"], line["event"]) == ("log", "seen", EVENT["ce-id"])
+    process.terminate()
+    assert process.wait(5) == 0
+    assert process.stdout.read() == b"" and reports.read() == ""
+
+
+def test_what_is_under_way_is_answered_before_the_end(tmp_path):
+    process, port, reports = adopted(tmp_path, "module.exports = context => ({got: context.body});")
+    assert "ready" in reports.readline()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head += "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
+        process.terminate()
+        time.sleep(0.05)  # it may end wrongly in this time; nothing waits for it otherwise
+        assert process.poll() is None
+        connection.sendall(b"[]")
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"got":[]}')
+    assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("words", [["--listen", "fd:99"], ["--report", "fd:99"], ["--report", "1"]])
+def test_descriptors_that_are_not_there(tmp_path, words):
+    (tmp_path / "bundle.json").write_text(bundle("module.exports = () => 1;"))
+    command = [WORKER, "serve", "--bundle", tmp_path / "bundle.json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1 and "descriptor" in done.stderr
+
+
 def test_bad_start(tmp_path):
     def start(content, *more):
         source = tmp_path / "b.json"
