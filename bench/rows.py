@@ -4,13 +4,15 @@
 import contextlib
 import json
 import os
+import re
 import statistics
+import subprocess
 import time
 
 import chain
 import ours
 import peers
-from harness import (BODY, Process, cpu_seconds, event_headers, interleave, pss_kib,
+from harness import (BODY, BenchError, Process, cpu_seconds, event_headers, interleave, pss_kib,
                      tree_cpu_seconds)
 from results import Result
 from sink import Sink
@@ -106,6 +108,27 @@ def js_function(isolation):
                      rates.details((one, [])))
         yield from through_broker(bench, name, isolation, node.name, other)
     return measure
+
+
+CALL_LINE = re.compile(r'^reply\s+(event|instance)\s+([\d.]+) us', re.MULTILINE)
+
+
+def fresh_instance(bench, name):
+    """One call inside the worker, without HTTP, whose instance is put back to its snapshot after it,
+    against one in an instance that is kept."""
+    program = bench.target('tests/unit/worker/worker-bench-call')
+    module = bench.target('tests/unit/worker/guest-module.so')
+    times = {'event': [], 'instance': []}
+    for _ in range(bench.rounds):
+        done = subprocess.run([program, module, 'reply'], capture_output=True, text=True)
+        found = dict(CALL_LINE.findall(done.stdout))
+        if set(found) != set(times):
+            raise BenchError(f'{program.name} said: {done.stdout}{done.stderr}')
+        for isolation, value in found.items():
+            times[isolation].append(float(value))
+    yield Result(name, 'µs/call', statistics.median(times['event']), 'warm instance',
+                 statistics.median(times['instance']),
+                 {'rounds_ours': times['event'], 'rounds_peer': times['instance']})
 
 
 def through_broker(bench, name, isolation, peer_name, peer):
@@ -206,6 +229,7 @@ ROWS = [
     ('ingest-256-redis', ingest(256, 'redis')),
     ('js-instance', js_function('instance')),
     ('js-event', js_function('event')),
+    ('js-fresh-instance', fresh_instance),
     ('first-reply', first_reply),
     ('memory', memory),
     ('chain', chain.measure),

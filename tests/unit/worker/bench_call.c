@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Not a test: prints what one event costs inside the worker, without HTTP.
  *
- *   worker-bench-call MODULE                       all cases, wall-clock time
+ *   worker-bench-call MODULE [CASE]                all cases or one, wall-clock time
  *   worker-bench-call MODULE CASE ISOLATION CALLS  one case in this process, so many calls; for
  *       valgrind --tool=callgrind --toggle-collect=call_handle --px-default=allregs-at-mem-access
  *       --px-file-backed=allregs-at-mem-access: the count of instructions divided by CALLS is
@@ -133,7 +133,7 @@ static int measure_one(const char *name, long calls)
 int main(int argc, char **argv)
 {
     fixture_prepare();
-    if (argc != 2 && argc != 5)
+    if (argc != 2 && argc != 3 && argc != 5)
         return 2;
     module_path = argv[1];
     if (argc == 5) {
@@ -144,7 +144,8 @@ int main(int argc, char **argv)
         for (size_t k = 0; k < COUNT_OF(isolations); k++) {
             bench = &benches[i];
             isolation = isolations[k];
-            fixture_run(measure, NULL);
+            if (argc == 2 || strcmp(argv[2], bench->name) == 0)
+                fixture_run(measure, NULL);
         }
     return 0;
 }
