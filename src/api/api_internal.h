@@ -97,8 +97,11 @@ unsigned body_check(struct query *q, json_t *object, const struct resource_docum
                     struct error *err);
 
 /* ---- protobuf.c ---- */
-/* A Namespace in Kubernetes' protobuf envelope (what `kubectl create namespace` sends). */
-int protobuf_read_namespace(struct slice bytes, json_t **ret, struct error *err);
+/* Is the kind read in this form: what kubectl's create commands make? */
+bool protobuf_reads(const struct resource_kind *kind);
+/* An object in Kubernetes' protobuf envelope (what `kubectl create namespace` sends). */
+int protobuf_read_object(const struct resource_kind *kind, struct slice bytes, json_t **ret,
+                         struct error *err);
 
 /* ---- patch.c: RFC 7396 and RFC 6902 ---- */
 /* Changes target in place; NULL when out of memory (target is gone then). Takes target. */

@@ -249,9 +249,9 @@ static unsigned read_text(struct query *q, bool yaml, struct error *err)
 
 static unsigned read_protobuf(struct query *q, struct error *err)
 {
-    if (q->kind != &resource_kind_namespace || q->verb != QUERY_CREATE)
+    if (!protobuf_reads(q->kind) || q->verb != QUERY_CREATE)
         return refuse_type(q, "application/json, application/yaml", err);
-    if (protobuf_read_namespace(http_request_body(q->request), &q->object, err) < 0)
+    if (protobuf_read_object(q->kind, http_request_body(q->request), &q->object, err) < 0)
         return 400;
     unsigned status = body_check(q, q->object, NULL, err);
     learn_name(q, q->object);

@@ -162,7 +162,7 @@ void function_deploy(struct function *f)
     const char *reason = "BuildFailed";
     drop_next(f);
     f->failure_reason = NULL;
-    int r = function_spec_read(object, &spec, &reason, &err);
+    int r = function_spec_read(f->host->registry, object, &spec, &reason, &err);
     if (r == 0 && (r = version_new(f, generation, &spec, &f->next)) < 0) {
         function_spec_done(&spec);
         error_set(&err, r, "out of memory");
@@ -177,6 +177,23 @@ void function_deploy(struct function *f)
     version_begin(f->next);
 }
 
+/* Only what takes effect: a value that is the same as before changes nothing. */
+void function_environment_changed(struct function *f)
+{
+    const struct version *v = f->next != NULL ? f->next : f->current;
+    const json_t *object = f->resource->object;
+    bool newest = v != NULL && f->failure_reason == NULL;
+    json_t *environment = NULL;
+    const char *reason;
+    struct error err = ERROR_INIT;
+    int r = environment_read(f->host->registry, f->namespace_name, json_object_get(object, "spec"),
+                             &environment, &reason, &err);
+    bool same = r == 0 && newest && json_equal(environment, v->spec.environment);
+    json_decref(environment);
+    if (!same)
+        function_deploy(f);
+}
+
 void function_version_serving(struct function *f, struct version *v)
 {
     must(v == f->next);
@@ -185,6 +202,7 @@ void function_version_serving(struct function *f, struct version *v)
     f->next = NULL;
     if (old != NULL)
         version_retire(old);
+    function_dispatch(f);
     log_info("function %s/%s: generation %lld serves", f->namespace_name, f->name,
              (long long)v->generation);
     function_update(f);
@@ -224,6 +242,7 @@ int function_new(struct function_host *h, struct resource *resource, struct func
     f->resource = resource;
     list_init(&f->retiring);
     list_init(&f->link);
+    function_waiting_init(f);
     f->announced = SINK_ABSENT;
     f->namespace_name = strdup(resource->namespace_name);
     f->name = strdup(resource->name);
@@ -245,6 +264,7 @@ void function_remove(struct function *f)
     drop_next(f);
     struct version *current = STEAL(f->current);
     function_host_retire(h, f);
+    function_give_up(f, -ENOENT, "the function was deleted");
     if (h->changed != NULL)
         h->changed(h->changed_ctx, f->namespace_name, f->name);
     if (current != NULL)
@@ -255,6 +275,8 @@ void function_remove(struct function *f)
 
 void function_free(struct function *f, bool remove_log)
 {
+    function_give_up(f, -ECANCELED, "the function host ends");
+    function_waiting_done(f);
     drop_next(f);
     if (f->current != NULL)
         version_free(STEAL(f->current));

@@ -50,7 +50,9 @@ void function_serve_log(struct function_host *h, struct http_request *request,
 
 struct function_host_stats {
     unsigned functions, ready, workers, workers_busy;
-    uint64_t calls, failures, worker_starts, worker_exits, builds, build_failures;
+    unsigned waiting; /* calls for which no worker has room */
+    uint64_t calls, failures, waited, rejected;
+    uint64_t worker_starts, worker_exits, builds, build_failures;
 };
 void function_host_stats(const struct function_host *h, struct function_host_stats *ret);
 

@@ -62,18 +62,41 @@ pid_t zygote_pid(const struct zygote *z);
 
 /* ---- spec.c: the Function object, read ---- */
 
+enum function_form {
+    FUNCTION_JS,
+    FUNCTION_WASM,
+    FUNCTION_URL, /* it serves already, elsewhere */
+    FUNCTION_FORM_COUNT
+};
+
 struct function_spec {
-    bool wasm;
+    enum function_form form;
     uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes;
     unsigned concurrency, scale_min, scale_max;
-    char *export_name; /* wasm: spec.function */
-    struct buf module; /* wasm: the bytes */
-    int bundle;        /* sealed memfd of protocol.h's JSON */
+    const char *main_file;   /* js: lives as long as source */
+    const char *export_name; /* wasm: spec.function; the same */
+    const char *url;         /* the same */
+    struct buf module;       /* wasm: the bytes, until they are built */
+    json_t *source;          /* the object's spec: shared with the registry, never changed */
+    json_t *environment;     /* name: value */
 };
 /* 0, or negative errno with err and ret_reason, the condition's reason, set. */
-int function_spec_read(const json_t *object, struct function_spec *ret, const char **ret_reason,
-                       struct error *err);
+int function_spec_read(const struct registry *registry, const json_t *object,
+                       struct function_spec *ret, const char **ret_reason, struct error *err);
 void function_spec_done(struct function_spec *s);
+
+/* ---- environment.c: variables, Secrets and ConfigMaps ---- */
+
+/* A new object name: value. 0, or negative errno with err and the condition's reason. */
+int environment_read(const struct registry *registry, const char *namespace_name,
+                     const json_t *spec, json_t **ret, const char **ret_reason, struct error *err);
+/* Does the spec take a value from that Secret or ConfigMap? */
+bool environment_uses(const json_t *spec, const struct resource_kind *kind, const char *name);
+
+/* ---- bundle.c: what a worker is given ---- */
+
+/* A sealed memfd with protocol.h's JSON, or a negative errno. The caller closes it. */
+int bundle_make(const struct function_spec *s, const json_t *metadata, int64_t generation);
 
 /* ---- build.c: runs sluice-builder, one at a time ---- */
 
@@ -185,6 +208,7 @@ struct version {
     struct function_spec spec;
     struct build *build;
     int module; /* descriptor of the shared object, or -1 */
+    int bundle; /* while there are workers; -1: made for the next one */
     struct list workers;
     bool proven;     /* it served before a restart: no worker has to show that it loads */
     unsigned usable; /* workers that take calls */
@@ -197,8 +221,7 @@ int version_new(struct function *f, int64_t generation, struct function_spec *sp
                 struct version **ret);
 /* Builds and starts the first worker; tells the function how it went. */
 void version_begin(struct version *v);
-/* The worker for the next call, one more being started when all are busy; NULL: none can be had
- * now. */
+/* A worker that has room for a call, one more being started when all are busy; NULL: none has. */
 struct worker *version_pick(struct version *v);
 void version_retire(struct version *v);
 /* Kills all at once. */
@@ -210,6 +233,8 @@ void version_worker_gone(struct worker *w, enum worker_state was, int status);
 bool version_ready(const struct version *v);
 /* The zygote is there (again): starts what waited for it. */
 void version_retry(struct version *v);
+/* A retiring version without workers and calls is freed. */
+void version_end_when_idle(struct version *v);
 /* Frees a worker that is gone, and with the last one a retiring version. */
 void version_release_worker(struct worker *w);
 
@@ -222,6 +247,9 @@ struct function {
     char *namespace_name, *name;
     struct version *current, *next;
     struct list retiring;
+    struct list waiting; /* calls for which no worker has room yet */
+    unsigned waiting_count;
+    struct loop_timer dispatch, expiry;
     struct function_log *log;
     const char *failure_reason; /* of the last deploy; NULL: none */
     char failure_reason_text[48];
@@ -232,6 +260,9 @@ struct function {
 int function_new(struct function_host *h, struct resource *resource, struct function **ret);
 /* A new generation of the spec. */
 void function_deploy(struct function *f);
+/* A Secret or ConfigMap that it may use is another now: deploys it anew when that makes a
+ * difference. */
+void function_environment_changed(struct function *f);
 /* Its resource is gone: ends its workers; frees it when the last has ended. */
 void function_remove(struct function *f);
 /* At once. */
@@ -262,6 +293,7 @@ struct function_host {
     struct map workers;   /* by number, 8 bytes */
     struct list removed;  /* functions whose resource is gone and whose calls are ending */
     struct list invocations;
+    size_t waiting_count, waiting_bytes; /* of all functions */
     uint64_t last_worker;
     struct function_host_stats stats;
     void (*changed)(void *ctx, const char *namespace_name, const char *name);
@@ -273,12 +305,21 @@ struct function *function_host_find(struct function_host *h, const char *namespa
 /* Its name is free again. */
 void function_host_retire(struct function_host *h, struct function *f);
 
-/* ---- invoke.c ---- */
+/* ---- invoke.c: one call, waiting for a worker or under way ---- */
 
-/* Each call under way ends with -ECANCELED. */
+/* Each call under way or waiting ends with -ECANCELED. */
 void invocation_end_all(struct function_host *h);
-/* Calls a worker of the function. -EAGAIN when none can be had now, with err; -ENOENT. */
+/* Calls the function, once a worker has room for it. A call that may be refused ends with -EAGAIN
+ * when it has waited for the time of a call. -EAGAIN when it cannot be had now, or too many wait
+ * already, with err; -ENOENT. */
 int function_invoke(struct function *f, const char *path, const struct http_call_options *options,
-                    struct http_call **ret_call, struct error *err);
+                    bool refusable, struct http_call **ret_call, struct error *err);
+/* Workers may have room: calls that wait go on, in the next turn of the loop. */
+void function_dispatch(struct function *f);
+/* All that wait end with that error. */
+void function_give_up(struct function *f, int error, const char *text);
+void function_waiting_init(struct function *f);
+/* Nothing waits any more. */
+void function_waiting_done(struct function *f);
 
 #endif

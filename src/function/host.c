@@ -80,6 +80,24 @@ static void host_on_change(void *ctx, enum registry_change change, struct resour
         function_deploy(f);
 }
 
+/* A Secret or a ConfigMap. Those that are there before the functions, at a start, meet none. */
+static void host_on_entries(void *ctx, enum registry_change change, struct resource *resource,
+                            const json_t *before)
+{
+    struct function_host *h = ctx;
+    struct slice key;
+    void *value;
+    if (change == REGISTRY_STATUS)
+        return;
+    for (size_t at = 0; map_next(&h->functions, &at, &key, &value);) {
+        struct function *f = value;
+        if (strcmp(f->namespace_name, resource->namespace_name) == 0 &&
+            environment_uses(json_object_get(f->resource->object, "spec"), resource->kind,
+                             resource->name))
+            function_environment_changed(f);
+    }
+}
+
 /* ---- what the zygote says ---- */
 
 static struct worker *find_worker(struct function_host *h, uint64_t number)
@@ -185,6 +203,24 @@ static int make_folders(struct function_host *h, const struct function_host_opti
     return shorten_run(h, err);
 }
 
+static int observe(struct function_host *h, struct error *err)
+{
+    static const struct {
+        const struct resource_kind *kind;
+        registry_observer_fn *observer;
+    } rows[] = {
+        {&resource_kind_secret, host_on_entries},
+        {&resource_kind_configmap, host_on_entries},
+        {&resource_kind_function, host_on_change},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int r = registry_observe(h->registry, rows[i].kind, rows[i].observer, h);
+        if (r < 0)
+            return error_set(err, r, "cannot observe %s: %s", rows[i].kind->plural, strerror(-r));
+    }
+    return 0;
+}
+
 static int host_start(struct function_host *h, const struct function_host_options *o,
                       struct error *err)
 {
@@ -196,12 +232,7 @@ static int host_start(struct function_host *h, const struct function_host_option
         r = build_queue_init(&h->builds, o->loop, o->builder_path, o->worker_path, cache, err);
     if (r == 0)
         r = zygote_new(o->loop, o->worker_path, &zygote_events, h, &h->zygote, err);
-    if (r == 0) {
-        r = registry_observe(o->registry, &resource_kind_function, host_on_change, h);
-        if (r < 0)
-            error_set(err, r, "cannot observe functions: %s", strerror(-r));
-    }
-    return r;
+    return r == 0 ? observe(h, err) : r;
 }
 
 int function_host_new(const struct function_host_options *o, struct function_host **ret,
@@ -265,6 +296,7 @@ void function_host_stats(const struct function_host *h, struct function_host_sta
 {
     *ret = h->stats;
     ret->functions = (unsigned)h->functions.len;
+    ret->waiting = (unsigned)h->waiting_count;
     ret->builds = h->builds.builds;
     ret->build_failures = h->builds.failures;
     struct slice key;

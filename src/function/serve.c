@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CALLS_QUEUED_MAX 1024 /* of one function; beyond: 503 */
-
 struct serving {
     struct http_request *request;
     struct http_call_header *headers;
@@ -85,7 +83,15 @@ static void respond_overload(struct http_request *request, const struct error *e
 
 static void respond_failed(struct http_request *request, const struct http_call_result *result)
 {
+    struct error err = ERROR_INIT;
     switch (result->error) {
+    case -EAGAIN:
+        error_set(&err, -EAGAIN, "%s", result->error_text);
+        respond_overload(request, &err);
+        return;
+    case -ENOENT:
+        http_respond_errorf(request, 404, "%s", result->error_text);
+        return;
     case -ETIMEDOUT:
         http_respond_errorf(request, 504, "the function did not answer in time");
         return;
@@ -183,7 +189,7 @@ static int forward(struct function *f, struct http_request *request, struct erro
         .cancelled = serve_on_cancelled,
         .ctx = s,
     };
-    return function_invoke(f, path, &options, NULL, err);
+    return function_invoke(f, path, &options, true, NULL, err);
 }
 
 static struct function *find(struct function_host *h, struct http_request *request)
@@ -212,13 +218,11 @@ void function_serve(struct function_host *h, struct http_request *request)
                             (unsigned long long)f->current->spec.request_bytes);
         return;
     }
-    int r = f->current != NULL && f->current->calls >= CALLS_QUEUED_MAX
-                ? error_set(&err, -EAGAIN, "function %s/%s has %d calls waiting already",
-                            f->namespace_name, f->name, CALLS_QUEUED_MAX)
-                : forward(f, request, &err);
-    if (r == -EAGAIN || r == -ENOMEM)
+    int r = forward(f, request, &err);
+    if (r == -EAGAIN || r == -ENOMEM) {
+        h->stats.rejected++;
         respond_overload(request, &err);
-    else if (r < 0)
+    } else if (r < 0)
         http_respond_error(request, 400, &err);
 }
 

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads spec of a Function that the resource table has checked already, and makes the bundle that
- * its workers get (worker/protocol.h). */
+/* Reads spec of a Function that the resource table has checked already. */
 #include "function/function_internal.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
-#include "base/fdio.h"
+#include "http/url.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define MEBIBYTE   (UINT64_C(1) << 20)
-#define LOG_BYTES  (UINT64_C(256) << 10) /* printed by one call */
 #define IDLE_LEAST (100 * CLOCK_MILLISECOND)
 
 struct reading {
+    const struct registry *registry;
     const json_t *object;
     struct function_spec *spec;
     const char *reason;
@@ -32,13 +29,17 @@ static int refuse(struct reading *r, const char *reason, const char *field, cons
 
 static int read_runtime(struct reading *r)
 {
+    static const char *const forms[] = {
+        [FUNCTION_JS] = "js", [FUNCTION_WASM] = "wasm", [FUNCTION_URL] = "http"};
     const char *runtime = resource_text_at(r->object, "spec.runtime");
-    r->spec->wasm = runtime != NULL && strcmp(runtime, "wasm") == 0;
-    if (runtime != NULL && (r->spec->wasm || strcmp(runtime, "js") == 0))
-        return 0;
+    for (size_t i = 0; runtime != NULL && i < COUNT_OF(forms); i++) {
+        r->spec->form = (enum function_form)i;
+        if (strcmp(runtime, forms[i]) == 0)
+            return 0;
+    }
     r->reason = "RuntimeNotAvailable";
     return error_field(r->err, -EINVAL, "spec.runtime",
-                       "the runtime %.40s is not available here: js and wasm are",
+                       "the runtime %.40s is not available here: js, wasm and http are",
                        runtime != NULL ? runtime : "(none)");
 }
 
@@ -64,63 +65,31 @@ static void read_limits(struct reading *r)
         s->scale_min = s->scale_max;
 }
 
-/* The object of the bundle's limits. */
-static json_t *bundle_limits(const struct function_spec *s)
-{
-    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "memoryBytes", (json_int_t)s->memory_bytes,
-                     "timeoutMs", (json_int_t)(s->timeout_ns / CLOCK_MILLISECOND), "requestBytes",
-                     (json_int_t)s->request_bytes, "responseBytes", (json_int_t)s->response_bytes,
-                     "logBytes", (json_int_t)LOG_BYTES);
-}
-
-static int read_env(struct reading *r, json_t *bundle)
-{
-    json_t *env = json_object();
-    json_object_set_new(bundle, "env", env);
-    size_t i;
-    json_t *entry;
-    json_array_foreach(resource_at(r->object, "spec.env"), i, entry)
-    {
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        char field[48];
-        snprintf(field, sizeof(field), "spec.env[%zu].valueFrom", i);
-        if (json_object_get(entry, "valueFrom") != NULL)
-            return refuse(r, "SecretsNotAvailable", field,
-                          "values from secrets and config maps are not available yet: use value");
-        json_t *value = json_object_get(entry, "value");
-        if (name != NULL)
-            json_object_set_new(env, name, value != NULL ? json_incref(value) : json_string(""));
-    }
-    return 0;
-}
-
 static const char *find_main(const json_t *object, json_t *files)
 {
     static const char *const names[] = {"index.js", "index.mjs", "index.cjs"};
     const char *named = resource_text_at(object, "spec.main");
     if (named != NULL)
         return json_object_get(files, named) != NULL ? named : NULL;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < COUNT_OF(names); i++)
         if (json_object_get(files, names[i]) != NULL)
             return names[i];
     return json_object_size(files) == 1 ? json_object_iter_key(json_object_iter(files)) : NULL;
 }
 
-static int read_code(struct reading *r, json_t *bundle)
+static int read_js(struct reading *r)
 {
-    json_t *files = resource_at(r->object, "spec.codeSource");
+    json_t *files = json_object_get(r->spec->source, "codeSource");
     if (!json_is_object(files) || json_object_size(files) == 0)
         return refuse(r, "CodeMissing", "spec.codeSource",
                       "there is no code: spec.codeSource has it as file name: text, and the "
                       "command line makes it out of spec.path");
-    const char *main_file = find_main(r->object, files);
-    if (main_file == NULL)
-        return refuse(r, "MainMissing", "spec.main",
-                      "which file is started is not clear: name it in spec.main, or call it "
-                      "index.js");
-    json_object_set_new(bundle, "main", json_string(main_file));
-    json_object_set(bundle, "files", files);
-    return 0;
+    r->spec->main_file = find_main(r->object, files);
+    return r->spec->main_file != NULL
+               ? 0
+               : refuse(r, "MainMissing", "spec.main",
+                        "which file is started is not clear: name it in spec.main, or call it "
+                        "index.js");
 }
 
 static int read_module(struct reading *r)
@@ -136,91 +105,46 @@ static int read_module(struct reading *r)
     return 0;
 }
 
-static int read_wasm(struct reading *r, json_t *bundle)
+static int read_wasm(struct reading *r)
 {
-    const char *function = resource_text_at(r->object, "spec.function");
-    if (function == NULL)
+    r->spec->export_name = resource_text_at(r->object, "spec.function");
+    if (r->spec->export_name == NULL)
         return refuse(r, "FunctionMissing", "spec.function",
                       "which export is called is not said: name it in spec.function");
-    json_t *wasm = json_object();
-    json_object_set_new(bundle, "wasm", wasm);
-    json_object_set_new(wasm, "function", json_string(function));
-    static const char *const copied[] = {"module", "arguments", "response"};
-    for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
-        json_t *value = json_object_get(resource_at(r->object, "spec"), copied[i]);
-        if (value != NULL)
-            json_object_set(wasm, copied[i], value);
-    }
-    r->spec->export_name = strdup(function);
-    return r->spec->export_name == NULL ? -ENOMEM : read_module(r);
+    return read_module(r);
 }
 
-/* Workers read it and nobody can change it any more. */
-static int seal(json_t *bundle, int *ret_fd)
+static int read_url(struct reading *r)
 {
-    char *text = json_dumps(bundle, JSON_COMPACT);
-    if (text == NULL)
-        return -ENOMEM;
-    int fd = memfd_create("sluice-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int r = fd < 0 ? -errno : fdio_write_all(fd, text, strlen(text));
-    free(text);
-    if (r == 0 &&
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        r = -errno;
-    if (r < 0 && fd >= 0)
-        close(fd);
-    if (r == 0)
-        *ret_fd = fd;
-    return r;
-}
-
-static json_t *bundle_head(const struct reading *r)
-{
-    json_t *bundle = json_object();
-    static const struct {
-        const char *name, *path, *fallback;
-    } texts[] = {
-        {"namespace", "metadata.namespace", ""},
-        {"name", "metadata.name", ""},
-        {"uid", "metadata.uid", ""},
-        {"isolation", "spec.isolation", "event"},
-    };
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        const char *value = resource_text_at(r->object, texts[i].path);
-        json_object_set_new(bundle, texts[i].name,
-                            json_string(value != NULL ? value : texts[i].fallback));
-    }
-    json_object_set_new(bundle, "generation",
-                        json_integer(resource_integer_at(r->object, "metadata.generation", 1)));
-    json_object_set_new(bundle, "runtime", json_string(r->spec->wasm ? "wasm" : "js"));
-    json_object_set_new(bundle, "limits", bundle_limits(r->spec));
-    return bundle;
+    struct url parts;
+    r->spec->url = resource_text_at(r->object, "spec.url");
+    if (r->spec->url == NULL)
+        return refuse(r, "UrlMissing", "spec.url", "where the function serves is not said");
+    return url_split(slice_text(r->spec->url), &parts) == 0
+               ? 0
+               : refuse(r, "UrlRefused", "spec.url", "this is no URL that can be called");
 }
 
 static int read_all(struct reading *r)
 {
+    static int (*const read_form[])(struct reading *) = {
+        [FUNCTION_JS] = read_js, [FUNCTION_WASM] = read_wasm, [FUNCTION_URL] = read_url};
+    _Static_assert(COUNT_OF(read_form) == FUNCTION_FORM_COUNT, "each form is read");
     int status = read_runtime(r);
     if (status < 0)
         return status;
     read_limits(r);
-    json_t *bundle = bundle_head(r);
-    status = read_env(r, bundle);
-    if (status == 0)
-        status = r->spec->wasm ? read_wasm(r, bundle) : read_code(r, bundle);
-    if (status == 0) {
-        status = seal(bundle, &r->spec->bundle);
-        if (status < 0)
-            error_set(r->err, status, "cannot keep the function's code: %s", strerror(-status));
-    }
-    json_decref(bundle);
-    return status;
+    status = environment_read(r->registry, resource_text_at(r->object, "metadata.namespace"),
+                              r->spec->source, &r->spec->environment, &r->reason, r->err);
+    return status < 0 ? status : read_form[r->spec->form](r);
 }
 
-int function_spec_read(const json_t *object, struct function_spec *ret, const char **ret_reason,
-                       struct error *err)
+int function_spec_read(const struct registry *registry, const json_t *object,
+                       struct function_spec *ret, const char **ret_reason, struct error *err)
 {
-    struct function_spec spec = {.bundle = -1};
-    struct reading r = {.object = object, .spec = &spec, .reason = "OutOfMemory", .err = err};
+    struct function_spec spec = {.source = json_incref(json_object_get(object, "spec"))};
+    struct reading r = {
+        .registry = registry, .object = object, .spec = &spec, .reason = "OutOfMemory", .err = err};
     int status = read_all(&r);
     if (status < 0) {
         *ret_reason = r.reason;
@@ -233,8 +157,8 @@ int function_spec_read(const json_t *object, struct function_spec *ret, const ch
 
 void function_spec_done(struct function_spec *s)
 {
-    free(STEAL(s->export_name));
     buf_done(&s->module);
-    if (s->bundle >= 0)
-        close(STEAL_FD(s->bundle));
+    json_decref(s->source);
+    json_decref(s->environment);
+    *s = (struct function_spec){0};
 }

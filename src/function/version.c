@@ -61,6 +61,7 @@ static void version_on_restart(struct loop_timer *t)
 {
     struct version *v = t->ctx;
     version_fill(v, least_workers(v));
+    function_dispatch(v->function);
     function_update(v->function);
 }
 
@@ -99,13 +100,12 @@ static struct worker *least_busy(const struct version *v)
 
 struct worker *version_pick(struct version *v)
 {
-    if (heap_contains(&v->restart.node) && v->usable == 0)
-        return NULL;
     struct worker *w = least_busy(v);
-    if ((w == NULL || w->calls >= v->spec.concurrency) && v->usable < v->spec.scale_max) {
-        struct worker *started = version_fill(v, v->usable + 1);
-        w = started != NULL ? started : w;
-    }
+    if (w != NULL && w->calls >= v->spec.concurrency)
+        w = NULL;
+    bool waits = heap_contains(&v->restart.node); /* after a crash, or for the zygote */
+    if (w == NULL && v->usable < v->spec.scale_max && !waits)
+        w = version_fill(v, v->usable + 1);
     if (w != NULL && !heap_contains(&v->idle.node))
         arm_idle(v);
     return w;
@@ -113,7 +113,8 @@ struct worker *version_pick(struct version *v)
 
 bool version_ready(const struct version *v)
 {
-    return v->state == VERSION_SERVING && (v->usable > 0 || !heap_contains(&v->restart.node));
+    return v->state == VERSION_SERVING &&
+           (v->usable > 0 || v->crashes == 0 || !heap_contains(&v->restart.node));
 }
 
 static void version_serve(struct version *v);
@@ -169,7 +170,14 @@ void version_release_worker(struct worker *w)
 {
     struct version *v = w->version;
     worker_free(w);
-    if (v->state == VERSION_RETIRING && list_empty(&v->workers))
+    if (list_empty(&v->workers) && v->bundle >= 0)
+        close(STEAL_FD(v->bundle));
+    version_end_when_idle(v);
+}
+
+void version_end_when_idle(struct version *v)
+{
+    if (v->state == VERSION_RETIRING && list_empty(&v->workers) && v->calls == 0)
         function_version_retired(v->function, v);
 }
 
@@ -184,6 +192,7 @@ void version_worker_gone(struct worker *w, enum worker_state was, int status)
         version_release_worker(w); /* a retiring version may be gone with it */
     if (state == VERSION_RETIRING)
         return;
+    function_dispatch(v->function);
     if (was == WORKER_STOPPING) {
         function_update(v->function);
         return;
@@ -204,7 +213,8 @@ static void version_serve(struct version *v)
 {
     v->state = VERSION_SERVING;
     v->crashes = 0;
-    arm_idle(v);
+    if (v->spec.form != FUNCTION_URL)
+        arm_idle(v);
     function_version_serving(v->function, v);
 }
 
@@ -212,7 +222,7 @@ static void version_serve(struct version *v)
  * before get theirs with the first call. */
 static void version_launch(struct version *v)
 {
-    if (v->proven && v->spec.scale_min == 0) {
+    if (v->spec.form == FUNCTION_URL || (v->proven && v->spec.scale_min == 0)) {
         version_serve(v);
         return;
     }
@@ -250,9 +260,9 @@ int version_new(struct function *f, int64_t generation, struct function_spec *sp
         return -ENOMEM;
     v->function = f;
     v->generation = generation;
-    v->module = -1;
+    v->module = v->bundle = -1;
     v->spec = *spec;
-    *spec = (struct function_spec){.bundle = -1};
+    *spec = (struct function_spec){0};
     list_init(&v->link);
     list_init(&v->workers);
     v->restart.due = version_on_restart;
@@ -265,7 +275,7 @@ int version_new(struct function *f, int64_t generation, struct function_spec *sp
 
 void version_begin(struct version *v)
 {
-    if (!v->spec.wasm) {
+    if (v->spec.form != FUNCTION_WASM) {
         version_launch(v);
         return;
     }
@@ -295,8 +305,7 @@ void version_retire(struct version *v)
     list_append(&v->function->retiring, &v->link);
     list_for_each_safe (node, following, &v->workers)
         worker_stop(list_entry(node, struct worker, link));
-    if (list_empty(&v->workers))
-        function_version_retired(v->function, v);
+    version_end_when_idle(v);
 }
 
 void version_free(struct version *v)
@@ -315,6 +324,8 @@ void version_free(struct version *v)
     list_remove(&v->link);
     if (v->module >= 0)
         close(v->module);
+    if (v->bundle >= 0)
+        close(v->bundle);
     function_spec_done(&v->spec);
     free(v);
 }

@@ -235,7 +235,12 @@ static int worker_send(struct worker *w, int report)
     autoclose int listener = open_listener(w);
     if (listener < 0)
         return listener;
-    autoclose int bundle = reopen(v->spec.bundle);
+    if (v->bundle < 0)
+        v->bundle = bundle_make(
+            &v->spec, json_object_get(v->function->resource->object, "metadata"), v->generation);
+    if (v->bundle < 0)
+        return v->bundle;
+    autoclose int bundle = reopen(v->bundle);
     if (bundle < 0)
         return bundle;
     const struct zygote_start start = {

@@ -6,25 +6,13 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "http/client.h"
+#include "http/call.h"
 
 #define CALL_MAGIC                0x63616c6cu
 #define CALL_TIMEOUT_DEFAULT      (30 * CLOCK_SECOND)
 #define CALL_RESPONSE_MAX_DEFAULT (1024 * 1024)
 #define CALL_HEADERS_MAX          128
 
-/* What every call begins with. */
-struct http_call {
-    unsigned magic;
-    void (*cancel)(struct http_call *call); /* lets go of it without calling anybody */
-    http_call_done_fn *done;
-    void (*cancelled)(void *ctx);
-    void *ctx;
-    uint64_t started_ns;
-};
-
-void call_begin(struct http_call *call, const struct http_call_options *o,
-                void (*cancel)(struct http_call *call));
 struct url;
 /* Request line and headers. 0, -EINVAL for a header that would end its line, -ENOMEM. */
 int call_write_head(struct buf *head, const struct http_call_options *o, const struct url *u);

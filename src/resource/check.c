@@ -348,6 +348,8 @@ static int check_all(struct check *c, json_t *object, const char *fallback_names
     if (status == 0)
         status = name_check_labels(resource_at(object, "metadata.annotations"),
                                    "metadata.annotations", c->err);
+    if (status == 0 && c->kind->complete != NULL)
+        status = c->kind->complete(object, c->err);
     if (status == 0 && c->kind->check != NULL)
         status = c->kind->check(object, c->err);
     return status;

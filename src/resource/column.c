@@ -51,13 +51,29 @@ static void add_value(struct buf *out, const json_t *value)
         buf_add_text(out, json_is_true(value) ? "true" : "false");
 }
 
+/* data+binaryData */
+static void add_count(struct buf *out, const json_t *object, const char *paths)
+{
+    size_t count = 0;
+    while (*paths != '\0') {
+        size_t len = strcspn(paths, "+");
+        count += json_object_size(json_object_getn(object, paths, len));
+        paths += len + (paths[len] == '+');
+    }
+    buf_printf(out, "%zu", count);
+}
+
 void resource_column_text(const struct resource_column *column, const json_t *object,
                           uint64_t now_ns, struct buf *out)
 {
-    const char condition[] = "condition:";
+    const char condition[] = "condition:", entries[] = "count:";
     uint64_t then;
     if (strncmp(column->path, condition, sizeof(condition) - 1) == 0) {
         add_value(out, condition_field(object, column->path + sizeof(condition) - 1));
+        return;
+    }
+    if (strncmp(column->path, entries, sizeof(entries) - 1) == 0) {
+        add_count(out, object, column->path + sizeof(entries) - 1);
         return;
     }
     const json_t *value = resource_at(object, column->path);

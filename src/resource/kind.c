@@ -5,10 +5,8 @@
 #include "resource/resource.h"
 
 const struct resource_kind *const resource_kinds[] = {
-    &resource_kind_namespace,
-    &resource_kind_broker,
-    &resource_kind_function,
-    &resource_kind_trigger,
+    &resource_kind_namespace, &resource_kind_configmap, &resource_kind_secret,
+    &resource_kind_broker,    &resource_kind_function,  &resource_kind_trigger,
 };
 const size_t resource_kind_count = COUNT_OF(resource_kinds);
 

@@ -132,6 +132,22 @@ static int variable_check(const json_t *variable, size_t index, json_t *seen, st
     return 0;
 }
 
+static int whole_objects_check(const json_t *object, struct error *err)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach(resource_at(object, "spec.envFrom"), index, entry)
+    {
+        bool secret = json_object_get(entry, "secretRef") != NULL;
+        char field[48];
+        snprintf(field, sizeof(field), "spec.envFrom[%zu]", index);
+        if (secret == (json_object_get(entry, "configMapRef") != NULL))
+            return error_field(err, -EINVAL, field,
+                               "must have exactly one of secretRef and configMapRef");
+    }
+    return 0;
+}
+
 static int environment_check(const json_t *object, struct error *err)
 {
     size_t index;
@@ -204,8 +220,8 @@ static int url_check(const json_t *object, struct error *err)
 static int function_check(const json_t *object, struct error *err)
 {
     static int (*const checks[])(const json_t *object, struct error *err) = {
-        source_check, code_check,    module_check, environment_check,
-        scale_check,  network_check, url_check,
+        source_check,        code_check,  module_check,  environment_check,
+        whole_objects_check, scale_check, network_check, url_check,
     };
     for (size_t i = 0; i < COUNT_OF(checks); i++) {
         int status = checks[i](object, err);
@@ -223,6 +239,14 @@ static int function_check(const json_t *object, struct error *err)
          .min = 1, .max = 253,      .help = "key in the " what},                                   \
     {                                                                                              \
         p ".optional", RESOURCE_BOOLEAN, .help = "true: leave the variable out when it is absent"  \
+    }
+
+#define WHOLE_REFERENCE_FIELDS(p, what)                                                            \
+    {p, RESOURCE_OBJECT, .help = "a " what " in the function's namespace"},                        \
+        {p ".name", RESOURCE_STRING, .required = true,                                             \
+         .min = 1,  .max = 253,      .help = "name of the " what},                                 \
+    {                                                                                              \
+        p ".optional", RESOURCE_BOOLEAN, .help = "true: it need not be there"                      \
     }
 
 static const struct resource_field fields[] = {
@@ -256,6 +280,12 @@ static const struct resource_field fields[] = {
     {"spec.env[].valueFrom", RESOURCE_OBJECT, .help = "where its value is"},
     KEY_REFERENCE_FIELDS("spec.env[].valueFrom.secretKeyRef", "Secret"),
     KEY_REFERENCE_FIELDS("spec.env[].valueFrom.configMapKeyRef", "ConfigMap"),
+    {"spec.envFrom", RESOURCE_LIST, .max = 100,
+     .help = "objects whose entries all become variables; env goes before them"},
+    {"spec.envFrom[]", RESOURCE_OBJECT, .help = "one object"},
+    {"spec.envFrom[].prefix", RESOURCE_STRING, .max = 255, .help = "put before each key"},
+    WHOLE_REFERENCE_FIELDS("spec.envFrom[].secretRef", "Secret"),
+    WHOLE_REFERENCE_FIELDS("spec.envFrom[].configMapRef", "ConfigMap"),
     {"spec.limits", RESOURCE_OBJECT, .fallback = "{}", .help = "limits, each with its default"},
     {"spec.limits.memory", RESOURCE_QUANTITY, .fallback = "\"64Mi\"", .min = MEBIBYTE,
      .max = 4096 * MEBIBYTE, .help = "memory of one instance"},
@@ -263,6 +293,8 @@ static const struct resource_field fields[] = {
      .max = 3600 * SECOND, .help = "time of one call"},
     {"spec.limits.concurrency", RESOURCE_INTEGER, .fallback = "16", .min = 1, .max = 1024,
      .help = "calls at the same time in one worker"},
+    {"spec.limits.queue", RESOURCE_INTEGER, .min = 0, .max = 100000,
+     .help = "calls that wait while all workers are busy; 1024 by default; more get 503"},
     {"spec.limits.requestBytes", RESOURCE_QUANTITY, .fallback = "\"1Mi\"", .min = 1,
      .max = 64 * MEBIBYTE, .help = "size of a request's body"},
     {"spec.limits.responseBytes", RESOURCE_QUANTITY, .fallback = "\"1Mi\"", .min = 1,

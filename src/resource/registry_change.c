@@ -240,7 +240,10 @@ static bool keeps_immutable(struct registry_write *w, const json_t *before, cons
                     w->kind->kind);
         return false;
     }
-    return true;
+    if (w->kind->check_change == NULL || w->kind->check_change(before, after, &w->err) == 0)
+        return true;
+    w->status = 422;
+    return false;
 }
 
 static bool same_at(const json_t *a, const json_t *b, const char *key)

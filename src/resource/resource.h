@@ -41,7 +41,8 @@ struct resource_field {
 struct resource_column { /* of `get` and of Table answers */
     const char *name,
         *path; /* JSON path in the object, "AGE" columns use .metadata.creationTimestamp;
-                  condition:Ready.status, condition:Ready.reason */
+                  condition:Ready.status, condition:Ready.reason; count:data+binaryData: how many
+                entries these have */
     int priority;
 };
 
@@ -56,13 +57,19 @@ struct resource_kind {
     size_t column_count;
     const char *const
         *immutable; /* paths that a replace must not change; NULL-terminated, or NULL */
+    /* Brings what the table has checked into the form that is kept; may be NULL. 0 or negative
+     * errno.
+     */
+    int (*complete)(json_t *object, struct error *err);
     /* Checks that no table can say; may be NULL. 0 or -EINVAL with err->field. */
     int (*check)(const json_t *object, struct error *err);
+    /* May the stored object become the other? May be NULL. 0 or -EINVAL with err->field. */
+    int (*check_change)(const json_t *before, const json_t *after, struct error *err);
     const char *help;
 };
 
 extern const struct resource_kind resource_kind_namespace, resource_kind_broker,
-    resource_kind_trigger, resource_kind_function;
+    resource_kind_trigger, resource_kind_function, resource_kind_secret, resource_kind_configmap;
 extern const struct resource_kind *const resource_kinds[];
 extern const size_t resource_kind_count;
 

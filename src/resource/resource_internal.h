@@ -71,6 +71,15 @@ void field_walk_leave(struct field_walk *w, struct field_mark mark);
 bool field_is_child(const struct resource_field *f, struct slice table_path,
                     struct slice *ret_name);
 
+/* ---- entries.c: what Secret and ConfigMap share ---- */
+#define ENTRIES_MAX 10000
+/* Keys, and that the values are base64; adds their sizes to *bytes and refuses more than 1 MiB. */
+int entries_check(const json_t *object, const char *field, bool base64, size_t *bytes,
+                  struct error *err);
+/* What is immutable keeps these members. */
+int entries_check_change(const json_t *before, const json_t *after, const char *const *kept,
+                         struct error *err);
+
 /* ---- delivery.c: what Broker and Trigger share ---- */
 int delivery_check(const json_t *object, const char *path, struct error *err);
 /* {ref, uri}: one of both, complete. */

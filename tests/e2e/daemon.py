@@ -25,6 +25,8 @@ TIME_FACTOR = 5 if SANITIZED else 1
 
 API = {
     "Namespace": ("/api/v1", "namespaces"),
+    "Secret": ("/api/v1", "secrets"),
+    "ConfigMap": ("/api/v1", "configmaps"),
     "Broker": ("/apis/eventing.knative.dev/v1", "brokers"),
     "Trigger": ("/apis/eventing.knative.dev/v1", "triggers"),
     "Function": ("/apis/sluice.dev/v1", "functions"),

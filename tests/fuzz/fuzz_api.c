@@ -25,7 +25,7 @@ static void protobuf(struct slice bytes)
 {
     struct error err = ERROR_INIT;
     json_t *object;
-    if (protobuf_read_namespace(bytes, &object, &err) < 0)
+    if (protobuf_read_object(&resource_kind_secret, bytes, &object, &err) < 0)
         return;
     autobuf text = BUF_INIT;
     resource_dump(&text, object);

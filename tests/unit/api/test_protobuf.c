@@ -42,11 +42,48 @@ static void test_namespace(void **state)
     build(&bytes);
     json_t *object = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(protobuf_read_namespace(buf_slice(&bytes), &object, &err), 0);
+    assert_int_equal(
+        protobuf_read_object(&resource_kind_namespace, buf_slice(&bytes), &object, &err), 0);
     assert_string_equal(resource_text_at(object, "metadata.name"), "made");
     assert_string_equal(resource_text_at(object, "metadata.labels.a"), "b");
     assert_string_equal(resource_text_at(object, "kind"), "Namespace");
     json_decref(object);
+}
+
+static void add_entry(struct buf *out, unsigned number, struct slice key, struct slice value)
+{
+    autobuf entry = BUF_INIT;
+    add_field(&entry, 1, key);
+    add_field(&entry, 2, value);
+    add_field(out, number, buf_slice(&entry));
+}
+
+/* As `kubectl create secret generic s --from-literal=k=…` sends it, with a namespace. */
+static void test_secret(void **state)
+{
+    autobuf type = BUF_INIT, metadata = BUF_INIT, object = BUF_INIT, bytes = BUF_INIT;
+    add_field(&type, 1, SLICE("v1"));
+    add_field(&type, 2, SLICE("Secret"));
+    add_field(&metadata, 1, SLICE("s"));
+    add_field(&metadata, 3, SLICE("place"));
+    add_field(&object, 1, buf_slice(&metadata));
+    add_entry(&object, 2, SLICE("k"), SLICE("\0\1\2"));
+    add_entry(&object, 2, SLICE("empty"), SLICE(""));
+    add_field(&object, 3, SLICE("Opaque"));
+    buf_add(&object, "\x28\1", 2); /* immutable */
+    buf_add(&bytes, "k8s\0", 4);
+    add_field(&bytes, 1, buf_slice(&type));
+    add_field(&bytes, 2, buf_slice(&object));
+    json_t *read = NULL;
+    struct error err = ERROR_INIT;
+    assert_int_equal(protobuf_read_object(&resource_kind_secret, buf_slice(&bytes), &read, &err),
+                     0);
+    assert_string_equal(resource_text_at(read, "metadata.namespace"), "place");
+    assert_string_equal(resource_text_at(read, "data.k"), "AAEC");
+    assert_string_equal(resource_text_at(read, "data.empty"), "");
+    assert_string_equal(resource_text_at(read, "type"), "Opaque");
+    assert_true(json_is_true(json_object_get(read, "immutable")));
+    json_decref(read);
 }
 
 /* Cut anywhere, or with any byte changed, it is read or refused, and no byte beyond is touched. */
@@ -58,7 +95,7 @@ static void test_damaged(void **state)
     for (size_t len = 0; len < bytes.len; len++) {
         json_t *object = NULL;
         char *cut = slice_dup(slice_of(bytes.ptr, len));
-        if (protobuf_read_namespace(slice_of(cut, len), &object, &err) == 0)
+        if (protobuf_read_object(&resource_kind_namespace, slice_of(cut, len), &object, &err) == 0)
             json_decref(object);
         free(cut);
     }
@@ -66,7 +103,7 @@ static void test_damaged(void **state)
         json_t *object = NULL;
         char kept = bytes.ptr[i / 256];
         bytes.ptr[i / 256] = (char)i;
-        if (protobuf_read_namespace(buf_slice(&bytes), &object, &err) == 0)
+        if (protobuf_read_object(&resource_kind_namespace, buf_slice(&bytes), &object, &err) == 0)
             json_decref(object);
         bytes.ptr[i / 256] = kept;
     }
@@ -76,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_namespace),
+        cmocka_unit_test(test_secret),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests_name("api/protobuf", tests, NULL, NULL);

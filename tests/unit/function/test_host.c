@@ -15,6 +15,9 @@
 #define JS_WITH(code, more)                                                                        \
     "{\"runtime\":\"js\",\"codeSource\":{\"index.js\":\"" code "\"}," more "}"
 
+#define SECRET_VARIABLE                                                                            \
+    "\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}]"
+
 static void assert_starts(const char *text, const char *start)
 {
     if (text == NULL || strncmp(text, start, strlen(start)) != 0)
@@ -123,9 +126,10 @@ static void what_cannot_run_says_why(void **state)
         {"{\"runtime\":\"wasm\",\"module\":\"a.wasm\",\"function\":\"f\"}",
          "False/ModuleMissing: "},
         {"{\"runtime\":\"wasm\",\"moduleBase64\":\"AGFzbQEAAAA=\"}", "False/FunctionMissing: "},
-        {JS_WITH("x", "\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\","
-                      "\"key\":\"k\"}}}]"),
-         "False/SecretsNotAvailable: spec.env[0].valueFrom"},
+        {JS_WITH("x", SECRET_VARIABLE),
+         "False/SecretNotFound: spec.env[0].valueFrom: there is no secret s in namespace demo"},
+        {JS_WITH("x", "\"envFrom\":[{\"configMapRef\":{\"name\":\"c\"}}]"),
+         "False/ConfigMapNotFound: spec.envFrom[0]: there is no configmap c in namespace demo"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         world_apply(w, "f", rows[i].spec);

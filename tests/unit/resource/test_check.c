@@ -62,6 +62,75 @@ static void bad(const char *text, int line, const char *field, const char *part)
 #define NAMESPACE(name) "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " name "\n"
 #define SUBSCRIBER      "  subscriber: {uri: 'http://localhost/'}\n"
 
+#define SECRET "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n"
+#define CONFIG "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n"
+
+static void test_secret(void **state)
+{
+    json_t *s = good(SECRET "data: {a: eA==, b: eQ==}\nstringData: {b: text, c.d: ''}\n");
+    assert_string_equal(resource_text_at(s, "type"), "Opaque");
+    assert_string_equal(resource_text_at(s, "data.a"), "eA==");
+    assert_string_equal(resource_text_at(s, "data.b"), "dGV4dA==");
+    json_t *data = json_object_get(s, "data");
+    assert_string_equal(json_string_value(json_object_get(data, "c.d")), "");
+    assert_null(json_object_get(s, "stringData"));
+    autobuf cell = BUF_INIT;
+    resource_column_text(&resource_kind_secret.columns[2], s, 0, &cell);
+    assert_string_equal(cell.ptr, "3");
+    json_decref(s);
+    json_decref(good(SECRET "type: kubernetes.io/dockerconfigjson\n"
+                            "stringData: {.dockerconfigjson: '{\"auths\":{}}'}\n"));
+    json_decref(good(SECRET "type: kubernetes.io/basic-auth\nstringData: {password: p}\n"));
+    bad(SECRET "data:\n  a: hidden\n", 5, "data", "the value of a is no base64");
+    bad(SECRET "data:\n  a b: eA==\n", 5, "data", "\"a b\" is no valid key");
+    bad(SECRET "data:\n  ..: eA==\n", 5, "data", "is no valid key");
+    bad(SECRET "data:\n  a: 5\n", 6, "data.a", "must be text");
+    bad(SECRET "type: kubernetes.io/dockerconfigjson\ndata: {}\n", 6, "data",
+        "must have .dockerconfigjson");
+    bad(SECRET "type: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: eA==}\n", 6, "data",
+        ".dockerconfigjson is no JSON");
+    bad(SECRET "type: kubernetes.io/tls\nstringData: {tls.crt: x}\n", 1, "data",
+        "must have tls.crt and tls.key");
+    bad(SECRET "type: kubernetes.io/basic-auth\ndata: {}\n", 6, "data", "username or password");
+}
+
+static void test_configmap(void **state)
+{
+    json_t *c = good(CONFIG "data: {a: x}\nbinaryData: {b: eA==}\n");
+    autobuf cell = BUF_INIT;
+    resource_column_text(&resource_kind_configmap.columns[1], c, 0, &cell);
+    assert_string_equal(cell.ptr, "2");
+    json_decref(c);
+    bad(CONFIG "data: {a: x}\nbinaryData: {a: eA==}\n", 6, "binaryData",
+        "\"a\" is in data as well");
+    bad(CONFIG "binaryData: {a: '*'}\n", 5, "binaryData", "the value of a is no base64");
+    autobuf large = BUF_INIT;
+    buf_add_text(&large, CONFIG "data: {a: x, b: '");
+    for (size_t i = 0; i < 1u << 20; i++)
+        buf_add_byte(&large, 'y');
+    buf_add_text(&large, "'}\n");
+    bad(large.ptr, 5, "data", "larger than 1 MiB together");
+}
+
+static void test_immutable_entries(void **state)
+{
+    struct error err = ERROR_INIT;
+    json_t *before = good(SECRET "immutable: true\ndata: {a: eA==}\n");
+    json_t *same = good(SECRET "immutable: true\nstringData: {a: x}\n");
+    json_t *other = good(SECRET "immutable: true\nstringData: {a: y}\n");
+    json_t *open = good(SECRET "data: {a: eA==}\n");
+    assert_int_equal(resource_kind_secret.check_change(before, same, &err), 0);
+    assert_int_equal(resource_kind_secret.check_change(open, other, &err), 0);
+    assert_int_equal(resource_kind_secret.check_change(before, other, &err), -EINVAL);
+    assert_string_equal(err.field, "data");
+    assert_int_equal(resource_kind_secret.check_change(before, open, &err), -EINVAL);
+    assert_string_equal(err.field, "immutable");
+    json_decref(before);
+    json_decref(same);
+    json_decref(other);
+    json_decref(open);
+}
+
 static void test_trigger(void **state)
 {
     json_t *t = good(TRIGGER "spec:\n  filter:\n    attributes: {type: a, source: b}\n"
@@ -246,10 +315,12 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trigger),  cmocka_unit_test(test_delivery),
-        cmocka_unit_test(test_function), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_unknown),  cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_columns),  cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_trigger),   cmocka_unit_test(test_secret),
+        cmocka_unit_test(test_configmap), cmocka_unit_test(test_immutable_entries),
+        cmocka_unit_test(test_delivery),  cmocka_unit_test(test_function),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_tables),    cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests_name("resource/check", tests, NULL, NULL);
 }
