@@ -72,7 +72,7 @@ def test_what_is_missing_is_named_and_waited_for(shared, place):
     shared.apply(secret("s", place, {"key": "x"}))
     wait_reason("ConfigMapNotFound", " m ")
     shared.apply(config("m", place, {"key": "y"}))
-    shared.wait_ready_condition("Function", "f", place)
+    shared.wait_condition("Function", "f", place, daemon.is_ready)
     assert call(shared, place) == {"a": "x", "b": "y"}
 
 
