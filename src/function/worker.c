@@ -185,9 +185,14 @@ static void worker_read_reports(struct worker *w, int reads)
     function_log_flush(w->version->function->log);
 }
 
+/* A worker holds its pipe as long as it lives: one that has closed it is at its end, or nobody
+ * knows what it is. */
 static void worker_on_report(struct loop_watch *watch, uint32_t events)
 {
-    worker_read_reports(watch->ctx, 4);
+    struct worker *w = watch->ctx;
+    worker_read_reports(w, 4);
+    if (w->report < 0 && worker_usable(w))
+        worker_kill(w);
 }
 
 /* ---- its life ---- */

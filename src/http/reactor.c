@@ -265,6 +265,7 @@ static int wait_for(struct reactor *re, struct epoll_event *events, int timeout_
         timeout_ms = 0;
     int n = waiting != NULL ? epoll_pwait(re->epoll_fd, events, EVENTS_MAX, timeout_ms, waiting)
                             : epoll_wait(re->epoll_fd, events, EVENTS_MAX, timeout_ms);
+    must(n >= 0 || errno == EINTR); /* else this turn and all that follow would do nothing */
     atomic_store(&re->sleeping, 0);
     return n;
 }

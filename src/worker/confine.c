@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -29,6 +30,7 @@
 #define CONFINE_FILES      4096
 #define CONFINE_OWN_BYTES  (32ULL * 1024 * 1024) /* the worker's own heap and buffers */
 #define CONFINE_FILTER_MAX 4096                  /* instructions */
+#define CONFINE_USER       65534                 /* nobody, whatever its name */
 
 /* Newer than the C library's headers: from the kernel's Landlock documentation. */
 #define LANDLOCK_VERSION_FLAG 1u
@@ -59,7 +61,6 @@ static const int allowed_calls[] = {
     SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
-    SCMP_SYS(fcntl),
     /* the C library's heap */
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
@@ -86,9 +87,25 @@ static const int allowed_calls[] = {
 
 static struct sock_fprog filter;
 
+/* Of fcntl no more than the flags of a descriptor: with F_SETOWN, F_SETSIG and O_ASYNC the kernel
+ * would send any signal to any process of this user. */
+static int add_fcntl_rules(scmp_filter_ctx context)
+{
+    static const int plain[] = {F_GETFD, F_SETFD, F_GETFL};
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < COUNT_OF(plain); i++)
+        status = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                  SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)plain[i]));
+    if (status == 0)
+        status = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2,
+                                  SCMP_A1(SCMP_CMP_EQ, F_SETFL),
+                                  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0));
+    return status;
+}
+
 static int add_rules(scmp_filter_ctx context)
 {
-    int status = 0;
+    int status = add_fcntl_rules(context);
     for (size_t i = 0; status == 0 && i < COUNT_OF(allowed_calls); i++)
         status = seccomp_rule_add(context, SCMP_ACT_ALLOW, allowed_calls[i], 0);
     /* Memory that is executable, or a file, is never mapped again. */
@@ -245,8 +262,28 @@ static void read_time_zone(void)
     gmtime_r(&now, &parts);
 }
 
+/* Root's own processes are nobody's business: what signals and files the filter and Landlock leave
+ * are judged by the user, too. The kernel forgets who is to end with whom when the user changes. */
+static int leave_root(void)
+{
+    int parent_signal = 0;
+    if (geteuid() != 0)
+        return 0;
+    bool done = prctl(PR_GET_PDEATHSIG, &parent_signal, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
+                setresgid(CONFINE_USER, CONFINE_USER, CONFINE_USER) == 0 &&
+                setresuid(CONFINE_USER, CONFINE_USER, CONFINE_USER) == 0 &&
+                prctl(PR_SET_PDEATHSIG, parent_signal, 0, 0, 0) == 0;
+    return done ? 0 : -errno;
+}
+
 static int give_up_privileges(const struct confine_options *o)
 {
+    pid_t parent = getppid();
+    int status = leave_root();
+    if (status < 0)
+        return status;
+    if (getppid() != parent) /* it ended while nobody would have told */
+        _exit(EXIT_FAILURE);
     bool done =
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
     return done ? 0 : -errno;

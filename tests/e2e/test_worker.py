@@ -517,7 +517,8 @@ class Zygote:
     def receive(self):
         return struct.unpack("=IiQ", self.socket.recv(64))
 
-    def start(self, number, content):
+    def start(self, number, content, module=None):
+        """module: descriptor of a compiled module, for wasm."""
         memory = os.memfd_create("bundle")
         os.write(memory, content.encode())
         path = str(self.folder / f"{number}.sock")
@@ -527,6 +528,8 @@ class Zygote:
         listener.listen(64)
         reader, writer = os.pipe()
         fds = array.array("i", [memory, listener.fileno(), writer])
+        if module is not None:
+            fds.append(module)
         self.socket.sendmsg(
             [struct.pack("=IiQ", START, 0, number)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
         )

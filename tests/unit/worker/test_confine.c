@@ -84,6 +84,16 @@ static void do_unlink(void)
     unlink("/tmp/nothing-of-that-name");
 }
 
+static void do_own_descriptor(void)
+{
+    fcntl(0, F_SETOWN, getppid());
+}
+
+static void do_ask_for_signals(void)
+{
+    fcntl(0, F_SETFL, O_ASYNC);
+}
+
 static void do_prctl(void)
 {
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -100,8 +110,20 @@ static void do_read_segment(void)
 #endif
 
 static void (*const forbidden[])(void) = {
-    do_open, do_socket, do_fork,   do_exec,  do_executable_memory, do_make_executable, do_map_file,
-    do_kill, do_ptrace, do_unlink, do_prctl, do_read_segment,
+    do_open,
+    do_socket,
+    do_fork,
+    do_exec,
+    do_executable_memory,
+    do_make_executable,
+    do_map_file,
+    do_kill,
+    do_ptrace,
+    do_unlink,
+    do_prctl,
+    do_read_segment,
+    do_own_descriptor,
+    do_ask_for_signals,
 };
 static size_t at;
 
