@@ -15,6 +15,7 @@ struct http_client {
     unsigned connections_per_host_max;
     bool ends;              /* what calls end with may call again */
     struct web_client *web; /* NULL until a call needs it */
+    char *trusted;          /* NULL: the system's certificates */
     struct direct_client *direct;
 };
 
@@ -40,13 +41,23 @@ void http_client_free(struct http_client *c)
     c->ends = true;
     web_client_free(c->web);
     direct_client_free(c->direct);
+    free(c->trusted);
     free(c);
+}
+
+int http_client_trust(struct http_client *c, const char *file)
+{
+    must(c->web == NULL && c->trusted == NULL);
+    c->trusted = strdup(file);
+    return c->trusted != NULL ? 0 : -ENOMEM;
 }
 
 static int call_web(struct http_client *c, const struct http_call_options *options,
                     struct http_call **ret)
 {
-    int r = c->web != NULL ? 0 : web_client_new(c->loop, c->connections_per_host_max, &c->web);
+    int r = c->web != NULL
+                ? 0
+                : web_client_new(c->loop, c->connections_per_host_max, c->trusted, &c->web);
     return r < 0 ? r : web_client_call(c->web, options, ret);
 }
 
@@ -117,6 +128,17 @@ bool call_header_is_bad(const struct http_call_header *h)
         if (h->value.ptr[i] == '\n' || h->value.ptr[i] == '\r' || h->value.ptr[i] == '\0')
             return true;
     return false;
+}
+
+struct slice call_reason(struct slice line)
+{
+    size_t blanks = 0, from = 0;
+    while (from < line.len && blanks < 2)
+        blanks += line.ptr[from++] == ' ';
+    size_t to = from;
+    while (to < line.len && line.ptr[to] != '\r' && line.ptr[to] != '\n')
+        to++;
+    return slice_of(line.ptr + from, to - from);
 }
 
 unsigned call_split_headers(struct slice text, struct http_call_header *out, unsigned max)

@@ -14,6 +14,9 @@ struct http_client;
 struct http_call;
 
 struct http_client *http_client_new(struct loop *l, unsigned connections_per_host_max);
+/* The certificates of authorities that https trusts, in place of the system's: a file in PEM form,
+ * read at each call. Before the first call. 0 or -ENOMEM. */
+int http_client_trust(struct http_client *c, const char *file);
 /* Calls still running end with -ECANCELED. */
 void http_client_free(struct http_client *c);
 
@@ -26,6 +29,7 @@ struct http_call_result {
                   -ECANCELED… */
     const char *error_text;                 /* what happened, for people; "" without an error */
     unsigned status;                        /* HTTP status, when error is 0 */
+    struct slice reason;                    /* the words behind the status, as they came */
     const struct http_call_header *headers; /* names as they came */
     unsigned header_count;
     struct slice body;

@@ -196,6 +196,7 @@ static void call_end(struct direct_call *k, int error)
         .error = error,
         .error_text = error_text_of(k, error),
         .status = error == 0 ? k->reply.status : 0,
+        .reason = error == 0 ? call_reason(buf_slice(&k->reply.head)) : (struct slice){"", 0},
         .headers = headers,
         .header_count =
             error == 0 ? call_split_headers(reply_headers(&k->reply), headers, CALL_HEADERS_MAX)

@@ -21,9 +21,14 @@ bool call_header_is_bad(const struct http_call_header *h);
 /* Names and values of header lines. Returns how many; at most max. */
 unsigned call_split_headers(struct slice text, struct http_call_header *out, unsigned max);
 
+/* The words behind the status in a status line, with or without its line end. */
+struct slice call_reason(struct slice status_line);
+
 struct web_client;
-/* 0, -ELIBACC when libcurl cannot be loaded (curl_library.h), -ENOMEM. */
-int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web_client **ret);
+/* trusted: a file as for http_client_trust(), borrowed, or NULL. 0, -ELIBACC when libcurl cannot be
+ * loaded (curl_library.h), -ENOMEM. */
+int web_client_new(struct loop *l, unsigned connections_per_host_max, const char *trusted,
+                   struct web_client **ret);
 void web_client_free(struct web_client *c);
 int web_client_call(struct web_client *c, const struct http_call_options *o,
                     struct http_call **ret);

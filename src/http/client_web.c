@@ -25,6 +25,7 @@ struct web_client {
     CURLM *multi;
     struct loop_timer timer;
     struct list running; /* struct web_call */
+    const char *trusted; /* file of certificates, or NULL */
 };
 
 struct web_call {
@@ -34,6 +35,7 @@ struct web_call {
     CURL *easy;
     struct buf header_text; /* the request's header lines, each NUL-terminated */
     struct curl_slist *header_nodes;
+    struct buf response_status; /* the status line */
     struct buf response_headers;
     struct buf response_body;
     size_t response_max;
@@ -114,7 +116,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
     return 0;
 }
 
-int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web_client **ret)
+int web_client_new(struct loop *l, unsigned connections_per_host_max, const char *trusted,
+                   struct web_client **ret)
 {
     const struct curl_library *curl = curl_library(NULL);
     if (curl == NULL)
@@ -124,6 +127,7 @@ int web_client_new(struct loop *l, unsigned connections_per_host_max, struct web
         return -ENOMEM;
     c->curl = curl;
     c->loop = l;
+    c->trusted = trusted;
     c->timer.due = timer_due;
     c->timer.ctx = c;
     list_init(&c->running);
@@ -146,6 +150,7 @@ static void call_free(struct web_call *call)
 {
     call->client->curl->easy_cleanup(call->easy);
     buf_done(&call->header_text);
+    buf_done(&call->response_status);
     buf_done(&call->response_headers);
     buf_done(&call->response_body);
     free(call->header_nodes);
@@ -172,6 +177,13 @@ static int error_of(const struct web_call *call, CURLcode code)
         return -ECONNREFUSED;
     case CURLE_COULDNT_RESOLVE_HOST:
         return -EHOSTUNREACH;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return -EKEYREJECTED;
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return -ECONNRESET;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return -EINVAL;
@@ -193,6 +205,7 @@ static void call_finish(struct web_call *call, CURLcode code)
         .header_count =
             call_split_headers(buf_slice(&call->response_headers), headers, CALL_HEADERS_MAX),
         .body = buf_slice(&call->response_body),
+        .reason = call_reason(buf_slice(&call->response_status)),
         .duration_ns = clock_monotonic() - call->call.started_ns,
     };
     if (call->too_large)
@@ -242,9 +255,11 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
 {
     struct web_call *call = user;
     size_t n = size * count;
-    if (slice_starts(slice_of(bytes, n), "HTTP/"))
+    if (slice_starts(slice_of(bytes, n), "HTTP/")) {
         buf_reset(&call->response_headers); /* of the last answer: 1xx may come before it */
-    else if (call->response_headers.len + n <= HEADERS_MAX)
+        buf_reset(&call->response_status);
+        buf_add(&call->response_status, bytes, n < HEADERS_MAX ? n : HEADERS_MAX);
+    } else if (call->response_headers.len + n <= HEADERS_MAX)
         buf_add(&call->response_headers, bytes, n);
     else
         call->too_large = true;
@@ -273,6 +288,8 @@ static void set_options(struct web_call *call)
     curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl->easy_setopt(e, CURLOPT_PROXY, "");
+    if (call->client->trusted != NULL)
+        curl->easy_setopt(e, CURLOPT_CAINFO, call->client->trusted);
     curl->easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl->easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
@@ -313,7 +330,7 @@ static void web_cancel(struct http_call *base)
 static int set_headers(struct web_call *call, const struct http_call_options *o)
 {
     /* No Expect: 100-continue, and no headers that libcurl would add by itself. */
-    static const char *const suppressed[] = {"Expect:", "Accept:"};
+    static const char *const suppressed[] = {"Expect:", "Accept:", "Content-Type:"};
     size_t nodes = o->header_count + COUNT_OF(suppressed);
     call->header_nodes = calloc(nodes, sizeof(*call->header_nodes));
     if (call->header_nodes == NULL)
