@@ -118,9 +118,28 @@ function answer(result) {
   }
 }
 
+// Several calls wait in this instance, and each is answered under its number.
+function settleShared(promise) {
+  const number = keepCall();
+  const finish = (give, value) => {
+    const before = host.enter(number);
+    if (before === undefined) return;
+    try {
+      give(value);
+    } catch (error) {
+      host.fail(error);
+    } finally {
+      host.leave(before);
+    }
+  };
+  promise.then(value => finish(answer, value), error => finish(host.fail, error));
+}
+
 function settle(result) {
   if (typeof result === 'object' && result !== null && typeof result.then === 'function') {
-    Promise.resolve(result).then(answer).then(undefined, host.fail);
+    const promise = Promise.resolve(result);
+    if (shared) settleShared(promise);
+    else promise.then(answer).then(undefined, host.fail);
   } else {
     answer(result);
   }

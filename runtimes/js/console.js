@@ -61,11 +61,21 @@ globalThis.console = {
 console.groupCollapsed = console.group;
 Object.defineProperty(console, Symbol.toStringTag, { value: 'console' });
 
-const contextLog = Object.freeze({
-  trace: (...values) => print(DEBUG, values),
-  debug: (...values) => print(DEBUG, values),
-  info: (...values) => print(INFO, values),
-  warn: (...values) => print(WARN, values),
-  error: (...values) => print(ERROR, values),
-  fatal: (...values) => print(ERROR, values),
+const logWith = show => Object.freeze({
+  trace: (...values) => show(DEBUG, values),
+  debug: (...values) => show(DEBUG, values),
+  info: (...values) => show(INFO, values),
+  warn: (...values) => show(WARN, values),
+  error: (...values) => show(ERROR, values),
+  fatal: (...values) => show(ERROR, values),
 });
+const contextLog = logWith(print);
+
+// Of one call among several in an instance; once it has been answered, of the instance.
+function logOf(number) {
+  return logWith((level, values) => {
+    const before = host.enter(number);
+    print(level, values);
+    if (before !== undefined) host.leave(before);
+  });
+}

@@ -9,17 +9,80 @@ let currentRequest;
 let currentBody;
 let hasBody = false;
 
-function requestOf(context) {
-  if (context !== currentContext) return { method: '', path: '', query: Object.create(null), headers: {} };
-  if (currentRequest === undefined) {
-    currentRequest = host.request();
-    currentRequest.query = decodeForm(currentRequest.query);
+// With `isolation: instance` several calls share all this. A call whose handler awaits something has
+// a number, and what it knows moves here.
+let shared = false;
+let currentNumber;
+const waitingCalls = new WeakMap();
+
+// Gives what run() gives for that call, undefined when it has been answered.
+function within(number, run) {
+  if (number === undefined) return run();
+  const before = host.enter(number);
+  if (before === undefined) return undefined;
+  try {
+    return run();
+  } finally {
+    host.leave(before);
   }
-  return currentRequest;
+}
+
+const noRequest = () => ({ method: '', path: '', query: Object.create(null), headers: {} });
+
+function readRequest() {
+  const request = host.request();
+  if (request !== undefined) request.query = decodeForm(request.query);
+  return request;
+}
+
+function requestOf(context) {
+  if (context === currentContext) return currentRequest ??= within(currentNumber, readRequest) ?? noRequest();
+  const call = waitingCalls.get(context);
+  if (call === undefined) return noRequest();
+  return call.request ??= within(call.number, readRequest) ?? noRequest();
+}
+
+function bodyOf(context) {
+  const call = context === currentContext ? undefined : waitingCalls.get(context);
+  if (call !== undefined) {
+    if (!call.hasBody) {
+      call.hasBody = true;
+      call.body = within(call.number, () => readBody(context));
+    }
+    return call.body;
+  }
+  if (context !== currentContext) return undefined;
+  if (!hasBody) {
+    hasBody = true;
+    currentBody = within(currentNumber, () => readBody(context));
+  }
+  return currentBody;
+}
+
+// The number that the worker knows the context's call by, when it has one.
+function numberOf(context) {
+  return context === currentContext ? currentNumber : waitingCalls.get(context)?.number;
+}
+
+// The handler waits: from here on its call is known by its number.
+function keepCall() {
+  currentNumber = host.call();
+  waitingCalls.set(currentContext, { number: currentNumber });
+  return currentNumber;
+}
+
+// Another call begins.
+function leaveCall() {
+  const call = waitingCalls.get(currentContext);
+  call.request = currentRequest;
+  call.body = currentBody;
+  call.hasBody = hasBody;
+  currentNumber = undefined;
 }
 
 class Context {
   constructor(event) {
+    if (currentNumber !== undefined) leaveCall();
     currentContext = this;
     currentRequest = currentBody = undefined;
     hasBody = false;
@@ -34,17 +97,14 @@ class Context {
   get httpVersionMajor() { return 1; }
   get httpVersionMinor() { return 1; }
   get contentType() { return this.headers['content-type']; }
-  get log() { return contextLog; }
-  get rawBody() { return this === currentContext ? host.body(true) : ''; }
+  get log() { return shared ? logOf(numberOf(this) ?? host.call()) : contextLog; }
+  get rawBody() {
+    const number = numberOf(this);
+    return this === currentContext || number !== undefined ? within(number, () => host.body(true)) ?? '' : '';
+  }
 
   get body() {
-    if (this.cloudevent !== undefined) return this.cloudevent.data;
-    if (this !== currentContext) return undefined;
-    if (!hasBody) {
-      hasBody = true;
-      currentBody = readBody(this);
-    }
-    return currentBody;
+    return this.cloudevent !== undefined ? this.cloudevent.data : bodyOf(this);
   }
 
   cloudEventResponse(data) {

@@ -15,6 +15,7 @@ function handlerOf(exported) {
 
 async function load(settingsText) {
   const settings = parse(settingsText);
+  shared = settings.isolation === 'instance';
   defaultSource = `/functions/${settings.namespace ?? 'default'}/${settings.name ?? 'function'}`;
   globalThis.process = { env: { ...settings.env }, version: 'v22.0.0', versions: {}, platform: 'linux', argv: [] };
   if (settings.runtime === 'wasm') {
@@ -63,4 +64,5 @@ return {
   handleEvent,
   handleRequest,
   resumeWasm,
+  fireTimer: Timeout.fire,
 };

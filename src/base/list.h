@@ -29,6 +29,11 @@ static inline void list_append(struct list *head, struct list *node)
     head->prev = node;
 }
 
+static inline void list_prepend(struct list *head, struct list *node)
+{
+    list_append(head->next, node);
+}
+
 /* The node is a list of its own afterwards, so removing it twice is harmless. */
 static inline void list_remove(struct list *node)
 {

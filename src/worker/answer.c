@@ -64,7 +64,7 @@ static void add_line(struct slice line)
 static void split_head(void)
 {
     headers.count = 0;
-    struct slice rest = buf_slice(&call.head);
+    struct slice rest = buf_slice(&call->head);
     while (rest.len > 0) {
         const char *newline = memchr(rest.ptr, '\n', rest.len);
         size_t len = newline != NULL ? (size_t)(newline - rest.ptr) : rest.len;
@@ -87,7 +87,7 @@ struct answer_error {
 static void send_error(const struct answer_error *e)
 {
     const struct engine_failure *f = &program.failure;
-    struct buf *out = &call.text;
+    struct buf *out = &call->text;
     buf_reset(out);
     buf_printf(out, "{\"error\":{\"status\":%u,\"reason\":\"%s\",\"kind\":\"%s\",\"message\":",
                e->status, http_status_text(e->status), e->kind);
@@ -97,23 +97,23 @@ static void send_error(const struct answer_error *e)
         buf_add_json_string(out, buf_slice(&f->file));
         buf_printf(out, ",\"line\":%d,\"column\":%d", f->line, f->column);
     }
-    if (call.event_id.len > 0) {
+    if (call->event_id.len > 0) {
         buf_add_text(out, ",\"event\":");
-        buf_add_json_string(out, call.event_id);
+        buf_add_json_string(out, call->event_id);
     }
     buf_add_text(out, "}}");
     if (!buf_ok(out)) {
-        http_respond_empty(call.request, e->status);
+        http_respond_empty(call->request, e->status);
         return;
     }
     struct http_response response = {
         .status = e->status, .content_type = "application/json", .body = buf_slice(out)};
-    http_respond(call.request, &response);
+    http_respond(call->request, &response);
 }
 
 static void send_limit(unsigned status, const char *kind, const char *message, bool has_place)
 {
-    report_limit(kind, call.event_id, message);
+    report_limit(kind, call->event_id, message);
     struct answer_error e = {status, kind, slice_text(message), has_place};
     send_error(&e);
 }
@@ -146,13 +146,13 @@ static void send_too_large(void)
 static void send_trap(void)
 {
     char message[160];
-    if (call.module_ended)
+    if (call->module_ended)
         snprintf(message, sizeof(message), "trap in %.64s of %.64s: %s",
                  program.bundle->wasm_function, program.bundle->wasm_module,
-                 guard_describe(call.ended));
+                 guard_describe(call->ended));
     else
         snprintf(message, sizeof(message), "the function ended with a trap: %s",
-                 guard_describe(call.ended));
+                 guard_describe(call->ended));
     send_limit(500, "trap", message, false);
 }
 
@@ -178,10 +178,12 @@ static void add_stack(struct buf *out, struct slice stack)
     }
 }
 
-static void send_exception(void)
+/* Logs it with its stack, which stays in call->head. Returns the length of the first line, or a
+ * negative errno. */
+static ssize_t log_exception(void)
 {
     struct engine_failure *f = &program.failure;
-    struct buf *text = &call.head;
+    struct buf *text = &call->head;
     buf_reset(text);
     buf_add_slice(text, buf_slice(&f->name));
     if (f->name.len > 0 && f->message.len > 0)
@@ -191,14 +193,23 @@ static void send_exception(void)
         buf_add_text(text, "the function threw a value that has no text");
     size_t message_len = text->len;
     add_stack(text, buf_slice(&f->stack));
-    if (!buf_ok(text)) {
-        http_respond_empty(call.request, 500);
+    if (!buf_ok(text))
+        return -ENOMEM;
+    program_fix_column(f);
+    report_log(REPORT_ERROR, call->event_id, buf_slice(text));
+    return (ssize_t)message_len;
+}
+
+static void send_exception(void)
+{
+    const struct engine_failure *f = &program.failure;
+    ssize_t len = log_exception();
+    if (len < 0) {
+        http_respond_empty(call->request, 500);
         return;
     }
-    program_fix_column(f);
-    report_log(REPORT_ERROR, call.event_id, buf_slice(text));
     struct answer_error e = {f->status != 0 ? (unsigned)f->status : 500, "exception",
-                             slice_of(text->ptr, message_len), true};
+                             slice_of(call->head.ptr, (size_t)len), true};
     send_error(&e);
 }
 
@@ -256,15 +267,15 @@ static int add_attribute(struct event *e, struct slice name, struct slice value,
 
 static int read_reply(struct event *e, struct error *err)
 {
-    struct slice rest = buf_slice(&call.head);
+    struct slice rest = buf_slice(&call->head);
     int status = 0;
     e->count = 0;
     while (status == 0 && rest.len > 0) {
         struct slice name = take_part(&rest);
         status = add_attribute(e, name, take_part(&rest), err);
     }
-    e->data = buf_slice(&call.body);
-    e->has_data = call.body.len > 0;
+    e->data = buf_slice(&call->body);
+    e->has_data = call->body.len > 0;
     return status == 0 ? event_check(e, err) : status;
 }
 
@@ -284,21 +295,21 @@ static void send_event(void)
     struct http_response response = {
         .status = 200, .headers = headers.list, .header_count = headers.count, .body = reply.data};
     if (buf_ok(&headers.text))
-        http_respond(call.request, &response);
+        http_respond(call->request, &response);
     else
-        http_respond_errorf(call.request, 503, "no memory for the reply");
+        http_respond_errorf(call->request, 503, "no memory for the reply");
 }
 
 static void send_plain(void)
 {
-    if (call.status < 200 || call.status > 599)
-        call.status = 500;
+    if (call->status < 200 || call->status > 599)
+        call->status = 500;
     split_head();
-    struct http_response response = {.status = call.status,
+    struct http_response response = {.status = call->status,
                                      .headers = headers.list,
                                      .header_count = headers.count,
-                                     .body = buf_slice(&call.body)};
-    http_respond(call.request, &response);
+                                     .body = buf_slice(&call->body)};
+    http_respond(call->request, &response);
 }
 
 static void send_unsettled(void)
@@ -312,30 +323,59 @@ static void send_unsettled(void)
 
 static void send_stopped(void)
 {
-    if (call.ended == GUARD_STOPPED_TIME)
+    if (call->ended == GUARD_STOPPED_TIME)
         send_timeout(false);
-    else if (call.ended == GUARD_STOPPED_MEMORY)
+    else if (call->ended == GUARD_STOPPED_MEMORY)
         send_out_of_memory();
     else
         send_trap();
 }
 
+static void send_instance_lost(void)
+{
+    send_limit(503, "instance",
+               "the call ended with its instance, which another call brought to a limit", false);
+}
+
+static void send_no_room(void)
+{
+    send_limit(503, "memory", "the worker has no memory left to keep the waiting call", false);
+}
+
 void answer_send(void)
 {
-    if (call.ended != 0)
+    if (call->fate == CALL_LATE)
+        send_timeout(false);
+    else if (call->fate == CALL_INSTANCE_LOST)
+        send_instance_lost();
+    else if (call->fate == CALL_NO_ROOM)
+        send_no_room();
+    else if (call->ended != 0)
         send_stopped();
-    else if (call.failed && program.failure.interrupted)
+    else if (call->failed && program.failure.interrupted)
         send_timeout(true);
-    else if (call.failed && program.failure.out_of_memory)
+    else if (call->failed && program.failure.out_of_memory)
         send_out_of_memory();
-    else if (call.failed)
+    else if (call->failed)
         send_exception();
-    else if (!call.replied)
+    else if (!call->replied)
         send_unsettled();
-    else if (call.too_large)
+    else if (call->too_large)
         send_too_large();
-    else if (call.is_event_reply)
+    else if (call->is_event_reply)
         send_event();
     else
         send_plain();
+}
+
+void answer_report(void)
+{
+    if (call->failed && !program.failure.interrupted && !program.failure.out_of_memory)
+        log_exception();
+    else if (call->ended != 0 && call->ended != GUARD_STOPPED_TIME)
+        report_limit("trap", call->event_id, guard_describe(call->ended));
+    else if (call->ended != 0 || call->interrupted)
+        report_limit("time", call->event_id, "what a call left behind took too long");
+    else
+        report_limit("memory", call->event_id, "what a call left behind needs too much memory");
 }

@@ -1,276 +1,199 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request through the function: into the guest, its answer taken out of it, and the instance
- * put back to its snapshot. */
+/* The life of a call: it runs in the guest; if its handler awaits something, it waits until an
+ * operation of its own lets it run on; then it is answered and its instance is put back.
+ *
+ * With `isolation: event` the engine's memory holds the instance of one call at a time. That of a
+ * waiting call stays in place until another call must run, and only then is it parked; so a call
+ * that is alone is never copied. With `isolation: instance` all calls run in the one instance. */
 #include "worker/program.h"
 
+#include "base/clock.h"
 #include "base/must.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define CALL_HEAD_MAX    65536
-#define CALL_NUMBERS_MAX 4096
+#define CALL_SPARE_MAX 8 /* kept for the next calls */
 
-struct call call;
+static struct call background = {.state = CALL_RUNS,
+                                 .operations = {&background.operations, &background.operations}};
+struct call *call = &background;
 
-/* ---- host functions for answering ---- */
+static struct call *running;  /* NULL: the guest does not run */
+static struct call *in_place; /* isolation: event: whose instance the engine has */
+static struct list waiting = {&waiting, &waiting};
+static unsigned waiting_count;
+static struct heap due_times; /* of those that wait */
+static struct list spare = {&spare, &spare};
+static unsigned spare_count;
+static uint32_t last_number;
+static bool answered_others; /* while the guest ran for another */
 
-static size_t log_room(void)
+unsigned call_waiting_count(void)
 {
-    return program.bundle->limits.log_bytes - call.log_bytes;
+    return waiting_count;
 }
 
-/* Surrogates without a partner, which the guest gives as three bytes each, become U+FFFD, which has
- * as many. */
-static void mend_surrogates(struct buf *text)
+bool call_is_answered(void)
 {
-    char *end = text->ptr + text->len;
-    for (char *at = text->ptr; at != NULL && (at = memchr(at, '\xed', (size_t)(end - at))); at++)
-        if (end - at >= 3 && (unsigned char)at[1] >= 0xa0)
-            memcpy(at, "\xef\xbf\xbd", 3);
+    return call->replied || call->failed;
 }
 
-/* status: 0, or -E2BIG when the text has more bytes than there is room for. */
-static void write_log(engine_value level_value, int status, struct buf *text)
-{
-    double level = engine_number(level_value);
-    if (status == 0 && buf_ok(text)) {
-        call.log_bytes += text->len;
-        mend_surrogates(text);
-        report_log(level >= 0 && level < REPORT_LEVEL_COUNT ? (enum report_level)level
-                                                            : REPORT_INFO,
-                   call.event_id, buf_slice(text));
-    } else if (status == -E2BIG && !call.log_cut) {
-        call.log_cut = true;
-        report_limit("output", call.event_id,
-                     "the rest of this call's log is left out: it has "
-                     "more bytes than the limit");
-    }
-}
+/* ---- their memory ---- */
 
-static void begin_log(struct buf *text)
+static void release_buffers(struct call *c)
 {
-    if (text->cap > CALL_HEAD_MAX) {
-        buf_done(text);
-        *text = (struct buf)BUF_INIT;
-    }
-    buf_reset(text);
-}
-
-/* log(level, text) */
-static engine_value host_log(uint32_t argc, const engine_value *argv)
-{
-    static struct buf text;
-    if (argc < 2)
-        return engine_undefined();
-    begin_log(&text);
-    write_log(argv[0], engine_get_text(argv[1], log_room(), &text), &text);
-    return engine_undefined();
-}
-
-/* print(level, values) as console.log does: whether it could, for some values are shown by
- * runtimes/js/inspect.js. */
-static engine_value host_print(uint32_t argc, const engine_value *argv)
-{
-    static struct buf text;
-    if (argc < 2)
-        return engine_boolean(false);
-    begin_log(&text);
-    int status = engine_inspect(argv[1], log_room(), &text);
-    if (status < 0 && status != -E2BIG)
-        return engine_boolean(false);
-    write_log(argv[0], status, &text);
-    return engine_boolean(true);
-}
-
-static engine_value host_prepare(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 2 || engine_prepare(argv[0], argv[1]) < 0)
-        return engine_throw("this build of the JavaScript engine has values of another form");
-    return engine_undefined();
-}
-
-static bool answered(void)
-{
-    return call.replied || call.failed;
-}
-
-static void take_body(engine_value value)
-{
-    size_t max = program.bundle->limits.response_bytes;
-    int status = engine_is_string(value) ? engine_get_text(value, max, &call.body)
-                                         : engine_get_bytes(value, max, &call.body);
-    if (status == -E2BIG || !buf_ok(&call.body))
-        call.too_large = true;
-}
-
-static engine_value host_reply(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 3 || answered())
-        return engine_undefined();
-    call.status = (unsigned)engine_number(argv[0]);
-    if (engine_get_text(argv[1], CALL_HEAD_MAX, &call.head) < 0)
-        return engine_throw("the headers of the answer are too large");
-    take_body(argv[2]);
-    call.replied = true;
-    return engine_undefined();
-}
-
-/* replyJson(status, headers, value): whether it could. */
-static engine_value host_reply_json(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 3)
-        return engine_boolean(false);
-    if (answered())
-        return engine_boolean(true);
-    buf_reset(&call.body);
-    int status = engine_json(argv[2], program.bundle->limits.response_bytes, &call.body);
-    if (status == -ENOTSUP)
-        return engine_boolean(false);
-    if (engine_get_text(argv[1], CALL_HEAD_MAX, &call.head) < 0)
-        return engine_throw("the headers of the answer are too large");
-    call.too_large = status < 0;
-    call.status = (unsigned)engine_number(argv[0]);
-    call.replied = true;
-    return engine_boolean(true);
-}
-
-/* replyEvent(event): whether it could. */
-static engine_value host_reply_event(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 1)
-        return engine_boolean(false);
-    if (answered())
-        return engine_boolean(true);
-    struct engine_reply reply = {.head = &call.head,
-                                 .body = &call.body,
-                                 .body_max = program.bundle->limits.response_bytes,
-                                 .is_json_type = request_is_json};
-    buf_reset(&call.head);
-    buf_reset(&call.body);
-    int status = engine_read_event(argv[0], &reply);
-    if (status == -ENOTSUP) {
-        buf_reset(&call.head);
-        buf_reset(&call.body);
-        return engine_boolean(false);
-    }
-    if (status == -EMSGSIZE || call.head.len > CALL_HEAD_MAX || !buf_ok(&call.head))
-        return engine_throw("the attributes of the reply are too large");
-    call.too_large = status < 0 || !buf_ok(&call.body);
-    call.replied = call.is_event_reply = true;
-    return engine_boolean(true);
-}
-
-/* replyParts(attributes, data): the attributes as name NUL value NUL name… */
-static engine_value host_reply_parts(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 2 || answered())
-        return engine_undefined();
-    if (engine_get_text(argv[0], CALL_HEAD_MAX, &call.head) < 0)
-        return engine_throw("the attributes of the reply are too large");
-    take_body(argv[1]);
-    call.replied = call.is_event_reply = true;
-    return engine_undefined();
-}
-
-static engine_value host_fail(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 1 || answered())
-        return engine_undefined();
-    engine_describe(argv[0], &program.failure);
-    call.failed = program.failed = true;
-    return engine_undefined();
-}
-
-static engine_value host_request(uint32_t argc, const engine_value *argv)
-{
-    return call.request != NULL ? request_value(call.request)
-                                : engine_throw("there is no request now");
-}
-
-/* useEvents(prototype, replyPrototype) */
-static engine_value host_use_events(uint32_t argc, const engine_value *argv)
-{
-    if (argc < 2)
-        return engine_throw("two prototypes are needed");
-    engine_event_use(argv[0], argv[1]);
-    return engine_undefined();
-}
-
-/* body(true): as text, body(false): as bytes. */
-static engine_value host_body(uint32_t argc, const engine_value *argv)
-{
-    if (call.request == NULL)
-        return engine_throw("there is no request now");
-    struct slice body = http_request_body(call.request);
-    return argc > 0 && engine_is_true(argv[0]) ? engine_string(body) : engine_bytes(body);
-}
-
-/* "4,14": what the export is to be called with, in the order of its parameters. */
-static engine_value host_call_module(uint32_t argc, const engine_value *argv)
-{
-    static struct buf text;
-    buf_reset(&text);
-    if (argc < 1 || program.module == NULL ||
-        engine_get_text(argv[0], CALL_NUMBERS_MAX, &text) < 0 || !buf_ok(&text))
-        return engine_throw("the arguments are too long");
-    const char *signature = module_signature(program.module, program.bundle->wasm_function);
-    const char *at = text.len > 0 ? text.ptr : "";
-    for (size_t i = 0; signature[i] != ':'; i++) {
-        char *end = NULL;
-        union worker_module_value *to = &call.arguments[i];
-        *to = (union worker_module_value){.i64 = 0};
-        switch (signature[i]) {
-        case 'i':
-            to->i32 = (uint32_t)strtoll(at, &end, 10);
-            break;
-        case 'I':
-            to->i64 = (uint64_t)strtoll(at, &end, 10);
-            break;
-        case 'f':
-            to->f32 = strtof(at, &end);
-            break;
-        default:
-            to->f64 = strtod(at, &end);
-            break;
+    struct buf *const buffers[] = {&c->text, &c->head, &c->body};
+    for (size_t i = 0; i < COUNT_OF(buffers); i++) {
+        if (buffers[i]->cap > CALL_HEAD_MAX || buffers[i]->failed) {
+            buf_done(buffers[i]);
+            *buffers[i] = (struct buf)BUF_INIT;
         }
-        at = *end == ',' ? end + 1 : end;
+        buf_reset(buffers[i]);
     }
-    call.wants_module = true;
-    return engine_undefined();
 }
 
-const struct engine_function call_functions[] = {
-    {"log", host_log},
-    {"print", host_print},
-    {"prepare", host_prepare},
-    {"useEvents", host_use_events},
-    {"reply", host_reply},
-    {"replyJson", host_reply_json},
-    {"replyEvent", host_reply_event},
-    {"replyParts", host_reply_parts},
-    {"fail", host_fail},
-    {"request", host_request},
-    {"body", host_body},
-    {"callModule", host_call_module},
-};
-const size_t call_function_count = COUNT_OF(call_functions);
+static void forget_outcome(struct call *c)
+{
+    c->replied = c->is_event_reply = c->failed = c->too_large = false;
+    c->wants_module = c->module_ended = c->log_cut = c->interrupted = false;
+    c->ended = 0;
+    c->fate = CALL_GOES_ON;
+    c->log_bytes = 0;
+}
+
+static struct call *call_new(struct http_request *request)
+{
+    struct list *node = list_shift(&spare);
+    struct call *c = node != NULL ? list_entry(node, struct call, node) : calloc(1, sizeof(*c));
+    if (c == NULL)
+        return NULL;
+    if (node != NULL)
+        spare_count--;
+    else
+        list_init(&c->operations);
+    c->request = request;
+    c->state = CALL_QUEUED;
+    c->number = ++last_number != 0 ? last_number : ++last_number;
+    c->has_event = false;
+    c->event_id = slice_of(NULL, 0);
+    c->event.count = 0;
+    c->event.has_data = false;
+    c->event.data = slice_of(NULL, 0);
+    forget_outcome(c);
+    c->deadline = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
+    return c;
+}
+
+static void call_free(struct call *c)
+{
+    must(list_empty(&c->operations) && c->parked == NULL);
+    event_arena_done(&c->arena);
+    c->arena = (struct event_arena){0};
+    c->request = NULL;
+    c->state = CALL_FREE;
+    release_buffers(c);
+    if (spare_count < CALL_SPARE_MAX) {
+        list_prepend(&spare, &c->node);
+        spare_count++;
+        return;
+    }
+    buf_done(&c->text);
+    buf_done(&c->head);
+    buf_done(&c->body);
+    free(c);
+}
+
+/* ---- instances ---- */
+
+static void restore_all(bool after_stop)
+{
+    snapshot_restore(engine_snapshot(), after_stop);
+    if (program.module != NULL)
+        snapshot_restore(module_snapshot(program.module), after_stop);
+    engine_reseed();
+}
+
+static void finish(struct call *c);
+
+static void end_waiting(struct call *c)
+{
+    heap_remove(&due_times, &c->due);
+    list_remove(&c->node);
+    waiting_count--;
+    c->state = CALL_RUNS;
+}
+
+/* Ends a call that waits, for a reason from outside. */
+static void end_early(struct call *c, enum call_fate fate)
+{
+    end_waiting(c);
+    c->fate = fate;
+    finish(c);
+    call = &background;
+}
+
+/* Makes room for another instance. A module's is not needed any more by a call that waits. */
+static void vacate(void)
+{
+    struct call *c = in_place;
+    if (snapshot_park(engine_snapshot(), &c->parked) < 0) {
+        end_early(c, CALL_NO_ROOM);
+        return;
+    }
+    restore_all(false);
+    in_place = NULL;
+}
+
+static void put_in_place(struct call *c)
+{
+    if (!program.bundle->isolate_events || in_place == c)
+        return;
+    if (in_place != NULL)
+        vacate();
+    if (c->parked != NULL)
+        snapshot_unpark(engine_snapshot(), STEAL(c->parked));
+    in_place = c;
+}
+
+/* The calls that shared the instance, and what went on behind them, end with it. */
+static void lose_instance(void)
+{
+    operation_cancel_all(&background, true);
+    list_for_each_safe (node, next, &waiting)
+        end_early(list_entry(node, struct call, node), CALL_INSTANCE_LOST);
+}
+
+/* Also with `isolation: instance` after anything that stopped the guest half-way. */
+static void restore(struct call *c)
+{
+    if (c->parked != NULL)
+        snapshot_discard(STEAL(c->parked));
+    bool limited = c->interrupted || (c->failed && program.failure.out_of_memory);
+    bool lost = c->ended != 0 || limited;
+    if (lost || in_place == c)
+        restore_all(c->ended != 0);
+    if (in_place == c)
+        in_place = NULL;
+    if (lost && !program.bundle->isolate_events)
+        lose_instance();
+}
 
 /* ---- running ---- */
 
 /* threw: an exception is pending. */
-static void finish_entry(bool threw)
+void call_finish_entry(bool threw)
 {
-    if (threw && !answered()) {
+    if (threw && !call_is_answered()) {
         engine_take_failure(&program.failure);
-        call.failed = true;
+        call->failed = true;
     }
     static struct engine_failure interruption;
-    if (engine_run_jobs(&interruption) < 0 && !answered()) {
-        struct engine_failure spare = program.failure;
+    if (engine_run_jobs(&interruption) < 0 && !call_is_answered()) {
+        struct engine_failure spare_failure = program.failure;
         program.failure = interruption;
-        interruption = spare;
-        call.failed = true;
+        interruption = spare_failure;
+        call->failed = true;
     }
 }
 
@@ -278,7 +201,7 @@ static void finish_entry(bool threw)
 static void enter(engine_value entry, uint32_t argc, engine_value argument)
 {
     engine_value result = engine_call(entry, argc, &argument);
-    finish_entry(engine_is_exception(result));
+    call_finish_entry(engine_is_exception(result));
     if (program.bundle->isolate_events)
         return; /* the snapshot takes back more than freeing could */
     engine_drop(argument);
@@ -287,40 +210,40 @@ static void enter(engine_value entry, uint32_t argc, engine_value argument)
 
 static void run_entry(void *ctx)
 {
-    if (!call.has_event) {
+    if (!call->has_event) {
         enter(program.handle_request, 0, 0);
         return;
     }
-    enum engine_data form = request_data_form(&call.event);
-    finish_entry(engine_call_event(program.handle_event, &call.event, form,
-                                   program.bundle->isolate_events) < 0);
+    enum engine_data form = request_data_form(&call->event);
+    call_finish_entry(engine_call_event(program.handle_event, &call->event, form,
+                                        program.bundle->isolate_events) < 0);
 }
 
 static void run_resume(void *ctx)
 {
-    enter(program.resume_wasm, 1, engine_string(buf_slice(&call.text)));
+    enter(program.resume_wasm, 1, engine_string(buf_slice(&call->text)));
 }
 
 /* The export's results as text, for resumeWasm(). */
 static void write_results(const char *signature, const union worker_module_value *results)
 {
-    buf_reset(&call.text);
+    buf_reset(&call->text);
     const char *types = strchr(signature, ':') + 1;
     for (size_t i = 0; types[i] != '\0'; i++) {
         if (i > 0)
-            buf_add_byte(&call.text, ',');
+            buf_add_byte(&call->text, ',');
         switch (types[i]) {
         case 'i':
-            buf_printf(&call.text, "%d", (int32_t)results[i].i32);
+            buf_printf(&call->text, "%d", (int32_t)results[i].i32);
             break;
         case 'I':
-            buf_printf(&call.text, "%lld", (long long)results[i].i64);
+            buf_printf(&call->text, "%lld", (long long)results[i].i64);
             break;
         case 'f':
-            buf_printf(&call.text, "%.9g", (double)results[i].f32);
+            buf_printf(&call->text, "%.9g", (double)results[i].f32);
             break;
         default:
-            buf_printf(&call.text, "%.17g", results[i].f64);
+            buf_printf(&call->text, "%.17g", results[i].f64);
             break;
         }
     }
@@ -330,80 +253,213 @@ static void run_module(void)
 {
     union worker_module_value results[MODULE_VALUES_MAX];
     const char *function = program.bundle->wasm_function;
-    call.wants_module = false;
-    call.ended = module_call(program.module, function, call.arguments, results);
-    if (call.ended != 0) {
-        call.module_ended = true;
+    call->wants_module = false;
+    call->ended = module_call(program.module, function, call->arguments, results);
+    if (call->ended != 0) {
+        call->module_ended = true;
         return;
     }
     write_results(module_signature(program.module, function), results);
-    call.ended = guard_run(run_resume, NULL);
+    call->ended = guard_run(run_resume, NULL);
 }
 
-static void run(void)
+/* What a handler leaves behind goes on in a shared instance, as in Node. */
+static void end_operations(struct call *c)
 {
-    uint64_t soft = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
-    engine_set_soft_deadline(soft);
-    guard_set_deadline(soft + PROGRAM_GRACE_NS);
-    call.ended = guard_run(run_entry, NULL);
-    if (call.ended == 0 && call.wants_module && !answered())
+    if (!program.bundle->isolate_events && c->fate == CALL_GOES_ON)
+        operation_give(c, &background);
+    else
+        operation_cancel_all(c, false);
+}
+
+static void finish(struct call *c)
+{
+    call = c;
+    if (c->request != NULL)
+        answer_send();
+    c->request = NULL;
+    end_operations(c);
+    restore(c);
+    call = &background;
+    call_free(c);
+}
+
+/* Nobody waits for an answer. */
+static void finish_background(void)
+{
+    call = &background;
+    if (background.ended != 0 || background.interrupted || background.failed)
+        answer_report();
+    restore(&background);
+}
+
+static void begin_waiting(struct call *c)
+{
+    if (heap_insert(&due_times, &c->due, c->deadline) < 0) {
+        c->fate = CALL_NO_ROOM;
+        finish(c);
+        return;
+    }
+    c->state = CALL_WAITS;
+    list_append(&waiting, &c->node);
+    waiting_count++;
+}
+
+/* Those that were answered while the guest ran for another. */
+static void free_answered(void)
+{
+    if (!answered_others)
+        return;
+    answered_others = false;
+    list_for_each_safe (node, next, &waiting) {
+        struct call *c = list_entry(node, struct call, node);
+        if (c->request != NULL)
+            continue;
+        end_waiting(c);
+        finish(c);
+    }
+}
+
+/* Calls of a shared instance that nothing can let go on any more. */
+static void end_stuck(void)
+{
+    if (waiting_count == 0 || program.bundle->isolate_events || operation_count() > 0)
+        return;
+    list_for_each_safe (node, next, &waiting)
+        end_early(list_entry(node, struct call, node), CALL_GOES_ON);
+}
+
+static bool is_over(const struct call *c)
+{
+    if (c->ended != 0 || c->interrupted || c->replied || c->failed)
+        return true;
+    return program.bundle->isolate_events ? list_empty(&c->operations) : operation_count() == 0;
+}
+
+/* After the guest has run for it. */
+static void conclude(struct call *c)
+{
+    call = &background;
+    if (program.loading)
+        return; /* program.c looks at what came of it */
+    if (c == &background)
+        finish_background();
+    else if (is_over(c))
+        finish(c);
+    else
+        begin_waiting(c);
+    free_answered();
+    end_stuck();
+}
+
+static void prepare_background(void)
+{
+    if (program.loading)
+        return;
+    forget_outcome(&background);
+    background.deadline = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
+}
+
+void call_run(struct call *c, void (*fn)(void *ctx), void *ctx)
+{
+    must(running == NULL);
+    if (c->state == CALL_WAITS)
+        end_waiting(c);
+    if (c == &background)
+        prepare_background();
+    put_in_place(c);
+    call = running = c;
+    engine_set_soft_deadline(c->deadline);
+    guard_set_deadline(c->deadline + PROGRAM_GRACE_NS);
+    c->ended = guard_run(fn, ctx);
+    call = c;
+    if (c->ended == 0 && c->wants_module && !call_is_answered())
         run_module();
     guard_set_deadline(0);
-    call.interrupted = engine_interrupted();
+    c->interrupted = engine_interrupted();
     engine_set_soft_deadline(0);
+    running = NULL;
+    conclude(c);
 }
 
-/* Also with `isolation: instance` after anything that stopped the guest half-way. */
-static void restore(void)
+const struct call *call_run_loading(void (*fn)(void *ctx), uint64_t deadline)
 {
-    bool stopped = call.ended != 0;
-    bool limited = call.interrupted || (call.failed && program.failure.out_of_memory);
-    if (!program.bundle->isolate_events && !stopped && !limited)
-        return;
-    snapshot_restore(engine_snapshot(), stopped);
-    if (program.module != NULL)
-        snapshot_restore(module_snapshot(program.module), stopped);
-    engine_reseed();
+    forget_outcome(&background);
+    background.deadline = deadline;
+    call_run(&background, fn, NULL);
+    return &background;
 }
 
-static void begin(struct http_request *request)
+/* ---- several calls in one instance ---- */
+
+static struct call *find(uint32_t number)
 {
-    static struct buf *const buffers[] = {&call.text, &call.head, &call.body};
-    for (size_t i = 0; i < COUNT_OF(buffers); i++) {
-        if (buffers[i]->cap > CALL_HEAD_MAX || buffers[i]->failed) {
-            buf_done(buffers[i]);
-            *buffers[i] = (struct buf)BUF_INIT;
-        }
-        buf_reset(buffers[i]);
+    if (running != NULL && running->number == number)
+        return running;
+    list_for_each (node, &waiting) {
+        struct call *c = list_entry(node, struct call, node);
+        if (c->number == number && c->request != NULL)
+            return c;
     }
-    call.request = request;
-    call.has_event = call.replied = call.is_event_reply = call.failed = call.too_large = false;
-    call.wants_module = call.module_ended = call.log_cut = false;
-    call.ended = 0;
-    call.log_bytes = 0;
-    call.event_id = slice_of(NULL, 0);
-    call.event.count = 0;
-    call.event.has_data = false;
-    call.event.data = slice_of(NULL, 0);
+    return NULL;
+}
+
+bool call_switch(uint32_t number)
+{
+    struct call *c = find(number);
+    if (c != NULL)
+        call = c;
+    return c != NULL;
+}
+
+void call_switch_back(uint32_t number)
+{
+    struct call *left = call, *back = find(number);
+    if (left != running && left->request != NULL && call_is_answered()) {
+        answer_send();
+        left->request = NULL;
+        answered_others = true;
+    }
+    call = back != NULL ? back : running;
+}
+
+/* ---- requests and time ---- */
+
+static void call_begin(struct call *c)
+{
+    struct error err = ERROR_INIT;
+    int status = request_read_event(c->request, &c->event, &c->arena, &err);
+    if (status < 0) {
+        http_respond_error(c->request, status == -E2BIG ? 413 : 400, &err);
+        call_free(c);
+        return;
+    }
+    c->has_event = status == 1;
+    if (c->has_event)
+        c->event_id = event_get(&c->event, "id");
+    c->state = CALL_RUNS;
+    call_run(c, run_entry, NULL);
 }
 
 void call_handle(struct http_request *request, void *ctx)
 {
-    struct event_arena arena = {0};
-    struct error err = ERROR_INIT;
-    begin(request);
-    int status = request_read_event(request, &call.event, &arena, &err);
-    if (status < 0) {
-        http_respond_error(request, status == -E2BIG ? 413 : 400, &err);
-        event_arena_done(&arena);
-        return;
-    }
-    call.has_event = status == 1;
-    if (call.has_event)
-        call.event_id = event_get(&call.event, "id");
-    run();
-    answer_send();
-    call.request = NULL;
-    restore();
-    event_arena_done(&arena);
+    struct call *c = call_new(request);
+    if (c == NULL)
+        http_respond_errorf(request, 503, "no memory for another call");
+    else
+        call_begin(c);
+}
+
+uint64_t call_next_due(void)
+{
+    const struct heap_node *first = heap_first(&due_times);
+    return first != NULL ? first->key : UINT64_MAX;
+}
+
+void call_end_late(uint64_t now)
+{
+    struct heap_node *first;
+    while ((first = heap_first(&due_times)) != NULL && first->key <= now)
+        end_early(container_of(first, struct call, due), CALL_LATE);
+    end_stuck();
 }

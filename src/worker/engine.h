@@ -58,7 +58,10 @@ engine_value engine_string(struct slice text);
 engine_value engine_bytes(struct slice bytes);
 engine_value engine_undefined(void);
 engine_value engine_boolean(bool value);
+engine_value engine_new_number(double number);
 engine_value engine_object(void);
+/* A promise and the functions that settle it. */
+engine_value engine_promise(engine_value *ret_resolve, engine_value *ret_reject);
 /* Give an object a property of its own. A negative errno: an exception is pending. */
 int engine_set_text(engine_value object, struct slice name, struct slice text);
 int engine_set_value(engine_value object, struct slice name, engine_value value);
@@ -79,6 +82,7 @@ int engine_get_text(engine_value value, size_t max, struct buf *out);
 /* The same for the bytes of an ArrayBuffer or a view of one; -EINVAL when it is neither. */
 int engine_get_bytes(engine_value value, size_t max, struct buf *out);
 engine_value engine_throw(const char *message); /* returns 0 */
+engine_value engine_take_exception(void);
 /* Appends the members of an array as console.log shows its arguments. -ENOTSUP: there is something
  * that only runtimes/js/inspect.js can show; -E2BIG: more than max bytes. After an error the
  * appended text is of no use. */

@@ -116,6 +116,20 @@ engine_value engine_boolean(bool value)
     return value ? GUEST(qjs_get_true) : GUEST(qjs_get_false);
 }
 
+engine_value engine_new_number(double number)
+{
+    return GUEST(qjs_new_number, number);
+}
+
+engine_value engine_promise(engine_value *ret_resolve, engine_value *ret_reject)
+{
+    uint32_t words = engine.scratch.lengths;
+    engine_value promise = GUEST(qjs_new_promise, words, words + 4);
+    *ret_resolve = engine_word(words);
+    *ret_reject = engine_word(words + 4);
+    return promise;
+}
+
 engine_value engine_object(void)
 {
     return GUEST(qjs_new_object);
@@ -235,6 +249,11 @@ engine_value engine_throw(const char *message)
     engine_drop(text);
     engine_drop(error);
     return 0;
+}
+
+engine_value engine_take_exception(void)
+{
+    return GUEST(qjs_get_exception);
 }
 
 int engine_run_jobs(struct engine_failure *f)

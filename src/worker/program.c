@@ -176,6 +176,7 @@ static void run_prelude(void *ctx)
     engine_value host = engine_object();
     engine_add_functions(host, load_functions, COUNT_OF(load_functions));
     engine_add_functions(host, call_functions, call_function_count);
+    engine_add_functions(host, timer_functions, timer_function_count);
     engine_value entries = engine_is_exception(prelude) ? 0 : engine_call(prelude, 1, &host);
     if (engine_is_exception(entries)) {
         engine_take_failure(&program.failure);
@@ -186,6 +187,8 @@ static void run_prelude(void *ctx)
     program.handle_event = engine_property(entries, "handleEvent");
     program.handle_request = engine_property(entries, "handleRequest");
     program.resume_wasm = engine_property(entries, "resumeWasm");
+    program.fire_timer = engine_property(entries, "fireTimer");
+    program.shutdown = engine_property(entries, "shutdown");
     engine_drop(host);
     engine_drop(prelude);
     engine_drop(entries);
@@ -222,25 +225,25 @@ static void run_load(void *ctx)
     engine_value result = engine_call(program.load, 1, &settings);
     if (engine_is_exception(result)) {
         engine_take_failure(&program.failure);
-        program.failed = true;
+        call->failed = true;
     }
     engine_drop(settings);
     engine_drop(result);
-    if (engine_run_jobs(&program.failure) < 0)
-        program.failed = true;
+    call_finish_entry(false);
 }
 
-static int report_end(int ended)
+static int report_end(const struct call *c, bool late)
 {
     char message[160];
-    if (ended == GUARD_STOPPED_TIME || program.failure.interrupted)
+    int ended = c->ended;
+    if (late || ended == GUARD_STOPPED_TIME || (c->failed && program.failure.interrupted))
         snprintf(message, sizeof(message), "loading took longer than the time limit");
-    else if (ended == GUARD_STOPPED_MEMORY || program.failure.out_of_memory)
+    else if (ended == GUARD_STOPPED_MEMORY || (c->failed && program.failure.out_of_memory))
         snprintf(message, sizeof(message), "loading needs more memory than the limit of %llu bytes",
                  (unsigned long long)program.bundle->limits.memory_bytes);
     else if (ended != 0)
         snprintf(message, sizeof(message), "loading ended with a trap: %s", guard_describe(ended));
-    else if (!program.failed)
+    else if (!c->failed)
         snprintf(message, sizeof(message),
                  "init never finished: it awaits something that will not happen");
     else {
@@ -257,17 +260,18 @@ static int load_script(void)
     uint64_t timeout = program.bundle->limits.timeout_ms;
     if (timeout < PROGRAM_LOAD_TIMEOUT)
         timeout = PROGRAM_LOAD_TIMEOUT;
-    uint64_t soft = clock_monotonic() + timeout * CLOCK_MILLISECOND;
+    uint64_t deadline = clock_monotonic() + timeout * CLOCK_MILLISECOND;
     engine_set_memory_limit(program.bundle->limits.memory_bytes);
-    engine_set_soft_deadline(soft);
-    guard_set_deadline(soft + PROGRAM_GRACE_NS);
-    program.loaded = program.failed = false;
-    int ended = guard_run(run_load, NULL);
-    guard_set_deadline(0);
-    engine_set_soft_deadline(0);
-    if (ended == 0 && program.loaded)
-        return 0;
-    return report_end(ended);
+    program.loaded = false;
+    program.loading = true;
+    const struct call *c = call_run_loading(run_load, deadline);
+    bool late = false;
+    while (!program.loaded && !late && c->ended == 0 && !c->failed && operation_count() > 0) {
+        wait_turn(NULL, deadline, NULL);
+        late = clock_monotonic() >= deadline;
+    }
+    program.loading = false;
+    return program.loaded && c->ended == 0 ? 0 : report_end(c, late);
 }
 
 static int start_module(struct error *err)

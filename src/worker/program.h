@@ -4,7 +4,10 @@
 #define SLUICE_WORKER_PROGRAM_H
 
 #include "base/clock.h"
+#include "base/heap.h"
+#include "base/list.h"
 #include "base/memory.h"
+#include "worker/operation.h"
 #include "worker/worker_internal.h"
 
 /* After the soft limit JavaScript is interrupted with a stack trace; what cannot be interrupted is
@@ -14,8 +17,8 @@
 struct program {
     struct bundle *bundle;
     struct module *module; /* NULL for js */
-    engine_value load, handle_event, handle_request, resume_wasm;
-    bool loaded, failed;
+    engine_value load, handle_event, handle_request, resume_wasm, fire_timer, shutdown;
+    bool loading, loaded;
     struct engine_failure failure;
 };
 
@@ -24,13 +27,35 @@ extern struct program program;
 /* Subtracts what stands before the user's first line. */
 void program_fix_column(struct engine_failure *f);
 
-/* One request at a time: the worker has one thread. */
+enum call_state { CALL_FREE, CALL_QUEUED, CALL_RUNS, CALL_WAITS };
+
+/* What ended a call from outside, while its guest waited. */
+enum call_fate {
+    CALL_GOES_ON,
+    CALL_LATE,          /* its time was up */
+    CALL_INSTANCE_LOST, /* another call ended the instance that they shared */
+    CALL_NO_ROOM,       /* its instance could not be kept */
+};
+
+/* One request. The worker has one thread: of the calls that are not answered yet one runs at most,
+ * and the others wait for their operations. */
 struct call {
-    struct http_request *request; /* NULL between requests */
+    struct list node; /* of the queue, or of those that wait */
+    enum call_state state;
+    uint32_t number; /* what runtimes/js knows it by */
+
+    struct http_request *request; /* NULL: the guest runs for no request */
     struct event event;
+    struct event_arena arena;
     bool has_event;
     struct slice event_id; /* empty for plain requests */
-    struct buf text;       /* for what goes into the guest, and answers */
+    uint64_t deadline;     /* monotonic */
+    struct heap_node due;  /* at the deadline, while it waits */
+    struct list operations;
+    unsigned operation_count;
+    struct snapshot_parked *parked; /* its instance, while another one is in place */
+
+    struct buf text; /* for what goes into the guest, and answers */
     uint64_t log_bytes;
     bool log_cut;
 
@@ -42,14 +67,36 @@ struct call {
     int ended;         /* as guard_run() */
     bool interrupted;  /* by the soft limit, whether or not that shows in the answer */
     bool module_ended; /* it was the module's call that did */
+    enum call_fate fate;
 
     bool wants_module;
     union worker_module_value arguments[MODULE_VALUES_MAX];
 };
 
-extern struct call call;
+/* The one that the guest runs for; between calls one that has no request. Never NULL. */
+extern struct call *call;
 
-/* ---- call.c: host functions for answering ---- */
+#define CALL_HEAD_MAX 65536 /* bytes of an answer's headers */
+
+/* Runs fn(ctx) in the guest for the call, which is answered, or waits, or is over afterwards. Not
+ * inside guard_run(). */
+void call_run(struct call *c, void (*fn)(void *ctx), void *ctx);
+/* The same while the function is loaded, for no request: how it ended is left to the caller. */
+const struct call *call_run_loading(void (*fn)(void *ctx), uint64_t deadline);
+/* In the guest, after its code was entered: runs its jobs. threw: an exception is pending. */
+void call_finish_entry(bool threw);
+unsigned call_waiting_count(void);
+/* When the first call that waits must end, UINT64_MAX: none does. */
+uint64_t call_next_due(void);
+void call_end_late(uint64_t now);
+
+bool call_is_answered(void);
+/* The guest answers for, and asks about, the call with that number from here on; false: there is
+ * none that waits. */
+bool call_switch(uint32_t number);
+/* Back to the one before; the other is answered if the guest did so. */
+void call_switch_back(uint32_t number);
+/* ---- reply.c: host functions for answering ---- */
 extern const struct engine_function call_functions[];
 extern const size_t call_function_count;
 
@@ -65,5 +112,27 @@ engine_value request_value(const struct http_request *r);
 
 /* ---- answer.c: answers call.request from what came out ---- */
 void answer_send(void);
+/* The same where nobody waits for an answer: it is only logged. */
+void answer_report(void);
+
+/* ---- operation.c ---- */
+unsigned operation_count(void);
+/* keep: but for those that began while the function was loaded. */
+void operation_cancel_all(struct call *c, bool keep);
+/* From one call to another. */
+void operation_give(struct call *from, struct call *to);
+
+/* ---- timer.c ---- */
+extern const struct engine_function timer_functions[];
+extern const size_t timer_function_count;
+uint64_t timer_next_due(void); /* UINT64_MAX: there is none */
+void timer_run_due(uint64_t now);
+
+/* ---- wait.c ---- */
+/* Whether only requests can make the worker do something. */
+bool wait_is_for_requests_only(void);
+/* Waits for whatever comes first, until that time at most, and does it. server: NULL while the
+ * function is loaded. */
+void wait_turn(struct http_server *server, uint64_t until, const sigset_t *mask);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The function server: loads a bundle, confines the process, and answers HTTP until it is told to
  * end. The same under the broker (a worker of the zygote, on a Unix socket) and alone. */
-#include "worker/worker_internal.h"
+#include "worker/program.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -60,7 +60,10 @@ static void serve_loop(struct http_server *server)
     sigdelset(&waiting, SIGTERM);
     sigdelset(&waiting, SIGINT);
     while (!stopping)
-        http_server_run_once(server, http_server_timeout_ms(server), &waiting);
+        if (wait_is_for_requests_only())
+            http_server_run_once(server, http_server_timeout_ms(server), &waiting);
+        else
+            wait_turn(server, UINT64_MAX, &waiting);
 }
 
 /* What is under way may finish, unless it is told to end once more. */

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE            4096UL
-#define WASM_PAGE       65536UL
+#define PAGE            SNAPSHOT_PAGE
+#define WASM_PAGE       SNAPSHOT_WASM_PAGE
 #define GUEST_RESERVED  0x200000000UL /* of address space for each memory, by wasm2c's runtime */
 #define SNAPSHOT_EPOCH  512
 #define SNAPSHOT_STEADY 128 /* written pages up to which nothing needs to be dropped */
@@ -89,6 +89,16 @@ bool snapshot_fault(void *address)
                give_up_protection(s);
     }
     return false;
+}
+
+void snapshot_make_writable(struct snapshot *s, size_t page)
+{
+    if (s->page_flags[page] & PAGE_WRITTEN)
+        return;
+    note_written(s, page);
+    if (mprotect(s->base + page * PAGE, PAGE, PROT_READ | PROT_WRITE) != 0 &&
+        !give_up_protection(s))
+        abort(); /* the instance would be half of one and half of another */
 }
 
 static void *map_zeroed(size_t size)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SNAPSHOT_PAGE       4096UL
+#define SNAPSHOT_WASM_PAGE  65536UL
 #define SNAPSHOT_MAX        2 /* the engine, and a module */
 #define SNAPSHOT_TABLES_MAX 8
 
@@ -40,11 +42,26 @@ struct snapshot {
 int snapshot_take(struct snapshot *s, struct error *err);
 /* Everything is as it was. after_stop: guest code was unwound, so growing may be half done. */
 void snapshot_restore(struct snapshot *s, bool after_stop);
+
+/* An instance that waits while another one is in its place. */
+struct snapshot_parked;
+/* Copies what differs from the snapshot aside, and moves memory that it grew; snapshot_restore()
+ * must follow. 0 or -ENOMEM: nothing has changed. */
+int snapshot_park(struct snapshot *s, struct snapshot_parked **ret);
+/* Makes the instance, which must be as after snapshot_restore(), the parked one again. */
+void snapshot_unpark(struct snapshot *s, struct snapshot_parked *p);
+void snapshot_discard(struct snapshot_parked *p);
+/* Bytes that all parked instances take, and what they may take. */
+size_t snapshot_parked_bytes(void);
+void snapshot_limit_parked(size_t bytes);
+
 /* Called with the address of a fault: true when it was the first write to a protected page, which
  * is writable now. Async-signal-safe. */
 bool snapshot_fault(void *address);
 /* Whether the address lies in the 8 GiB that a guest memory reserves. */
 bool snapshot_contains(const void *address);
+/* For snapshot_park.c: as the first write to the page. */
+void snapshot_make_writable(struct snapshot *s, size_t page);
 /* Known from now on to snapshot_contains(), before it is taken. */
 void snapshot_register(struct snapshot *s);
 void snapshot_release(struct snapshot *s); /* for tests */
