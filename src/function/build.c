@@ -165,8 +165,9 @@ static int build_spawn(struct build *b)
     char pages[24];
     uint64_t wanted = b->memory_bytes / MODULE_PAGE;
     snprintf(pages, sizeof(pages), "%llu", (unsigned long long)(wanted > 65536 ? 65536 : wanted));
-    const char *const argv[] = {q->builder_path, "--cache",    q->cache,       "--memory-pages",
-                                pages,           "--function", b->export_name, NULL};
+    const char *export_name = b->export_name != NULL ? b->export_name : ""; /* the usual ones */
+    const char *const argv[] = {q->builder_path, "--cache",    q->cache,    "--memory-pages",
+                                pages,           "--function", export_name, NULL};
     autoclose int module = module_file(b->bytes);
     if (module < 0)
         return module;

@@ -36,7 +36,7 @@
 #include <sys/stat.h>
 
 /* Raise it when the same module has to be compiled anew: other flags, another descriptor. */
-#define BUILDER_REVISION "2"
+#define BUILDER_REVISION "3"
 #define REPORT_EXPORTS   256
 #define CACHE_FILES_MAX  200
 #define TRANSLATED_HEAD  16384 /* bytes of wasm2c's output in which its accessors stand */
@@ -52,7 +52,7 @@ const char *__asan_default_options(void)
 
 struct builder {
     const char *cache;    /* folder */
-    const char *function; /* export that must be there, or NULL */
+    const char *function; /* export that must be there; "": one of the usual; NULL: any */
     uint32_t memory_pages, cache_files;
     struct command_limits limits;
     char *wasm2c, *compiler; /* paths; NULL: not installed */
@@ -95,6 +95,21 @@ static int read_module(struct builder *b)
     }
 }
 
+static int check_export(struct builder *b, const char *name)
+{
+    const struct module_export *e;
+    return module_find_function(b->module, name, &e, &b->err);
+}
+
+/* As the worker chooses when none is named. */
+static int check_usual_exports(struct builder *b)
+{
+    if (check_export(b, "_start") == 0)
+        return 0;
+    b->err = (struct error)ERROR_INIT;
+    return check_export(b, "handle");
+}
+
 static int check_module(struct builder *b)
 {
     struct module_limits limits = module_limits_default;
@@ -105,13 +120,9 @@ static int check_module(struct builder *b)
             snprintf(b->err.field, sizeof(b->err.field), "spec.module");
         return fail(b, "ModuleRefused", r);
     }
-    const struct module_export *e;
-    if (b->function != NULL) {
-        r = module_find_function(b->module, b->function, &e, &b->err);
-        if (r < 0)
-            return fail(b, "ExportMissing", r);
-    }
-    return 0;
+    if (b->function != NULL)
+        r = b->function[0] != '\0' ? check_export(b, b->function) : check_usual_exports(b);
+    return r < 0 ? fail(b, "ExportMissing", r) : 0;
 }
 
 /* ---- the cache ---- */

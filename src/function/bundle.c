@@ -30,7 +30,7 @@ static void add_text(json_t *bundle, const char *name, const json_t *value, cons
 
 static json_t *wasm_part(const struct function_spec *s)
 {
-    static const char *const copied[] = {"function", "module", "arguments", "response"};
+    static const char *const copied[] = {"function", "module", "arguments", "response", "result"};
     json_t *wasm = json_object();
     for (size_t i = 0; i < COUNT_OF(copied); i++) {
         json_t *value = json_object_get(s->source, copied[i]);
@@ -57,6 +57,9 @@ static json_t *bundle_object(const struct function_spec *s, const json_t *metada
         json_object_set(bundle, "network", network);
     if (s->form == FUNCTION_WASM)
         json_object_set_new(bundle, "wasm", wasm_part(s));
+    json_t *command = json_object_get(s->source, "command");
+    if (command != NULL)
+        json_object_set(bundle, "command", command);
     json_t *files = json_object_get(s->source, "codeSource");
     if (s->form != FUNCTION_WASM && files != NULL) {
         json_object_set(bundle, "files", files);

@@ -74,7 +74,7 @@ struct function_spec {
     uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes;
     unsigned concurrency, scale_min, scale_max;
     const char *main_file;   /* js: lives as long as source */
-    const char *export_name; /* wasm: spec.function; the same */
+    const char *export_name; /* wasm: the same; NULL: the usual ones */
     const char *url;         /* the same */
     struct buf module;       /* wasm: the bytes, until they are built */
     json_t *source;          /* the object's spec: shared with the registry, never changed */

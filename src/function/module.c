@@ -23,9 +23,6 @@ const struct module_limits module_limits_default = {
     .values_max = 1000,
 };
 
-/* WASI's functions will be rows here. */
-const struct module_import_rule module_imports_given[] = {{NULL, NULL, NULL}};
-
 enum section {
     SECTION_CUSTOM,
     SECTION_TYPE,
@@ -116,29 +113,65 @@ static void read_type_section(struct parser *p)
 
 static void add_signature(const struct module_type *type, struct buf *out);
 
-static bool import_given(const struct parser *p, struct slice module, struct slice name,
-                         const struct module_type *type)
+static const struct module_import_rule *find_import(const struct parser *p, struct slice module,
+                                                    struct slice name)
 {
-    autobuf signature = BUF_INIT;
-    add_signature(type, &signature);
     for (const struct module_import_rule *row = p->given; row->name != NULL; row++)
         if (slice_is(module, row->module) && slice_is(name, row->name))
-            return buf_ok(&signature) && slice_is(buf_slice(&signature), row->signature);
-    return false;
+            return row;
+    return NULL;
+}
+
+static void begin_refusal(struct slice module, struct slice name, struct buf *text)
+{
+    buf_add_text(text, "the module imports '");
+    module_add_name(text, module);
+    buf_add_text(text, "' '");
+    module_add_name(text, name);
+    buf_add_byte(text, '\'');
+}
+
+static const char *import_advice(struct slice module)
+{
+    if (slice_is(module, "wasi_unstable"))
+        return ": compile for WASI preview 1 (wasi_snapshot_preview1)";
+    if (slice_starts(module, "wasi:"))
+        return ": compile for WASI preview 1 (wasm32-wasip1), not for components";
+    if (slice_starts(module, "wasi"))
+        return ": of WASI there is preview 1";
+    return ": a module has to bring all it needs but WASI preview 1";
 }
 
 static void refuse_import(struct parser *p, struct slice module, struct slice name, uint8_t kind)
 {
     autobuf text = BUF_INIT;
-    buf_add_text(&text, "the module imports '");
-    module_add_name(&text, module);
-    buf_add_text(&text, "' '");
-    module_add_name(&text, name);
-    buf_printf(&text, "' (%s), which functions are not given%s",
-               module_kind_text((enum module_kind)kind),
-               slice_starts(module, "wasi") ? ": WASI is not there, compile without it"
-                                            : ": a module has to bring all it needs");
+    begin_refusal(module, name, &text);
+    buf_printf(&text, " (%s), which functions are not given%s",
+               module_kind_text((enum module_kind)kind), import_advice(module));
     module_reader_fail(&p->r, -ENOTSUP, "%s", buf_ok(&text) ? text.ptr : "an import is not given");
+}
+
+/* The given function of that name, or NULL and it has been refused. */
+static const struct module_import_rule *match_import(struct parser *p, struct slice module,
+                                                     struct slice name,
+                                                     const struct module_type *type)
+{
+    const struct module_import_rule *row = find_import(p, module, name);
+    if (row == NULL) {
+        refuse_import(p, module, name, MODULE_FUNCTION);
+        return NULL;
+    }
+    autobuf text = BUF_INIT;
+    add_signature(type, &text);
+    if (buf_ok(&text) && slice_is(buf_slice(&text), row->signature))
+        return row;
+    buf_reset(&text);
+    begin_refusal(module, name, &text);
+    buf_add_text(&text, " with the signature ");
+    add_signature(type, &text);
+    buf_printf(&text, ", but it is %s (i32 i, i64 I, f32 f, f64 F)", row->signature);
+    module_reader_fail(&p->r, -ENOTSUP, "%s", buf_ok(&text) ? text.ptr : "an import is not given");
+    return NULL;
 }
 
 static void read_import(struct parser *p)
@@ -157,8 +190,7 @@ static void read_import(struct parser *p)
         module_reader_malformed(&p->r, "an import's type is not there");
     if (!module_reader_ok(&p->r))
         return;
-    if (!import_given(p, module, name, &p->m->types[type]))
-        refuse_import(p, module, name, kind);
+    p->m->imports[p->m->function_count] = match_import(p, module, name, &p->m->types[type]);
     p->m->functions[p->m->function_count++] = type;
 }
 
@@ -166,6 +198,7 @@ static void read_import_section(struct parser *p)
 {
     uint32_t count = module_reader_count(&p->r, 4, p->limits->functions_max, "imports");
     p->m->functions = allocate(p, count, sizeof(*p->m->functions));
+    p->m->imports = allocate(p, count, sizeof(*p->m->imports));
     for (uint32_t i = 0; i < count && module_reader_ok(&p->r); i++)
         read_import(p);
     p->m->imported_functions = p->m->function_count;
@@ -562,6 +595,7 @@ void module_free(struct module *m)
         return;
     free(m->types);
     free(m->functions);
+    free((void *)m->imports);
     free(m->exports);
     free(m);
 }

@@ -38,9 +38,13 @@ const char *module_kind_text(enum module_kind kind);
 struct module_import_rule {
     const char *module, *name;
     const char *signature; /* as in module_abi.h: "ii:i" */
+    const char *symbol;    /* what it is called in the translated module, after the prefix */
 };
-/* What functions are given today. */
+/* What functions are given. */
 extern const struct module_import_rule module_imports_given[];
+#define MODULE_IMPORT_PREFIX "Z_hZ_"
+/* Whether it is the C name of one of these. */
+bool module_symbol_given(const char *symbol);
 
 struct module_type { /* the value types, one byte each, in the module's bytes */
     const uint8_t *params, *results;
@@ -70,7 +74,8 @@ struct module_section {
 struct module {
     struct module_section sections[MODULE_SECTIONS];
     struct module_type *types;
-    uint32_t *functions; /* type of each, imported ones first */
+    uint32_t *functions;                       /* type of each, imported ones first */
+    const struct module_import_rule **imports; /* as many as imported_functions */
     struct module_export *exports;
     uint32_t type_count, function_count, imported_functions, global_count, export_count;
     uint32_t element_count, data_count;
@@ -99,7 +104,7 @@ bool module_signature(const struct module *m, uint32_t function, struct buf *out
 bool module_callable(const struct module *m, const struct module_export *e);
 
 /* Writes the module again: callable functions are exported as e0, e1… in order of the exports, the
- * memory as m0, tables as t0, t1…; nothing else is. Imports are i0, i1… of module h. Custom
+ * memory as m0, tables as t0, t1…; nothing else is. Imports have their symbol, of module h. Custom
  * sections are left out. Tables cannot grow (table.grow answers -1): the worker restores them by
  * copying. */
 void module_rewrite(const struct module *m, struct buf *out);

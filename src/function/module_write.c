@@ -16,12 +16,17 @@ static void add_uleb(struct buf *out, uint32_t value)
     buf_add_byte(out, (char)value);
 }
 
+static void add_text(struct buf *out, const char *text)
+{
+    add_uleb(out, (uint32_t)strlen(text));
+    buf_add_text(out, text);
+}
+
 static void add_name(struct buf *out, char letter, uint32_t number)
 {
     char name[16];
-    int len = snprintf(name, sizeof(name), "%c%u", letter, number);
-    add_uleb(out, (uint32_t)len);
-    buf_add(out, name, (size_t)len);
+    snprintf(name, sizeof(name), "%c%u", letter, number);
+    add_text(out, name);
 }
 
 static void add_section(struct buf *out, uint8_t id, const void *bytes, size_t len)
@@ -38,9 +43,8 @@ static void write_imports(const struct module *m, struct buf *out)
     autobuf body = BUF_INIT;
     add_uleb(&body, m->imported_functions);
     for (uint32_t i = 0; i < m->imported_functions; i++) {
-        add_uleb(&body, 1);
-        buf_add_byte(&body, 'h');
-        add_name(&body, 'i', i);
+        add_text(&body, "h");
+        add_text(&body, m->imports[i]->symbol);
         buf_add_byte(&body, MODULE_FUNCTION);
         add_uleb(&body, m->functions[i]);
     }
@@ -207,8 +211,11 @@ void module_describe(const struct module *m, const char *header, struct buf *out
     buf_printf(out, "#include \"%s\"\n#include \"module_abi.h\"\n", header);
     uint32_t count = add_wrappers(m, out);
     add_memory_and_tables(m, out);
-    buf_add_text(out, "static void instantiate(void *instance)\n{\n    Z_m_instantiate(instance);\n"
-                      "}\nstatic void release(void *instance)\n{\n    Z_m_free(instance);\n}\n");
+    /* What imports get as their first argument is of no use to them: there is one instance. */
+    buf_printf(out,
+               "static void instantiate(void *instance)\n{\n    Z_m_instantiate(instance%s);\n"
+               "}\nstatic void release(void *instance)\n{\n    Z_m_free(instance);\n}\n",
+               m->imported_functions > 0 ? ", 0" : "");
     buf_printf(out,
                "__attribute__((visibility(\"default\"))) const struct worker_module "
                "sluice_module;\n"

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/must.h"
+#include "function/module.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -210,7 +211,7 @@ static bool symbol_given(const char *name)
     for (size_t i = 0; i < COUNT_OF(symbols_given); i++)
         if (strcmp(symbols_given[i], name) == 0)
             return true;
-    return false;
+    return module_symbol_given(name);
 }
 
 static int check_symbol(struct object *o, const Elf64_Sym *symbol)

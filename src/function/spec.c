@@ -108,9 +108,6 @@ static int read_module(struct reading *r)
 static int read_wasm(struct reading *r)
 {
     r->spec->export_name = resource_text_at(r->object, "spec.function");
-    if (r->spec->export_name == NULL)
-        return refuse(r, "FunctionMissing", "spec.function",
-                      "which export is called is not said: name it in spec.function");
     return read_module(r);
 }
 

@@ -12,6 +12,7 @@
 
 static const char *const runtimes[] = {"js",   "wasm", "python", "python3",
                                        "node", "exec", "http",   NULL};
+static const char *const results[] = {"number", "text", "bytes", "json", "event", NULL};
 static const char *const isolations[] = {"event", "instance", NULL};
 
 /* A relative path that stays below its folder. */
@@ -264,11 +265,16 @@ static const struct resource_field fields[] = {
     {"spec.moduleBase64", RESOURCE_STRING, .min = 1, .max = 22 * MEBIBYTE,
      .help = "the WebAssembly module itself"},
     {"spec.function", RESOURCE_STRING, .min = 1, .max = 1024,
-     .help = "export that is called; _start for a WASI command"},
+     .help = "export that is called; default: _start (a WASI command), or handle"},
     {"spec.arguments", RESOURCE_STRING, .min = 1, .max = 65536,
      .help = "JavaScript: event => list of the export's arguments"},
     {"spec.response", RESOURCE_STRING, .min = 1, .max = 65536,
      .help = "JavaScript: (result, event, meta) => what the function answers"},
+    {"spec.result", RESOURCE_STRING, .choices = results,
+     .help = "what the export returns; all but number: address and length of bytes in its memory"},
+    {"spec.command", RESOURCE_LIST, .min = 1, .max = 1000,
+     .help = "the program and its arguments, of exec and of WASI commands"},
+    {"spec.command[]", RESOURCE_STRING, .max = 131072, .help = "one argument"},
     {"spec.url", RESOURCE_STRING, .min = 1, .max = 8192, .help = "where an http function serves"},
     {"spec.isolation", RESOURCE_STRING, .fallback = "\"event\"", .choices = isolations,
      .help = "event: each event has a fresh instance; instance: state is kept between events"},

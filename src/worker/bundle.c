@@ -3,6 +3,8 @@
  * and the settings. */
 #include "worker/worker_internal.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
@@ -95,8 +97,10 @@ static int check(struct bundle *b, struct error *err)
     json_t *wasm = json_object_get(b->root, "wasm");
     b->wasm_module = text_of(wasm, "module", "module.wasm");
     b->wasm_function = text_of(wasm, "function", NULL);
-    if (b->is_wasm && b->wasm_function == NULL)
-        return error_set(err, -EINVAL, "wasm.function names no export");
+    b->has_mapping =
+        json_object_get(wasm, "arguments") != NULL || json_object_get(wasm, "response") != NULL;
+    b->command = json_object_get(b->root, "command");
+    b->env = json_object_get(b->root, "env");
     b->main = choose_main(b);
     if (!b->is_wasm && bundle_file(b, slice_text(b->main)).ptr == NULL)
         return error_set(err, -ENOENT, "the main file %s is not among the function's files",
@@ -123,6 +127,23 @@ int bundle_parse(struct slice json, struct bundle *ret, struct error *err)
         return status;
     }
     *ret = b;
+    return 0;
+}
+
+int bundle_choose_function(struct bundle *b, const struct module *m, struct error *err)
+{
+    static const char *const usual[] = {MODULE_COMMAND, "handle"};
+    for (size_t i = 0; b->wasm_function == NULL && i < COUNT_OF(usual); i++)
+        if (module_signature(m, usual[i]) != NULL)
+            b->wasm_function = usual[i];
+    if (b->wasm_function == NULL)
+        return error_set(err, -ENOENT,
+                         "%s exports neither " MODULE_COMMAND " nor handle: name the export in "
+                         "spec.function",
+                         b->wasm_module);
+    if (module_signature(m, b->wasm_function) == NULL)
+        return error_set(err, -ENOENT, "%s exports no function named %s", b->wasm_module,
+                         b->wasm_function);
     return 0;
 }
 

@@ -5,6 +5,7 @@
  * With `isolation: event` the engine's memory holds the instance of one call at a time. That of a
  * waiting call stays in place until another call must run, and only then is it parked; so a call
  * that is alone is never copied. With `isolation: instance` all calls run in the one instance. */
+#include "worker/native.h"
 #include "worker/program.h"
 
 #include "base/clock.h"
@@ -443,6 +444,10 @@ static void call_begin(struct call *c)
 
 void call_handle(struct http_request *request, void *ctx)
 {
+    if (program.native) {
+        native_handle(request, ctx);
+        return;
+    }
     struct call *c = call_new(request);
     if (c == NULL)
         http_respond_errorf(request, 503, "no memory for another call");

@@ -37,3 +37,20 @@ uint64_t entropy_u64(void)
         entropy_bytes(&value, sizeof(value));
     return value;
 }
+
+void entropy_uuid(char out[RANDOM_UUID_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[16];
+    size_t at = 0;
+    entropy_bytes(bytes, sizeof(bytes));
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40); /* RFC 9562 §5.4 */
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            out[at++] = '-';
+        out[at++] = digits[bytes[i] >> 4];
+        out[at++] = digits[bytes[i] & 15];
+    }
+    out[at] = '\0';
+}

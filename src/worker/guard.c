@@ -234,6 +234,11 @@ void guard_enter_import(void)
     zone = GUARD_IMPORT;
 }
 
+bool guard_time_is_up(void)
+{
+    return time_is_up != 0;
+}
+
 void guard_leave_import(void)
 {
     zone = GUARD_GUEST;
@@ -264,6 +269,10 @@ const char *guard_describe(int ended)
         return "time limit";
     case GUARD_STOPPED_MEMORY:
         return "out of memory";
+    case GUARD_STOPPED_OUTPUT:
+        return "too much output";
+    case GUARD_EXITED:
+        return "exit";
     default:
         return "unknown trap";
     }

@@ -5,11 +5,14 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How guard_run() ended besides 0 and the wasm_rt_trap_t values, which stay below. */
 #define GUARD_STOPPED_TIME   100
 #define GUARD_STOPPED_MEMORY 101
+#define GUARD_STOPPED_OUTPUT 102
+#define GUARD_EXITED         103 /* the guest asked for it */
 
 /* Signal handlers and an alternate stack for this thread. Once, in the first process. */
 int guard_init(struct error *err);
@@ -31,6 +34,8 @@ void guard_enter_guest(const uint8_t *memory);
 void guard_leave_guest(void);
 void guard_enter_import(void);
 void guard_leave_import(void);
+/* Whether an import that takes long is to end: leaving it unwinds the guest. */
+bool guard_time_is_up(void);
 /* Ends guard_run() from inside a guest or an import. */
 _Noreturn void guard_trap(int code);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A WebAssembly module that was compiled ahead of time: loaded into the process, instantiated, and
  * called as a guest. */
+#include "worker/wasi.h"
 #include "worker/worker_internal.h"
 
 #include "base/must.h"
@@ -72,9 +73,20 @@ const char *module_signature(const struct module *m, const char *function)
     return export != NULL ? export->signature : NULL;
 }
 
+bool module_has(const struct module *m, const char *function, const char *signature)
+{
+    const struct worker_module_export *export = find_export(m, function);
+    return export != NULL && strcmp(export->signature, signature) == 0;
+}
+
 struct snapshot *module_snapshot(struct module *m)
 {
     return &m->snapshot;
+}
+
+wasm_rt_memory_t *module_memory(const struct module *m)
+{
+    return m->snapshot.memory;
 }
 
 static void instantiate(void *ctx)
@@ -97,6 +109,15 @@ static void clamp_memory(struct module *m)
     memory->max_pages = pages > memory->pages ? (uint32_t)pages : memory->pages;
 }
 
+/* WASI's reactors have it run once, before anything else. */
+static int initialize(struct module *m)
+{
+    bool command = module_has(m, MODULE_COMMAND, ":");
+    if (command || !module_has(m, "_initialize", ":"))
+        return 0;
+    return module_call(m, "_initialize", NULL, NULL);
+}
+
 int module_start(struct module *m)
 {
     struct snapshot *s = &m->snapshot;
@@ -104,6 +125,8 @@ int module_start(struct module *m)
     s->instance_size = m->abi->instance_size;
     s->memory = m->abi->memory != NULL ? m->abi->memory(m->instance) : NULL;
     snapshot_register(s);
+    wasi.memory = s->memory;
+    wasi_begin();
     m->abi->init();
     int ended = guard_run(instantiate, m);
     if (ended != 0)
@@ -113,7 +136,9 @@ int module_start(struct module *m)
         s->tables[i] = m->abi->table(m->instance, i);
     if (s->memory != NULL)
         clamp_memory(m);
-    return 0;
+    ended = initialize(m);
+    wasi_end();
+    return ended;
 }
 
 struct call {

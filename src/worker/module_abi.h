@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a compiled WebAssembly module exports: one symbol, WORKER_MODULE_SYMBOL, of this type. It is
  * generated beside wasm2c's output by function/build, and loaded by the worker. Exports are named
- * e0, e1… and imports i0, i1… in the translated module; only the strings here hold the original
- * names. */
+ * e0, e1… in the translated module; only the strings here hold the original names. Imports are
+ * called Z_hZ_… (function/module_imports.c), and the worker defines them (worker/wasi*.c). */
 #ifndef SLUICE_WORKER_MODULE_ABI_H
 #define SLUICE_WORKER_MODULE_ABI_H
 
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORKER_MODULE_ABI    2
+#define WORKER_MODULE_ABI    3
 #define WORKER_MODULE_SYMBOL "sluice_module"
 
 union worker_module_value {

@@ -2,6 +2,7 @@
 /* Loads the user's function into the engine: the prelude (runtimes/js) once in the first process,
  * then in each worker the user's files, init, and the snapshot that every event starts from. */
 #include "worker/program.h"
+#include "worker/native.h"
 
 #include "base/clock.h"
 #include "base/must.h"
@@ -33,20 +34,9 @@ static engine_value host_loaded(uint32_t argc, const engine_value *argv)
 
 static engine_value host_uuid(uint32_t argc, const engine_value *argv)
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char bytes[16];
     char text[RANDOM_UUID_SIZE];
-    size_t at = 0;
-    entropy_bytes(bytes, sizeof(bytes));
-    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40); /* RFC 9562 §5.4 */
-    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            text[at++] = '-';
-        text[at++] = digits[bytes[i] >> 4];
-        text[at++] = digits[bytes[i] & 15];
-    }
-    return engine_string(slice_of(text, at));
+    entropy_uuid(text);
+    return engine_string(slice_text(text));
 }
 
 /* As Date.prototype.toISOString() writes it. */
@@ -291,9 +281,6 @@ static int add_signature(struct error *err)
 {
     struct bundle *b = program.bundle;
     const char *signature = module_signature(program.module, b->wasm_function);
-    if (signature == NULL)
-        return error_set(err, -ENOENT, "%s exports no function named %s", b->wasm_module,
-                         b->wasm_function);
     if (strlen(signature) > MODULE_VALUES_MAX)
         return error_set(err, -ENOTSUP, "%s takes more than %d values", b->wasm_function,
                          MODULE_VALUES_MAX);
@@ -310,12 +297,15 @@ int program_load(struct bundle *bundle, struct module *module)
     program.module = module;
     entropy_reset();
     int status = 0;
-    if (module != NULL) {
-        status = add_signature(&err);
+    if (module != NULL)
+        status = bundle_choose_function(bundle, module, &err);
+    program.native = status == 0 && native_is(bundle, module);
+    if (status == 0 && module != NULL) {
+        status = program.native ? native_load(bundle, module, &err) : add_signature(&err);
         if (status == 0)
             status = start_module(&err);
     }
-    if (status == 0) {
+    if (status == 0 && !program.native) {
         engine_reseed();
         status = load_script();
         if (status < 0)

@@ -19,6 +19,7 @@ struct program {
     struct module *module; /* NULL for js */
     engine_value load, handle_event, handle_request, resume_wasm, fire_timer, shutdown;
     bool loading, loaded;
+    bool native; /* it needs no JavaScript: see native.h */
     struct engine_failure failure;
 };
 

@@ -14,7 +14,7 @@
  *   "limits":{"memoryBytes","timeoutMs","requestBytes","responseBytes","logBytes"},
  *   "env":{"NAME":"value"},"files":{"index.js":"text"},"main":"index.js",
  *   "wasm":{"module":"add.wasm","function":"add","arguments":"JavaScript expression or
- * function","response":"…"}}
+ * function","response":"…","result":"text"},"command":["program","argument"]}
  *
  * Report pipe: one JSON object a line, at most WORKER_REPORT_MAX bytes, written with one write:
  *   {"report":"ready"}                                             serving from now on

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "base/slice.h"
 #include "event/event.h"
 #include "http/server.h"
@@ -25,6 +26,7 @@
 void entropy_reset(void); /* after fork: never share a block */
 void entropy_bytes(void *out, size_t len);
 uint64_t entropy_u64(void); /* not zero */
+void entropy_uuid(char out[RANDOM_UUID_SIZE]);
 
 /* ---- module: a compiled WebAssembly module ---- */
 
@@ -32,14 +34,34 @@ struct module;
 int module_load(int fd, uint64_t memory_bytes, struct module **ret, struct error *err);
 /* The export's signature ("ii:i"), or NULL. */
 const char *module_signature(const struct module *m, const char *function);
+/* Whether it exports a function of that name and signature. */
+bool module_has(const struct module *m, const char *function, const char *signature);
 struct snapshot *module_snapshot(struct module *m);
-/* Instantiates (data, start function). As guard_run(). */
+/* Its memory, or NULL. */
+wasm_rt_memory_t *module_memory(const struct module *m);
+/* Instantiates (data, start function), and runs a reactor's _initialize. As guard_run(). */
 int module_start(struct module *m);
 /* arguments: as many as the signature says. As guard_run(). */
 int module_call(struct module *m, const char *function, const union worker_module_value *arguments,
                 union worker_module_value *results);
 
 #define MODULE_VALUES_MAX 32
+#define MODULE_COMMAND    "_start" /* what a WASI command exports */
+
+/* ---- module_memory: texts and bytes in a module's memory ---- */
+
+/* Finds the functions by which the module gives memory. The name of the one that allocates, NULL
+ * when it exports none. */
+const char *module_memory_find(const struct module *m);
+/* Puts a copy into the guest's memory; *ret_address is meaningless for no bytes. As guard_run();
+ * GUARD_STOPPED_MEMORY when the module gives no memory. */
+int module_memory_give(struct module *m, struct slice bytes, uint32_t *ret_address);
+/* Frees what was given. As guard_run(). */
+int module_memory_free(struct module *m, uint32_t address, uint32_t len);
+/* Frees what the function returned, when the module exports sluice_free. As guard_run(). */
+int module_memory_free_result(struct module *m, uint32_t address, uint32_t len);
+/* The bytes there; ptr NULL when they are not all in memory. Good until the guest runs again. */
+struct slice module_memory_at(const struct module *m, uint32_t address, uint32_t len);
 
 /* ---- bundle: what is to be served ---- */
 
@@ -51,13 +73,20 @@ struct bundle {
     struct json_t *root;
     const char *namespace_name, *name, *main;
     bool is_wasm, isolate_events;
-    const char *wasm_module, *wasm_function;
+    const char *wasm_module;
+    const char *wasm_function; /* NULL until bundle_choose_function() */
+    bool has_mapping;          /* JavaScript makes the arguments or the answer */
+    struct json_t *command, *env;
     struct bundle_limits limits;
     struct buf settings; /* JSON for the prelude: everything but the files */
 };
 
 int bundle_parse(struct slice json, struct bundle *ret, struct error *err);
 void bundle_done(struct bundle *b);
+/* Without wasm.function, a module that is a WASI command is one, and any other has to export
+ * handle.
+ */
+int bundle_choose_function(struct bundle *b, const struct module *m, struct error *err);
 /* The file's text, ptr NULL when there is none. */
 struct slice bundle_file(const struct bundle *b, struct slice name);
 /* The name of the file that base's import or require of specifier means. 0 or -ENOENT. */

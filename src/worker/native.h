@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions that are a WebAssembly module by itself, with no JavaScript around: WASI commands, and
+ * exports that take bytes and give bytes. docs/functions-wasm.md has the contract. */
+#ifndef SLUICE_WORKER_NATIVE_H
+#define SLUICE_WORKER_NATIVE_H
+
+#include "event/stdio.h"
+#include "worker/worker_internal.h"
+
+/* Whether an export of that signature takes one text or bytes and gives one back, so that it needs
+ * no arguments to be made for it. */
+bool native_takes_bytes(const char *signature);
+/* Takes the result apart: a packed i64, or two i32. */
+void native_unpack(const char *signature, const union worker_module_value *results,
+                   uint32_t *ret_address, uint32_t *ret_len);
+
+/* Whether the bundle's function is one. */
+bool native_is(const struct bundle *b, const struct module *m);
+/* Checks that the module has what the function needs, and starts it. */
+int native_load(struct bundle *b, struct module *m, struct error *err);
+/* http_handler_fn: one request through the function, from reading to answering. */
+void native_handle(struct http_request *request, void *ctx);
+
+/* ---- native_answer.c ---- */
+
+struct native_failure {
+    unsigned status;
+    const char *kind; /* exception, exit, time, memory, output, trap */
+    const char *message;
+};
+void native_answer_failure(struct http_request *request, struct slice event_id,
+                           const struct native_failure *failure);
+void native_answer_event(struct http_request *request, const struct event *e);
+void native_answer_plain(struct http_request *request, const struct stdio_reply *reply);
+
+#endif
