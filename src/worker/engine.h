@@ -70,6 +70,8 @@ void engine_add_functions(engine_value object, const struct engine_function *fun
 /* For host functions: the value as their result, an exception passed on. */
 engine_value engine_pass(engine_value value);
 engine_value engine_property(engine_value object, const char *name);
+/* Another reference to the same value. */
+engine_value engine_keep(engine_value value);
 void engine_drop(engine_value value);
 bool engine_is_exception(engine_value value);
 bool engine_is_function(engine_value value);

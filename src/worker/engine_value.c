@@ -151,6 +151,11 @@ engine_value engine_property(engine_value object, const char *name)
     return value;
 }
 
+engine_value engine_keep(engine_value value)
+{
+    return GUEST(qjs_dup_value, value);
+}
+
 void engine_drop(engine_value value)
 {
     if (value != 0)

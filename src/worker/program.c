@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "base/random.h"
+#include "worker/web.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -167,6 +168,7 @@ static void run_prelude(void *ctx)
     engine_add_functions(host, load_functions, COUNT_OF(load_functions));
     engine_add_functions(host, call_functions, call_function_count);
     engine_add_functions(host, timer_functions, timer_function_count);
+    web_add_functions(host);
     engine_value entries = engine_is_exception(prelude) ? 0 : engine_call(prelude, 1, &host);
     if (engine_is_exception(entries)) {
         engine_take_failure(&program.failure);

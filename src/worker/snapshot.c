@@ -11,6 +11,8 @@
  * the rest stays shared with the zygote. */
 #include "worker/worker_internal.h"
 
+#include "base/must.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,19 +171,23 @@ static void shrink_memory(struct snapshot *s, bool after_stop)
         abort(); /* going on would leak one event's data into the next */
 }
 
-static int compare_pages(const void *a, const void *b)
+/* Not by qsort(): for more than 1 KiB glibc asks the kernel how much memory there is, which the
+ * filter of system calls ends the process for. */
+static void sort_written(struct snapshot *s)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
+    uint32_t count = 0;
+    for (size_t page = 0; page < s->page_count; page++)
+        if (s->page_flags[page] & PAGE_WRITTEN)
+            s->written[count++] = (uint32_t)page;
+    must(count == s->written_count);
+    s->sorted_count = count;
 }
 
 /* Neighbours are copied at once, in the order of their addresses, which the processor likes. */
 static void copy_back(struct snapshot *s)
 {
-    if (s->sorted_count != s->written_count) {
-        qsort(s->written, s->written_count, sizeof(*s->written), compare_pages);
-        s->sorted_count = s->written_count;
-    }
+    if (s->sorted_count != s->written_count)
+        sort_written(s);
     for (uint32_t i = 0, next; i < s->written_count; i = next) {
         size_t at = s->written[i] * PAGE;
         next = i + 1;

@@ -149,7 +149,9 @@ static void check_working(void)
     confine();
     fixture_load(
         "event", "\"timeoutMs\":100,\"memoryBytes\":16777216",
+        "const big = new Uint8Array(4 << 20);\n" /* many pages to put back, too */
         "module.exports = (context, event) => {\n"
+        "  big.fill(1);\n"
         "  if (event.data === 1) for (;;);\n"
         "  if (event.data === 2) { const a = []; a.length = 4294967295; a.indexOf(1); }\n"
         "  if (event.data === 3) { const a = []; for (;;) a.push(new Uint8Array(1 << 20)); }\n"
