@@ -246,6 +246,21 @@ def test_wasm_memory_is_fresh_for_each_event(deploy):
     assert [called.event().json()["r"] for _ in range(5)] == [111] * 5
 
 
+@pytest.mark.parametrize("isolation", ["event", "instance"])
+def test_wasm_writes_all_over_its_memory(deploy, isolation):
+    """More pages than a sort of the C library's sorts without asking the kernel for memory."""
+    text = """(module (memory 64) (func (export "f") (result i32) (local i32 i32)
+        (loop
+            local.get 1 local.get 0 i32.load i32.add local.set 1
+            local.get 0 i32.const 7 i32.store
+            local.get 0 i32.const 4096 i32.add local.tee 0 i32.const 4194304 i32.lt_u br_if 0)
+        local.get 1))"""
+    spec = wasm(wasm_modules.from_text(text), "f", "[]", response="({ r: result })")
+    called = deploy(**spec, isolation=isolation)
+    left = 0 if isolation == "event" else 7 * 1024
+    assert [called.event().json()["r"] for _ in range(3)] == [0, left, left]
+
+
 def test_wasm_start_function_that_never_ends(deploy):
     text = '(module (func $s (loop br 0)) (start $s) (func (export "add") (param i32 i32) (result i32) i32.const 0))'
     spec = wasm(wasm_modules.from_text(text))
