@@ -5,12 +5,13 @@
 
 #include <stdlib.h>
 
-struct api *api_new(struct loop *l, struct registry *r, struct function_host *functions)
+struct api *api_new(struct loop *l, struct registry *r, struct function_host *functions,
+                    const struct admin_token *admin)
 {
     struct api *a = calloc(1, sizeof(*a));
     if (a == NULL)
         return NULL;
-    *a = (struct api){.loop = l, .registry = r, .functions = functions};
+    *a = (struct api){.loop = l, .registry = r, .functions = functions, .admin = admin};
     a->watches = watch_set_new(a);
     if (a->watches == NULL) {
         free(a);

@@ -11,8 +11,17 @@
 
 struct api;
 
-/* Before registry_load(): it observes every kind. */
-struct api *api_new(struct loop *l, struct registry *r, struct function_host *functions);
+/* What an administrator shows: a hash of it. */
+struct admin_token {
+    bool given; /* false: nobody can show it */
+    uint8_t digest[32];
+};
+/* The file's text without blanks at its ends; at least 16 characters. 0 or negative errno. */
+int admin_token_load(struct admin_token *t, const char *path, struct error *err);
+
+/* Before registry_load(): it observes every kind. admin is borrowed; NULL: nobody is one. */
+struct api *api_new(struct loop *l, struct registry *r, struct function_host *functions,
+                    const struct admin_token *admin);
 /* Ends the watches cleanly and takes no new ones: before the HTTP server is stopped. Loop thread.
  */
 void api_quiesce(struct api *a);

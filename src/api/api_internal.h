@@ -72,7 +72,7 @@ struct query {
     char *resource_version; /* watch, list; or NULL */
     uint64_t timeout_s;     /* watch; 0: none */
     bool bookmarks, initial_events;
-    bool dry_run;
+    bool dry_run, admin; /* admin: shows the admin token */
     enum query_validation validation;
     json_t *object; /* body */
     enum query_patch patch;
@@ -95,6 +95,9 @@ unsigned body_read_delete(struct query *q, struct error *err);
 /* Unknown fields by the query's validation, then resource_check. For a patch's outcome as well. */
 unsigned body_check(struct query *q, json_t *object, const struct resource_document *document,
                     struct error *err);
+
+/* ---- admin.c: any thread ---- */
+bool admin_token_shown(const struct admin_token *t, const struct http_request *request);
 
 /* ---- protobuf.c ---- */
 /* Is the kind read in this form: what kubectl's create commands make? */
@@ -193,7 +196,8 @@ struct api {
     struct registry *registry;
     struct function_host *functions;
     struct watch_set *watches;
-    bool quiet; /* the server ends: what is under way ends in this turn */
+    const struct admin_token *admin; /* NULL: nobody has it */
+    bool quiet;                      /* the server ends: what is under way ends in this turn */
 };
 
 #endif

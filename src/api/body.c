@@ -188,6 +188,14 @@ static unsigned check_unknown(struct query *q, json_t *object,
     return status;
 }
 
+/* What runs outside of the sandbox is not everybody's to deploy, however the object comes to be. */
+static unsigned check_admission(const struct query *q, const json_t *object, struct error *err)
+{
+    if (q->kind != &resource_kind_function || q->api->functions == NULL)
+        return 0;
+    return function_host_admit(q->api->functions, object, q->admin, err);
+}
+
 unsigned body_check(struct query *q, json_t *object, const struct resource_document *document,
                     struct error *err)
 {
@@ -206,7 +214,8 @@ unsigned body_check(struct query *q, json_t *object, const struct resource_docum
             err->line = resource_line(document, err->field);
         return 422;
     }
-    return check_place(q, object, err);
+    status = check_place(q, object, err);
+    return status == 0 ? check_admission(q, object, err) : status;
 }
 
 /* Errors about an object name it, when it could be read at all. */

@@ -272,6 +272,7 @@ void query_handle(struct http_request *request, void *ctx)
                         .api = ctx,
                         .request = request,
                         .warnings = BUF_INIT};
+    q->admin = q->api->admin != NULL && admin_token_shown(q->api->admin, request);
     struct error err = ERROR_INIT;
     unsigned status = read_path(q, &err);
     if (status == 0)

@@ -15,6 +15,11 @@ const struct cli_option cli_remote_options[] = {
      .fallback = DEFAULT_SERVER,
      .environment = "SLUICE_SERVER",
      .help = "where the server is"},
+    {.name = "token",
+     .argument = "TOKEN",
+     .environment = "SLUICE_TOKEN",
+     .help = "the admin token, which some requests want; the variable does not show in lists of "
+             "processes"},
 };
 const size_t cli_remote_option_count = COUNT_OF(cli_remote_options);
 
@@ -66,6 +71,17 @@ static const struct cli_option serve_options[] = {
     {.name = "insecure",
      .help = "listen on an address that other machines reach, although there is neither TLS nor "
              "authentication yet"},
+    {.name = "admin-token-file",
+     .argument = "FILE",
+     .environment = "SLUICE_ADMIN_TOKEN_FILE",
+     .help = "file with the admin token: who shows it may deploy functions that run outside of the "
+             "sandbox"},
+    {.name = "allow-unsandboxed",
+     .help = "everybody who may write may deploy functions that run outside of the sandbox"},
+    {.name = "runtimes",
+     .argument = "DIR",
+     .environment = "SLUICE_RUNTIMES",
+     .help = "directory of runtimes, when it is neither beside sluice nor where it is installed"},
     {.name = "worker",
      .argument = "FILE",
      .environment = "SLUICE_WORKER",

@@ -10,6 +10,7 @@
 
 struct remote {
     char *base;            /* without a slash at the end */
+    char *token;           /* header line that shows the token; NULL: none */
     struct direct *direct; /* made when it is first needed */
     struct curl_way *curl; /* the same */
 };
@@ -22,12 +23,22 @@ static void add_base(const char *server, struct buf *out)
         out->ptr[--out->len] = '\0';
 }
 
+static int set_token(struct remote *r, const char *token)
+{
+    if (token == NULL || *token == '\0')
+        return 0;
+    /* A line break would begin another header. */
+    int len = (int)strcspn(token, "\r\n");
+    return asprintf(&r->token, "Authorization: Bearer %.*s\r\n", len, token) < 0 ? -ENOMEM : 0;
+}
+
 struct remote *remote_new(const struct cli_call *call)
 {
     struct remote *r = calloc(1, sizeof(*r));
     autobuf base = BUF_INIT;
+    const char *token = cli_call_value(call, "token");
     add_base(cli_call_value(call, "server"), &base);
-    if (r == NULL || (r->base = buf_steal(&base)) == NULL) {
+    if (r == NULL || (r->base = buf_steal(&base)) == NULL || set_token(r, token) < 0) {
         terminal_error("out of memory");
         remote_free(r);
         return NULL;
@@ -42,6 +53,7 @@ void remote_free(struct remote *r)
     direct_free(r->direct);
     curl_way_free(r->curl);
     free(r->base);
+    free(r->token);
     free(r);
 }
 
@@ -68,12 +80,21 @@ static int exchange_directly(struct remote *r, struct exchange *x, struct error 
 static int exchange(struct remote *r, struct exchange *x, struct error *err)
 {
     const struct remote_request *q = x->request;
-    autobuf url = BUF_INIT;
+    autobuf url = BUF_INIT, headers = BUF_INIT;
     if (q->url != NULL)
         exchange_address(q->url, &url);
     else
         buf_printf(&url, "%s%s", r->base, q->path);
     if (!buf_ok(&url))
+        return error_set(err, -ENOMEM, "out of memory");
+    struct remote_request shown = *q;
+    if (r->token != NULL && q->url == NULL) { /* our server's, nobody else's */
+        buf_add_text(&headers, r->token);
+        buf_add_slice(&headers, q->headers);
+        shown.headers = buf_slice(&headers);
+        x->request = &shown;
+    }
+    if (!buf_ok(&headers))
         return error_set(err, -ENOMEM, "out of memory");
     x->url = url.ptr;
     x->server = q->url != NULL ? q->url : r->base;

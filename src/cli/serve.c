@@ -63,6 +63,9 @@ static int start(const struct cli_call *call, const char *worker, const char *co
         .quiet = cli_call_has(call, "quiet"),
         .insecure = cli_call_has(call, "insecure"),
         .worker_path = worker,
+        .runtimes = cli_call_value(call, "runtimes"),
+        .admin_token_file = cli_call_value(call, "admin-token-file"),
+        .allow_unsandboxed = cli_call_has(call, "allow-unsandboxed"),
         .hosts = hosts,
         .origins = origins,
     };

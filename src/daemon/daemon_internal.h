@@ -22,6 +22,7 @@ struct server {
     struct http_client *client;
     struct broker_core *broker;
     struct function_host *functions;
+    struct admin_token admin;
     struct api *api;
     struct http_server *http;
     struct http_route *routes;

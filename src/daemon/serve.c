@@ -84,6 +84,8 @@ static int make_functions(struct server *s, struct error *err)
         .client = s->client,
         .data_dir = s->options->data_dir,
         .worker_path = s->options->worker_path,
+        .runtimes = s->options->runtimes,
+        .allow_unsandboxed = s->options->allow_unsandboxed,
         .persistent = s->options->store == SERVE_STORE_DISK,
         .changed = sink_changed,
         .changed_ctx = s,
@@ -113,7 +115,7 @@ static int make_parts(struct server *s, struct error *err)
         r = make_functions(s, err);
     if (r < 0)
         return r;
-    s->api = api_new(s->loop, s->registry, s->functions);
+    s->api = api_new(s->loop, s->registry, s->functions, &s->admin);
     return s->api != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
@@ -191,7 +193,12 @@ static int start(struct server *s, struct error *err)
                          "%s is reached from other machines, and there is no authentication yet: "
                          "listen on 127.0.0.1, or say --insecure",
                          s->options->listen);
-    int r = fdio_make_folders(s->options->data_dir, 0700);
+    int r = 0;
+    if (s->options->admin_token_file != NULL)
+        r = admin_token_load(&s->admin, s->options->admin_token_file, err);
+    if (r < 0)
+        return r;
+    r = fdio_make_folders(s->options->data_dir, 0700);
     if (r < 0)
         return error_set(err, r, "%s could not be made: %s", s->options->data_dir, strerror(-r));
     s->loop = loop_new();

@@ -20,6 +20,9 @@ struct serve_options {
     uint64_t dead_letters_max;    /* of one trigger; 0: no limit */
     uint64_t dead_letters_age_ns; /* none is kept for longer; 0: no limit */
     const char *worker_path;      /* the sluice-worker program */
+    const char *runtimes;         /* directory of runtimes; NULL: SLUICE_RUNTIMES, or beside */
+    const char *admin_token_file; /* NULL: nobody can show the admin token */
+    bool allow_unsandboxed;       /* functions may be processes without it */
     const char *const *hosts;     /* further names that Host may have; NULL-terminated, or NULL */
     const char *const *origins;   /* Origins that are let in; NULL-terminated, or NULL */
 };

@@ -243,21 +243,26 @@ void build_cancel(struct build *b)
 /* ---- the queue ---- */
 
 /* Beside the worker: installed, or in a build folder. */
-static char *find_builder(const char *worker_path)
+char *find_beside(const char *program, const char *const *places)
 {
-    static const char *const places[] = {"sluice-builder", "../function/sluice-builder",
-                                         "../libexec/sluice/sluice-builder"};
-    const char *slash = strrchr(worker_path, '/');
-    int folder = slash != NULL ? (int)(slash - worker_path) : 1;
-    for (size_t i = 0; i < COUNT_OF(places); i++) {
+    const char *slash = strrchr(program, '/');
+    int folder = slash != NULL ? (int)(slash - program) : 1;
+    for (; *places != NULL; places++) {
         char *path;
-        if (asprintf(&path, "%.*s/%s", folder, slash != NULL ? worker_path : ".", places[i]) < 0)
+        if (asprintf(&path, "%.*s/%s", folder, slash != NULL ? program : ".", *places) < 0)
             return NULL;
         if (access(path, X_OK) == 0)
             return path;
         free(path);
     }
     return NULL;
+}
+
+static char *find_builder(const char *worker_path)
+{
+    static const char *const places[] = {"sluice-builder", "../function/sluice-builder",
+                                         "../libexec/sluice/sluice-builder", NULL};
+    return find_beside(worker_path, places);
 }
 
 /* What a killed builder left behind. The folder is ours alone: DIR is locked. */

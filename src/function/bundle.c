@@ -81,6 +81,8 @@ static int seal(const json_t *bundle)
     if (r == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         r = -errno;
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
     if (r < 0 && fd >= 0)
         close(fd);
     return r < 0 ? r : fd;

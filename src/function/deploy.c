@@ -18,13 +18,18 @@ struct condition {
     struct error text;
 };
 
+static const char *building_text(const struct version *v)
+{
+    return v->spec.form == FUNCTION_WASM ? "compiled" : "prepared: its packages are installed";
+}
+
 static struct condition built_condition(const struct function *f)
 {
     struct condition c = {"True", "Built", ERROR_INIT};
     if (f->next != NULL && f->next->state == VERSION_BUILDING) {
         c = (struct condition){"Unknown", "Building", ERROR_INIT};
-        error_set(&c.text, 0, "the module of generation %lld is being compiled",
-                  (long long)f->next->generation);
+        error_set(&c.text, 0, "generation %lld is being %s", (long long)f->next->generation,
+                  building_text(f->next));
     } else if (f->failure_reason != NULL && strcmp(f->failure_reason, "LoadFailed") != 0 &&
                strcmp(f->failure_reason, "WorkerCrashed") != 0) {
         c = (struct condition){"False", f->failure_reason, f->failure};
@@ -53,7 +58,7 @@ static struct condition ready_condition(const struct function *f)
         error_field(&c.text, 0, f->failure.field, "%s%s", f->failure.message, old);
     } else if (f->next != NULL && f->next->state == VERSION_BUILDING) {
         c = (struct condition){"Unknown", "Building", ERROR_INIT};
-        error_set(&c.text, 0, "its module is being compiled%s", old);
+        error_set(&c.text, 0, "it is being %s%s", building_text(f->next), old);
     } else if (f->next != NULL || f->current == NULL) {
         c = (struct condition){"Unknown", "Starting", ERROR_INIT};
         error_set(&c.text, 0, "its worker is starting%s", old);
@@ -79,10 +84,14 @@ static json_t *function_url(const struct function *f)
     return json_sprintf("%s/functions/%s/%s", base, f->namespace_name, f->name);
 }
 
-static bool is_wasm(const struct function *f)
+/* Is there something to be done before a worker can start? */
+static bool is_built(const struct function *f)
 {
+    const struct version *v = f->next != NULL ? f->next : f->current;
+    if (v != NULL)
+        return v->spec.form == FUNCTION_WASM || v->spec.form == FUNCTION_PROCESS;
     const char *runtime = resource_text_at(f->resource->object, "spec.runtime");
-    return runtime != NULL && strcmp(runtime, "wasm") == 0;
+    return runtime != NULL && strcmp(runtime, "js") != 0 && strcmp(runtime, "http") != 0;
 }
 
 void function_publish(struct function *f)
@@ -90,7 +99,7 @@ void function_publish(struct function *f)
     if (f->resource == NULL)
         return;
     json_t *conditions = json_array();
-    if (is_wasm(f)) {
+    if (is_built(f)) {
         struct condition built = built_condition(f);
         json_array_append_new(conditions, condition_object("Built", &built));
     }
@@ -162,7 +171,7 @@ void function_deploy(struct function *f)
     const char *reason = "BuildFailed";
     drop_next(f);
     f->failure_reason = NULL;
-    int r = function_spec_read(f->host->registry, object, &spec, &reason, &err);
+    int r = function_spec_read(f->host, object, &spec, &reason, &err);
     if (r == 0 && (r = version_new(f, generation, &spec, &f->next)) < 0) {
         function_spec_done(&spec);
         error_set(&err, r, "out of memory");
@@ -203,6 +212,7 @@ void function_version_serving(struct function *f, struct version *v)
     if (old != NULL)
         version_retire(old);
     function_dispatch(f);
+    folder_sweep(f);
     log_info("function %s/%s: generation %lld serves", f->namespace_name, f->name,
              (long long)v->generation);
     function_update(f);
@@ -219,15 +229,22 @@ void function_version_failed(struct function *f, struct version *v, const char *
     note_failure(f, generation, reason, &copy);
 }
 
+static void function_end(struct function *f)
+{
+    folder_remove(f);
+    function_free(f, true);
+}
+
 static void function_end_when_idle(struct function *f)
 {
     if (f->resource == NULL && f->current == NULL && list_empty(&f->retiring))
-        function_free(f, true);
+        function_end(f);
 }
 
 void function_version_retired(struct function *f, struct version *v)
 {
     version_free(v);
+    folder_sweep(f);
     function_end_when_idle(f);
 }
 
@@ -240,6 +257,9 @@ int function_new(struct function_host *h, struct resource *resource, struct func
         return -ENOMEM;
     f->host = h;
     f->resource = resource;
+    f->number = resource->number;
+    const char *uid = resource_text_at(resource->object, "metadata.uid");
+    snprintf(f->identity, sizeof(f->identity), "%s", uid != NULL ? uid : resource->name);
     list_init(&f->retiring);
     list_init(&f->link);
     function_waiting_init(f);

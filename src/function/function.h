@@ -22,6 +22,9 @@ struct function_host_options {
         *data_dir; /* DIR: sockets in DIR/run, compiled modules in DIR/cache, logs in DIR/logs */
     const char *worker_path;  /* the sluice-worker program */
     const char *builder_path; /* the sluice-builder program; NULL: beside the worker */
+    const char *runner_path;  /* the sluice-runner program; NULL: beside the worker */
+    const char *runtimes;     /* directory of runtimes; NULL: where runtime_directory() finds it */
+    bool allow_unsandboxed;   /* anybody who may write may run functions as processes */
     bool persistent;          /* false: --store memory, still uses data_dir for sockets and cache */
     /* Called when a function's sink state changed. */
     void (*changed)(void *ctx, const char *namespace_name, const char *name);
@@ -31,6 +34,10 @@ struct function_host_options {
 /* Spawns the zygote and registers itself as observer of Function resources. */
 int function_host_new(const struct function_host_options *options, struct function_host **ret,
                       struct error *err);
+/* May this Function be written? admin: who asks may do anything. 0; 403 when its runtime runs
+ * outside of the sandbox; 422 when there is no such runtime. Any thread. */
+unsigned function_host_admit(const struct function_host *h, const json_t *object, bool admin,
+                             struct error *err);
 /* http://HOST:PORT, for status.url; copied. */
 void function_host_set_address(struct function_host *h, const char *base_url);
 /* Ends workers and zygote; calls under way end with -ECANCELED. Before the client, the registry and

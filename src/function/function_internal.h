@@ -10,9 +10,13 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "function/function.h"
+#include "function/runtime.h"
 
 #include <jansson.h>
 #include <sys/types.h>
+
+struct function;
+struct version;
 
 /* ---- process.c: a program of ours, watched through a pidfd ---- */
 
@@ -65,7 +69,8 @@ pid_t zygote_pid(const struct zygote *z);
 enum function_form {
     FUNCTION_JS,
     FUNCTION_WASM,
-    FUNCTION_URL, /* it serves already, elsewhere */
+    FUNCTION_PROCESS, /* a program under sluice-runner */
+    FUNCTION_URL,     /* it serves already, elsewhere */
     FUNCTION_FORM_COUNT
 };
 
@@ -73,7 +78,8 @@ struct function_spec {
     enum function_form form;
     uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes;
     unsigned concurrency, scale_min, scale_max;
-    const char *main_file;   /* js: lives as long as source */
+    const struct runtime *runtime;
+    const char *main_file;   /* js, processes: lives as long as source */
     const char *export_name; /* wasm: the same; NULL: the usual ones */
     const char *url;         /* the same */
     struct buf module;       /* wasm: the bytes, until they are built */
@@ -81,7 +87,7 @@ struct function_spec {
     json_t *environment;     /* name: value */
 };
 /* 0, or negative errno with err and ret_reason, the condition's reason, set. */
-int function_spec_read(const struct registry *registry, const json_t *object,
+int function_spec_read(const struct function_host *h, const json_t *object,
                        struct function_spec *ret, const char **ret_reason, struct error *err);
 void function_spec_done(struct function_spec *s);
 
@@ -108,6 +114,9 @@ struct build_queue {
     struct loop_timer kick;
     uint64_t builds, failures;
 };
+/* The first of the places, paths as seen from the program's folder, that can be run; the caller
+ * frees it. NULL: none. */
+char *find_beside(const char *program, const char *const *places);
 struct build_result {
     int status;         /* 0 or negative */
     int module;         /* the shared object; the receiver owns it */
@@ -124,6 +133,58 @@ void build_queue_done(struct build_queue *q);
 struct build *build_start(struct build_queue *q, struct slice bytes, const char *export_name,
                           uint64_t memory_bytes, build_done_fn *done, void *ctx);
 void build_cancel(struct build *b); /* done is not called */
+
+/* ---- prepare.c: runs sluice-runner prepare, few at a time ---- */
+
+struct prepare_queue {
+    struct loop *loop;
+    const char *runner_path;
+    struct list waiting, running;
+    struct loop_timer kick;
+    uint64_t prepares, failures;
+};
+struct prepare;
+void prepare_queue_init(struct prepare_queue *q, struct loop *loop, const char *runner_path);
+/* After all versions. */
+void prepare_queue_done(struct prepare_queue *q);
+/* Sets v->prepare; version_prepared() follows. 0 or -ENOMEM. */
+int prepare_start(struct prepare_queue *q, struct version *v);
+void prepare_cancel(struct prepare *p);
+
+/* ---- uid.c: each function that is a process has a user id of its own ---- */
+
+struct uid_table;
+int uid_table_new(const char *folder, struct uid_table **ret, struct error *err);
+void uid_table_free(struct uid_table *t);
+/* The owner's (metadata.uid), the same each time; on disk when it returns. 0 or negative errno. */
+int uid_take(struct uid_table *t, const char *owner, unsigned *ret);
+void uid_give_back(struct uid_table *t, const char *owner);
+
+/* ---- folder.c: code and packages of functions that are processes ---- */
+
+#define FOLDER_DIGEST_SIZE 25
+struct function_folders {
+    char *path; /* DIR/functions, absolute */
+    struct loop *loop;
+    struct uid_table *uids;
+    struct process removal;
+    bool dirty; /* there is something to remove */
+    uint64_t discarded;
+    struct loop_timer start;
+};
+int folders_init(struct function_host *h, const char *data_dir, struct error *err);
+void folders_done(struct function_host *h);
+/* Name of the folder for these files under this runtime. 0 or -ENOMEM. */
+int folder_digest(const struct function_spec *s, char ret[FOLDER_DIGEST_SIZE]);
+/* The caller frees it; NULL when out of memory. */
+char *folder_path(const struct function *f, const char *digest, const char *suffix);
+int folder_make_parent(const struct function *f);
+bool folder_is_ready(const struct function *f, const char *digest);
+int folder_set_ready(const struct function *f, const char *digest);
+/* Removes those that no version uses. */
+void folder_sweep(struct function *f);
+/* Removes all of a function that is gone, and frees its user id. */
+void folder_remove(struct function *f);
 
 /* ---- log.c: what a function printed ---- */
 
@@ -161,6 +222,7 @@ struct worker {
     uint64_t number;
     enum worker_state state;
     pid_t pid;
+    struct process process; /* sluice-runner; or not used: the zygote's child */
     int report;
     struct loop_watch report_watch;
     struct buf line;
@@ -182,6 +244,9 @@ static inline bool worker_usable(const struct worker *w)
 void worker_stop(struct worker *w);
 /* Its end is treated as a crash. */
 void worker_kill(struct worker *w);
+/* A call was given up as it took too long. One call of a process cannot be ended: the process is
+ * replaced, once its other calls have ended. */
+void worker_overran(struct worker *w);
 void worker_call_begin(struct worker *w);
 void worker_call_end(struct worker *w);
 void worker_started(struct worker *w, int value);
@@ -207,8 +272,11 @@ struct version {
     enum version_state state;
     struct function_spec spec;
     struct build *build;
-    int module; /* descriptor of the shared object, or -1 */
-    int bundle; /* while there are workers; -1: made for the next one */
+    struct prepare *prepare;
+    char digest[FOLDER_DIGEST_SIZE]; /* of its folder; "": none */
+    unsigned uid;                    /* of its processes */
+    int module;                      /* descriptor of the shared object, or -1 */
+    int bundle;                      /* while there are workers; -1: made for the next one */
     struct list workers;
     bool proven;     /* it served before a restart: no worker has to show that it loads */
     unsigned usable; /* workers that take calls */
@@ -226,6 +294,7 @@ struct worker *version_pick(struct version *v);
 void version_retire(struct version *v);
 /* Kills all at once. */
 void version_free(struct version *v);
+void version_prepared(struct version *v, int status, const char *reason, const struct error *err);
 void version_worker_ready(struct worker *w);
 /* It ended in that state; frees it once its calls have ended. status: as of worker_exited. */
 void version_worker_gone(struct worker *w, enum worker_state was, int status);
@@ -245,6 +314,8 @@ struct function {
     struct function_host *host;
     struct resource *resource; /* NULL when it was deleted and its calls are ending */
     char *namespace_name, *name;
+    char identity[48]; /* metadata.uid */
+    uint32_t number;   /* the resource's */
     struct version *current, *next;
     struct list retiring;
     struct list waiting; /* calls for which no worker has room yet */
@@ -289,6 +360,11 @@ struct function_host {
     struct function_log_folder logs;
     struct zygote *zygote;
     struct build_queue builds;
+    struct prepare_queue prepares;
+    char *runner_path;
+    struct function_folders folders;
+    struct runtime_set *runtimes; /* never changes: any thread */
+    bool allow_unsandboxed;
     struct map functions; /* "namespace/name" */
     struct map workers;   /* by number, 8 bytes */
     struct list removed;  /* functions whose resource is gone and whose calls are ending */
@@ -300,6 +376,9 @@ struct function_host {
     void *changed_ctx;
     bool landlock_missing_told;
 };
+/* By the name or alias in spec.runtime. 0 or -EINVAL with those that there are. Any thread. */
+int function_host_runtime(const struct function_host *h, const char *name,
+                          const struct runtime **ret, struct error *err);
 struct function *function_host_find(struct function_host *h, const char *namespace_name,
                                     const char *name);
 /* Its name is free again. */

@@ -37,6 +37,46 @@ void function_host_retire(struct function_host *h, struct function *f)
     list_append(&h->removed, &f->link);
 }
 
+/* ---- runtimes ---- */
+
+int function_host_runtime(const struct function_host *h, const char *name,
+                          const struct runtime **ret, struct error *err)
+{
+    const struct runtime *found = name != NULL ? runtime_set_find(h->runtimes, name) : NULL;
+    autobuf names = BUF_INIT;
+    if (found != NULL) {
+        *ret = found;
+        return 0;
+    }
+    runtime_set_names(h->runtimes, &names);
+    return error_field(err, -EINVAL, "spec.runtime",
+                       "there is no runtime \"%.60s\" on this server: there are %s",
+                       name != NULL ? name : "", names.len > 0 ? names.ptr : "none");
+}
+
+unsigned function_host_admit(const struct function_host *h, const json_t *object, bool admin,
+                             struct error *err)
+{
+    const struct runtime *runtime;
+    if (function_host_runtime(h, resource_text_at(object, "spec.runtime"), &runtime, err) < 0)
+        return 422;
+    if (runtime->sandbox != RUNTIME_PROCESS || h->allow_unsandboxed || admin)
+        return 0;
+    error_field(err, -EACCES, "spec.runtime",
+                "runtime %s runs programs outside of the sandbox: that wants the admin token "
+                "(sluice --token, or Authorization: Bearer), or a server that was started with "
+                "--allow-unsandboxed",
+                runtime->name);
+    return 403;
+}
+
+static int load_runtimes(struct function_host *h, const char *given, struct error *err)
+{
+    autofree char *directory = NULL;
+    int r = runtime_directory(given, &directory, err);
+    return r < 0 ? r : runtime_set_load(directory, &h->runtimes, err);
+}
+
 /* ---- the controller ---- */
 
 static struct function *host_add(struct function_host *h, struct resource *resource)
@@ -221,6 +261,15 @@ static int observe(struct function_host *h, struct error *err)
     return 0;
 }
 
+/* Without it functions that are processes are refused when they are deployed, the others run. */
+static void find_runner(struct function_host *h, const struct function_host_options *o)
+{
+    static const char *const places[] = {"sluice-runner", "../runner/sluice-runner", NULL};
+    h->runner_path =
+        o->runner_path != NULL ? strdup(o->runner_path) : find_beside(o->worker_path, places);
+    prepare_queue_init(&h->prepares, h->loop, h->runner_path);
+}
+
 static int host_start(struct function_host *h, const struct function_host_options *o,
                       struct error *err)
 {
@@ -230,6 +279,11 @@ static int host_start(struct function_host *h, const struct function_host_option
     int r = cache == NULL ? error_set(err, -ENOMEM, "out of memory") : make_folders(h, o, err);
     if (r == 0)
         r = build_queue_init(&h->builds, o->loop, o->builder_path, o->worker_path, cache, err);
+    if (r == 0)
+        r = folders_init(h, o->data_dir, err);
+    if (r == 0)
+        r = load_runtimes(h, o->runtimes, err);
+    find_runner(h, o);
     if (r == 0)
         r = zygote_new(o->loop, o->worker_path, &zygote_events, h, &h->zygote, err);
     return r == 0 ? observe(h, err) : r;
@@ -244,6 +298,7 @@ int function_host_new(const struct function_host_options *o, struct function_hos
     h->loop = o->loop;
     h->registry = o->registry;
     h->client = o->client;
+    h->allow_unsandboxed = o->allow_unsandboxed;
     h->changed = o->changed;
     h->changed_ctx = o->changed_ctx;
     h->run_fd = -1;
@@ -272,6 +327,10 @@ void function_host_free(struct function_host *h)
         function_free(list_entry(h->removed.next, struct function, link), true);
     zygote_free(h->zygote);
     build_queue_done(&h->builds);
+    prepare_queue_done(&h->prepares);
+    folders_done(h);
+    runtime_set_free(h->runtimes);
+    free(h->runner_path);
     map_done(&h->functions);
     map_done(&h->workers);
     if (h->run_fd >= 0)

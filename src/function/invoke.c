@@ -72,6 +72,8 @@ static void invocation_on_done(void *ctx, const struct http_call_result *result)
         i->host->stats.failures++;
     if (result->error == -ECONNREFUSED && i->worker != NULL)
         worker_kill(i->worker); /* it is dead, and that will be told in a moment */
+    if (result->error == -ETIMEDOUT && i->worker != NULL)
+        worker_overran(i->worker);
     invocation_end(i);
     done(done_ctx, result);
 }
@@ -112,6 +114,12 @@ static void add_remote_url(const char *base, const char *path, struct buf *out)
         buf_printf(out, "%c%s", parts.query.len > 0 ? '&' : '?', path + path_len + 1);
 }
 
+/* Does its worker keep the limits of a call by itself? */
+static bool ends_calls(const struct version *v)
+{
+    return v->spec.form == FUNCTION_JS || v->spec.form == FUNCTION_WASM;
+}
+
 static int invocation_call(struct invocation *i, const char *path,
                            const struct http_call_options *options)
 {
@@ -128,9 +136,9 @@ static int invocation_call(struct invocation *i, const char *path,
     own.url = url.ptr;
     own.unix_socket = i->worker != NULL ? i->worker->socket_path : NULL;
     if (own.timeout_ns == 0)
-        own.timeout_ns = v->spec.timeout_ns + (i->worker != NULL ? 5 * CLOCK_SECOND : 0);
+        own.timeout_ns = v->spec.timeout_ns + (ends_calls(v) ? 5 * CLOCK_SECOND : 0);
     /* A worker keeps its limit itself; its error texts fit too. */
-    uint64_t most = v->spec.response_bytes + (i->worker != NULL ? RESPONSE_SLACK : 0);
+    uint64_t most = v->spec.response_bytes + (ends_calls(v) ? RESPONSE_SLACK : 0);
     if (own.response_max == 0 || own.response_max > most)
         own.response_max = most;
     own.done = invocation_on_done;

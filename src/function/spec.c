@@ -14,7 +14,7 @@
 #define IDLE_LEAST (100 * CLOCK_MILLISECOND)
 
 struct reading {
-    const struct registry *registry;
+    const struct function_host *host;
     const json_t *object;
     struct function_spec *spec;
     const char *reason;
@@ -27,20 +27,22 @@ static int refuse(struct reading *r, const char *reason, const char *field, cons
     return error_field(r->err, -EINVAL, field, "%s", message);
 }
 
+static const enum function_form forms[] = {
+    [RUNTIME_PROCESS] = FUNCTION_PROCESS,
+    [RUNTIME_JS] = FUNCTION_JS,
+    [RUNTIME_WASM] = FUNCTION_WASM,
+    [RUNTIME_URL] = FUNCTION_URL,
+};
+_Static_assert(COUNT_OF(forms) == RUNTIME_SANDBOX_COUNT, "each sandbox has its form");
+
 static int read_runtime(struct reading *r)
 {
-    static const char *const forms[] = {
-        [FUNCTION_JS] = "js", [FUNCTION_WASM] = "wasm", [FUNCTION_URL] = "http"};
-    const char *runtime = resource_text_at(r->object, "spec.runtime");
-    for (size_t i = 0; runtime != NULL && i < COUNT_OF(forms); i++) {
-        r->spec->form = (enum function_form)i;
-        if (strcmp(runtime, forms[i]) == 0)
-            return 0;
-    }
-    r->reason = "RuntimeNotAvailable";
-    return error_field(r->err, -EINVAL, "spec.runtime",
-                       "the runtime %.40s is not available here: js, wasm and http are",
-                       runtime != NULL ? runtime : "(none)");
+    const char *name = resource_text_at(r->object, "spec.runtime");
+    r->reason = "RuntimeUnknown";
+    int status = function_host_runtime(r->host, name, &r->spec->runtime, r->err);
+    if (status == 0)
+        r->spec->form = forms[r->spec->runtime->sandbox];
+    return status;
 }
 
 static void read_limits(struct reading *r)
@@ -65,31 +67,42 @@ static void read_limits(struct reading *r)
         s->scale_min = s->scale_max;
 }
 
-static const char *find_main(const json_t *object, json_t *files)
+/* Text of the object, which lives as long as it. */
+static const char *find_main(const struct reading *r, json_t *files)
 {
-    static const char *const names[] = {"index.js", "index.mjs", "index.cjs"};
-    const char *named = resource_text_at(object, "spec.main");
-    if (named != NULL)
-        return json_object_get(files, named) != NULL ? named : NULL;
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (json_object_get(files, names[i]) != NULL)
-            return names[i];
-    return json_object_size(files) == 1 ? json_object_iter_key(json_object_iter(files)) : NULL;
+    const char *names[RUNTIME_WORDS_MAX];
+    const char *named = resource_text_at(r->object, "spec.main"), *key;
+    json_t *unused;
+    size_t count = 0;
+    /* The only file, or those that are asked for: the others do not matter. */
+    json_object_foreach(files, key, unused)
+    {
+        bool wanted = json_object_size(files) == 1 || (named != NULL && strcmp(key, named) == 0);
+        for (char **main = r->spec->runtime->main; main != NULL && *main != NULL; main++)
+            wanted = wanted || strcmp(key, *main) == 0;
+        if (count < COUNT_OF(names) && wanted)
+            names[count++] = key;
+    }
+    const char *chosen = runtime_choose_main(r->spec->runtime, named, names, count);
+    void *at = chosen != NULL ? json_object_iter_at(files, chosen) : NULL;
+    return at != NULL ? json_object_iter_key(at) : NULL;
 }
 
-static int read_js(struct reading *r)
+static int read_code(struct reading *r)
 {
     json_t *files = json_object_get(r->spec->source, "codeSource");
     if (!json_is_object(files) || json_object_size(files) == 0)
         return refuse(r, "CodeMissing", "spec.codeSource",
                       "there is no code: spec.codeSource has it as file name: text, and the "
                       "command line makes it out of spec.path");
-    r->spec->main_file = find_main(r->object, files);
-    return r->spec->main_file != NULL
-               ? 0
-               : refuse(r, "MainMissing", "spec.main",
-                        "which file is started is not clear: name it in spec.main, or call it "
-                        "index.js");
+    r->spec->main_file = find_main(r, files);
+    if (r->spec->main_file != NULL)
+        return 0;
+    char **wanted = r->spec->runtime->main;
+    r->reason = "MainMissing";
+    return error_field(r->err, -EINVAL, "spec.main",
+                       "which file is started is not clear: name it in spec.main, or call it %s",
+                       wanted != NULL && wanted[0] != NULL ? wanted[0] : "as the runtime wants");
 }
 
 static int read_module(struct reading *r)
@@ -125,23 +138,27 @@ static int read_url(struct reading *r)
 static int read_all(struct reading *r)
 {
     static int (*const read_form[])(struct reading *) = {
-        [FUNCTION_JS] = read_js, [FUNCTION_WASM] = read_wasm, [FUNCTION_URL] = read_url};
+        [FUNCTION_JS] = read_code,
+        [FUNCTION_WASM] = read_wasm,
+        [FUNCTION_PROCESS] = read_code,
+        [FUNCTION_URL] = read_url,
+    };
     _Static_assert(COUNT_OF(read_form) == FUNCTION_FORM_COUNT, "each form is read");
     int status = read_runtime(r);
     if (status < 0)
         return status;
     read_limits(r);
-    status = environment_read(r->registry, resource_text_at(r->object, "metadata.namespace"),
+    status = environment_read(r->host->registry, resource_text_at(r->object, "metadata.namespace"),
                               r->spec->source, &r->spec->environment, &r->reason, r->err);
     return status < 0 ? status : read_form[r->spec->form](r);
 }
 
-int function_spec_read(const struct registry *registry, const json_t *object,
+int function_spec_read(const struct function_host *h, const json_t *object,
                        struct function_spec *ret, const char **ret_reason, struct error *err)
 {
     struct function_spec spec = {.source = json_incref(json_object_get(object, "spec"))};
     struct reading r = {
-        .registry = registry, .object = object, .spec = &spec, .reason = "OutOfMemory", .err = err};
+        .host = h, .object = object, .spec = &spec, .reason = "OutOfMemory", .err = err};
     int status = read_all(&r);
     if (status < 0) {
         *ret_reason = r.reason;

@@ -273,8 +273,45 @@ int version_new(struct function *f, int64_t generation, struct function_spec *sp
     return 0;
 }
 
+void version_prepared(struct version *v, int status, const char *reason, const struct error *err)
+{
+    if (status < 0)
+        function_version_failed(v->function, v, reason, err);
+    else
+        version_launch(v);
+}
+
+/* Its folder, and who owns it. */
+static void version_prepare(struct version *v)
+{
+    struct function *f = v->function;
+    struct error err = ERROR_INIT;
+    int r = f->host->runner_path != NULL ? folder_digest(&v->spec, v->digest) : -ENOENT;
+    if (r == 0)
+        r = uid_take(f->host->folders.uids, f->identity, &v->uid);
+    if (r == 0 && folder_is_ready(f, v->digest)) {
+        version_launch(v);
+        return;
+    }
+    v->state = VERSION_BUILDING;
+    if (r == 0)
+        r = prepare_start(&f->host->prepares, v);
+    if (r < 0) {
+        error_set(&err, r, "its folder cannot be prepared: %s",
+                  f->host->runner_path == NULL ? "the program sluice-runner is not installed"
+                                               : strerror(-r));
+        function_version_failed(f, v, "PrepareFailed", &err);
+        return;
+    }
+    function_update(f);
+}
+
 void version_begin(struct version *v)
 {
+    if (v->spec.form == FUNCTION_PROCESS) {
+        version_prepare(v);
+        return;
+    }
     if (v->spec.form != FUNCTION_WASM) {
         version_launch(v);
         return;
@@ -312,6 +349,8 @@ void version_free(struct version *v)
 {
     if (v->build != NULL)
         build_cancel(v->build);
+    if (v->prepare != NULL)
+        prepare_cancel(v->prepare);
     loop_timer_cancel(loop_of(v), &v->restart);
     loop_timer_cancel(loop_of(v), &v->idle);
     while (!list_empty(&v->workers)) {

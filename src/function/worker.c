@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "runner/protocol.h"
 #include "worker/protocol.h"
 
 #include <errno.h>
@@ -18,8 +19,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define START_LONGEST (20 * CLOCK_SECOND)
-#define STOP_GRACE    (5 * CLOCK_SECOND)
+#define START_LONGEST         (20 * CLOCK_SECOND)
+#define PROCESS_START_LONGEST (60 * CLOCK_SECOND) /* an interpreter, with its packages */
+#define STOP_GRACE            (5 * CLOCK_SECOND)
 /* The worker ends a call at its limit by itself; when it has not, it hangs. */
 #define HANG_MARGIN (5 * CLOCK_SECOND)
 #define KILL_AGAIN  CLOCK_SECOND
@@ -201,6 +203,8 @@ static void worker_on_report(struct loop_watch *watch, uint32_t events)
 static uint64_t start_longest(const struct version *v)
 {
     uint64_t longest = v->spec.timeout_ns + HANG_MARGIN;
+    if (v->spec.form == FUNCTION_PROCESS)
+        return PROCESS_START_LONGEST;
     return longest < START_LONGEST ? longest : START_LONGEST;
 }
 
@@ -234,18 +238,68 @@ static void worker_on_deadline(struct loop_timer *t)
     loop_timer_set(h->loop, &w->deadline, now + KILL_AGAIN); /* until its end is told */
 }
 
+static int open_bundle(struct version *v)
+{
+    const json_t *metadata = json_object_get(v->function->resource->object, "metadata");
+    if (v->bundle < 0)
+        v->bundle = bundle_make(&v->spec, metadata, v->generation);
+    return v->bundle < 0 ? v->bundle : reopen(v->bundle);
+}
+
+static void worker_on_process_exit(struct process *p, int status)
+{
+    worker_exited(p->ctx, status);
+}
+
+/* A program that accepts need not know of sockets that do not block. */
+static int set_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int send_to_runner(struct worker *w, int listener, int report)
+{
+    struct version *v = w->version;
+    struct function_host *h = host_of(w);
+    autoclose int bundle = open_bundle(v);
+    autofree char *folder = folder_path(v->function, v->digest, "");
+    char uid[16];
+    snprintf(uid, sizeof(uid), "%u", v->uid);
+    if (bundle < 0 || folder == NULL)
+        return bundle < 0 ? bundle : -ENOMEM;
+    const char *const argv[] = {
+        h->runner_path, "worker", "--runtime", v->spec.runtime->folder, "--folder", folder,
+        "--uid",        uid,      NULL};
+    const struct process_descriptor descriptors[] = {
+        {bundle, RUNNER_BUNDLE_FD}, {listener, RUNNER_LISTENER_FD}, {report, RUNNER_REPORT_FD}};
+    w->process.exited = worker_on_process_exit;
+    w->process.ctx = w;
+    int r = set_blocking(listener);
+    if (r == 0)
+        r = process_spawn(&w->process, h->loop, argv, descriptors, COUNT_OF(descriptors));
+    if (r == 0)
+        w->pid = w->process.pid;
+    return r;
+}
+
+static void worker_signal(struct worker *w, int signal_number)
+{
+    if (w->version->spec.form == FUNCTION_PROCESS)
+        process_kill(&w->process, signal_number);
+    else
+        (void)zygote_kill(host_of(w)->zygote, w->number, signal_number);
+}
+
 static int worker_send(struct worker *w, int report)
 {
     struct version *v = w->version;
     autoclose int listener = open_listener(w);
     if (listener < 0)
         return listener;
-    if (v->bundle < 0)
-        v->bundle = bundle_make(
-            &v->spec, json_object_get(v->function->resource->object, "metadata"), v->generation);
-    if (v->bundle < 0)
-        return v->bundle;
-    autoclose int bundle = reopen(v->bundle);
+    if (v->spec.form == FUNCTION_PROCESS)
+        return send_to_runner(w, listener, report);
+    autoclose int bundle = open_bundle(v);
     if (bundle < 0)
         return bundle;
     const struct zygote_start start = {
@@ -308,6 +362,7 @@ void worker_free(struct worker *w)
 {
     struct function_host *h = host_of(w);
     worker_close_report(w);
+    process_end(&w->process);
     loop_timer_cancel(h->loop, &w->deadline);
     map_remove(&h->workers, number_key(w));
     if (w->state != WORKER_GONE)
@@ -325,7 +380,7 @@ static void worker_ask_to_end(struct worker *w)
     if (w->asked_to_stop)
         return;
     w->asked_to_stop = true;
-    (void)zygote_kill(h->zygote, w->number, SIGTERM);
+    worker_signal(w, SIGTERM);
     loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + STOP_GRACE);
 }
 
@@ -349,7 +404,18 @@ void worker_kill(struct worker *w)
         w->lost = true;
         w->version->usable--;
     }
-    (void)zygote_kill(host_of(w)->zygote, w->number, SIGKILL);
+    worker_signal(w, SIGKILL);
+}
+
+void worker_overran(struct worker *w)
+{
+    if (w->version->spec.form != FUNCTION_PROCESS || !worker_usable(w))
+        return;
+    struct function_log *log = w->version->function->log;
+    function_log_add(log, clock_realtime(), "error", slice_of(NULL, 0),
+                     SLICE("call ended (time): the process is replaced, since it may hang"));
+    function_log_flush(log);
+    worker_stop(w);
 }
 
 void worker_call_begin(struct worker *w)

@@ -10,8 +10,6 @@
 #define MEBIBYTE (INT64_C(1) << 20)
 #define SECOND   INT64_C(1000000000)
 
-static const char *const runtimes[] = {"js",   "wasm", "python", "python3",
-                                       "node", "exec", "http",   NULL};
 static const char *const results[] = {"number", "text", "bytes", "json", "event", NULL};
 static const char *const isolations[] = {"event", "instance", NULL};
 
@@ -68,36 +66,32 @@ static int module_check(const json_t *object, struct error *err)
 }
 
 /* Where the code of a runtime comes from: one of these must be there. */
-static const struct {
-    const char *runtime, *sources[4], *message;
+static const struct code_source {
+    const char *runtime; /* NULL: all others */
+    const char *sources[4];
+    const char *message;
 } code_sources[] = {
-    {"js", {"codeSource", "path", "image"}, "needs its code in spec.codeSource (file name: text)"},
-    {"python", {"codeSource", "path", "image"}, "needs its code in spec.codeSource"},
-    {"python3", {"codeSource", "path", "image"}, "needs its code in spec.codeSource"},
-    {"node", {"codeSource", "path", "image"}, "needs its code in spec.codeSource"},
-    {"exec", {"codeSource", "path", "image"}, "needs its program in spec.codeSource"},
     {"wasm",
      {"moduleBase64", "module", "path", "image"},
      "needs spec.module (a file beside the manifest) or spec.moduleBase64"},
     {"http", {"url"}, "needs spec.url, where it already serves"},
+    {NULL, {"codeSource", "path", "image"}, "needs its code in spec.codeSource (file name: text)"},
 };
 
 static int source_check(const json_t *object, struct error *err)
 {
     const char *runtime = resource_text_at(object, "spec.runtime");
     const json_t *spec = resource_at(object, "spec");
-    for (size_t i = 0; i < COUNT_OF(code_sources); i++) {
-        if (strcmp(runtime, code_sources[i].runtime) != 0)
-            continue;
-        for (size_t j = 0; j < COUNT_OF(code_sources[i].sources); j++) {
-            const char *source = code_sources[i].sources[j];
-            if (source != NULL && json_object_get(spec, source) != NULL)
-                return 0;
-        }
-        return error_field(err, -EINVAL, "spec.runtime", "runtime %s %s", runtime,
-                           code_sources[i].message);
-    }
-    return 0;
+    if (!name_is_label(slice_text(runtime)))
+        return error_field(err, -EINVAL, "spec.runtime",
+                           "\"%.60s\" is no name of a runtime: use a-z, 0-9 and -", runtime);
+    const struct code_source *s = code_sources;
+    while (s->runtime != NULL && strcmp(runtime, s->runtime) != 0)
+        s++;
+    for (size_t i = 0; i < COUNT_OF(s->sources); i++)
+        if (s->sources[i] != NULL && json_object_get(spec, s->sources[i]) != NULL)
+            return 0;
+    return error_field(err, -EINVAL, "spec.runtime", "runtime %s %s", runtime, s->message);
 }
 
 static bool is_variable_name(const char *name)
@@ -252,8 +246,8 @@ static int function_check(const json_t *object, struct error *err)
 
 static const struct resource_field fields[] = {
     {"spec", RESOURCE_OBJECT, .required = true, .help = "the function"},
-    {"spec.runtime", RESOURCE_STRING, .required = true, .choices = runtimes,
-     .help = "what runs it: js, wasm, python, node, exec or http"},
+    {"spec.runtime", RESOURCE_STRING, .required = true, .min = 1, .max = 63,
+     .help = "what runs it: js, wasm, http, python, node, exec, or what else the server has"},
     {"spec.codeSource", RESOURCE_STRING_MAP, .min = 1, .max = 10000, .help = "file name: text"},
     {"spec.main", RESOURCE_STRING, .min = 1, .max = 255,
      .help = "the file that is started; default: index.js, or the only file"},

@@ -30,12 +30,6 @@ def from_key(variable, kind, name, key, **more):
     return {"name": variable, "valueFrom": {kind: {"name": name, "key": key, **more}}}
 
 
-@pytest.fixture(name="place")
-def make_place(shared, place):
-    shared.apply(daemon.namespace(place))
-    return place
-
-
 def call(shared, place):
     answer = shared.send(f"/functions/{place}/f/", binary_event())
     return answer.json() if answer.status == 200 else answer.status

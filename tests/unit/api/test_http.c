@@ -102,7 +102,7 @@ static int setup(void **state)
     if (store_open(&(struct store_options){.dir = NULL}, NULL, NULL, &w->store, &err) < 0)
         return -1;
     w->registry = registry_new(w->store, w->loop);
-    w->api = api_new(w->loop, w->registry, NULL);
+    w->api = api_new(w->loop, w->registry, NULL, NULL);
     if (registry_load(w->registry, &err) < 0)
         return -1;
     size_t count = api_routes(w->api, w->routes, COUNT_OF(w->routes));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands in for sluice-worker: speaks worker/protocol.h, and does what words in the function's
- * index.js tell it (fail, crash-at-start, slow-start) and what the request's path asks for (/crash,
- * /hang, /log, /slow, /kill-zygote). Every other path is answered with the code, the method, the
- * path and the body. */
+/* Stands in for sluice-worker and sluice-runner: speaks worker/protocol.h and runner/protocol.h,
+ * and does what words in the function's index.js tell it (fail, crash-at-start, slow-start) and
+ * what the request's path asks for (/crash, /hang, /log, /slow, /kill-zygote). Every other path is
+ * answered with the code, the method, the path and the body. */
 #include "base/buf.h"
 #include "base/memory.h"
+#include "runner/protocol.h"
 #include "worker/protocol.h"
 
 #include <errno.h>
@@ -209,8 +210,54 @@ static bool obey(int socket)
     return true;
 }
 
+/* ---- sluice-runner ---- */
+
+static const char *option(char **argv, const char *name)
+{
+    for (; *argv != NULL; argv++)
+        if (strcmp(*argv, name) == 0)
+            return argv[1];
+    return "";
+}
+
+/* Words in the code: prepare-fails, slow-prepare. */
+static int prepare(char **argv)
+{
+    char *code = read_code(RUNNER_BUNDLE_FD);
+    char path[512];
+    const char *folder = option(argv, "--folder");
+    printf("{\"progress\":{\"step\":1,\"steps\":1,\"text\":\"installing\"}}\n");
+    fflush(stdout);
+    snprintf(path, sizeof(path), "%s/code", folder);
+    bool made = mkdir(folder, 0755) == 0 && mkdir(path, 0755) == 0;
+    if (strstr(code, "slow-prepare") != NULL)
+        usleep(300000);
+    if (!made || strstr(code, "prepare-fails") != NULL) {
+        puts("{\"ok\":false,\"reason\":\"PrepareFailed\",\"message\":\"no such package\"}");
+        return 1;
+    }
+    puts("{\"ok\":true,\"milliseconds\":1,\"steps\":1}");
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    static const int fds[] = {RUNNER_BUNDLE_FD, RUNNER_LISTENER_FD, RUNNER_REPORT_FD};
+    char line[256];
+    if (argc > 1 && strcmp(argv[1], "prepare") == 0)
+        return prepare(argv);
+    if (argc < 2 || strcmp(argv[1], "worker") != 0)
+        return 2;
+    snprintf(line, sizeof(line), "{\"report\":\"log\",\"level\":\"info\",\"text\":\"uid %s\"}\n",
+             option(argv, "--uid"));
+    say(RUNNER_REPORT_FD, line);
+    worker(fds, 3);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 2)
+        return run(argc, argv);
     if (argc != 2 || strcmp(argv[1], "zygote") != 0)
         return 2;
     zygote = getpid();

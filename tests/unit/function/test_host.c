@@ -6,6 +6,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +120,9 @@ static void what_cannot_run_says_why(void **state)
     static const struct {
         const char *spec, *ready;
     } rows[] = {
-        {"{\"runtime\":\"python\",\"codeSource\":{\"a.py\":\"x\"}}", "False/RuntimeNotAvailable: "},
+        {"{\"runtime\":\"cobol\",\"codeSource\":{\"a\":\"x\"}}",
+         "False/RuntimeUnknown: spec.runtime: there is no runtime \"cobol\" on this server: there "
+         "are "},
         {"{\"runtime\":\"js\",\"codeSource\":{\"a.js\":\"x\",\"b.js\":\"y\"}}",
          "False/MainMissing: spec.main"},
         {"{\"runtime\":\"js\",\"path\":\"./x\"}", "False/CodeMissing: "},
@@ -301,6 +304,216 @@ static void what_it_prints_is_kept(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* ---- waiting calls ---- */
+
+static void too_many_calls_wait_or_are_refused(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f",
+                JS_WITH("one", "\"scale\":{\"max\":1},"
+                               "\"limits\":{\"concurrency\":1,\"queue\":2}"));
+    assert_true(world_ready(w, "f", 5000));
+    struct function *f = function_host_find(w->host, "demo", "f");
+    struct answer answers[6];
+    struct http_call *calls[6] = {0};
+    for (size_t i = 0; i < 5; i++) /* as deliveries: held, however many */
+        assert_int_equal(world_begin(w, "f", "/slow", "", &answers[i], &calls[i]), 0);
+    struct function_host_stats stats;
+    function_host_stats(w->host, &stats);
+    assert_int_equal(stats.waiting, 4);
+    assert_int_equal(stats.workers, 1);
+    struct http_call_options options = {.method = "GET"};
+    struct error err = ERROR_INIT;
+    world_options(&answers[5], &options);
+    assert_int_equal(function_invoke(f, "/", &options, true, NULL, &err), -EAGAIN);
+    assert_non_null(strstr(err.message, "has 4 calls waiting already"));
+    http_call_cancel(calls[4]);
+    http_call_cancel(calls[2]);
+    function_host_stats(w->host, &stats);
+    assert_int_equal(stats.waiting, 2);
+    for (size_t i = 0; i < 4; i++) {
+        if (i == 2)
+            continue;
+        assert_true(world_answered(w, &answers[i], 5000));
+        assert_int_equal(answers[i].error, 0);
+        assert_string_equal(answers[i].body.ptr, "one|POST /slow|passed|");
+        answer_done(&answers[i]);
+    }
+    assert_false(answers[2].done || answers[4].done);
+}
+
+static void a_call_waits_no_longer_than_it_may_take(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f",
+                JS_WITH("one", "\"scale\":{\"max\":1},"
+                               "\"limits\":{\"concurrency\":1,\"timeout\":\"PT0.3S\"}"));
+    assert_true(world_ready(w, "f", 5000));
+    struct answer busy, held, refused = {.body = BUF_INIT};
+    assert_int_equal(world_begin(w, "f", "/hang", "", &busy, NULL), 0);
+    assert_int_equal(world_begin(w, "f", "/", "", &held, NULL), 0);
+    struct http_call_options options = {.method = "GET"};
+    world_options(&refused, &options);
+    struct function *f = function_host_find(w->host, "demo", "f");
+    assert_int_equal(function_invoke(f, "/", &options, true, NULL, NULL), 0);
+    assert_true(world_answered(w, &refused, 3000));
+    assert_int_equal(refused.error, -EAGAIN);
+    assert_true(world_answered(w, &held, 9000)); /* by the next worker: the first one hangs */
+    assert_int_equal(held.error, 0);
+    assert_true(busy.done && busy.error < 0);
+    answer_done(&held);
+    answer_done(&busy);
+}
+
+static void calls_wait_for_a_zygote(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"idle\":\"PT0.1S\"}"));
+    assert_true(world_ready(w, "f", 5000));
+    assert_true(world_until(w, no_workers, NULL, 3000));
+    kill(zygote_pid(w->host->zygote), SIGKILL);
+    world_turn(w, 20);
+    call_is(w, "/", "one|POST /|passed|hello");
+}
+
+static void a_deleted_function_gives_up_what_waits(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"max\":1},\"limits\":{\"concurrency\":1}"));
+    assert_true(world_ready(w, "f", 5000));
+    struct answer first, second;
+    assert_int_equal(world_begin(w, "f", "/slow", "", &first, NULL), 0);
+    assert_int_equal(world_begin(w, "f", "/slow", "", &second, NULL), 0);
+    world_delete(w, "f");
+    assert_true(second.done);
+    assert_int_equal(second.error, -ENOENT);
+    assert_true(world_answered(w, &first, 3000));
+    assert_int_equal(first.error, 0);
+    answer_done(&first);
+}
+
+/* ---- processes ---- */
+
+#define PYTHON(code) "{\"runtime\":\"python\",\"codeSource\":{\"handler.py\":\"" code "\"}}"
+#define PYTHON_WITH(code, more)                                                                    \
+    "{\"runtime\":\"python\",\"codeSource\":{\"handler.py\":\"" code "\"}," more "}"
+
+/* Folders of prepared versions of demo/f: DIGEST and DIGEST.ready. */
+static unsigned folders_of(struct world *w)
+{
+    char pattern[160];
+    glob_t found;
+    snprintf(pattern, sizeof(pattern), "%s/functions/demo/f.*/*", w->folder);
+    unsigned count = glob(pattern, 0, NULL, &found) == 0 ? (unsigned)found.gl_pathc : 0;
+    globfree(&found);
+    return count;
+}
+
+static bool has_one_folder(struct world *w, void *ctx)
+{
+    return folders_of(w) == 2;
+}
+
+static bool has_no_folder(struct world *w, void *ctx)
+{
+    return folders_of(w) == 0;
+}
+
+static bool answers_as(struct world *w, void *ctx)
+{
+    struct answer a;
+    assert_int_equal(world_call(w, "f", "/a", "", &a), 0);
+    bool same = a.error == 0 && strncmp(a.body.ptr, ctx, strlen(ctx)) == 0;
+    answer_done(&a);
+    return same;
+}
+
+static void processes_are_prepared_and_run(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", PYTHON("one"));
+    assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 5000));
+    assert_starts(world_condition(w, "f", "Built"), "True/Built");
+    call_is(w, "/a", "one|POST /a|passed|hello");
+    assert_true(has_log(w, "installing"));
+    assert_true(has_log(w, "uid 20000"));
+    assert_int_equal(w->host->prepares.prepares, 1);
+    /* Other limits, the same files: nothing is prepared. */
+    world_apply(w, "f", PYTHON_WITH("one", "\"limits\":{\"concurrency\":3}"));
+    assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 5000));
+    assert_int_equal(w->host->prepares.prepares, 1);
+    world_apply(w, "f", PYTHON("two"));
+    static char two[] = "two|";
+    assert_true(world_until(w, answers_as, two, 5000));
+    assert_int_equal(w->host->prepares.prepares, 2);
+    assert_true(world_until(w, has_one_folder, NULL, 3000)); /* the old one is gone */
+    world_delete(w, "f");
+    assert_true(world_until(w, has_no_folder, NULL, 3000));
+}
+
+static void a_failed_prepare_leaves_the_old_version(void **state)
+{
+    struct world *w = *state;
+    static char three[] = "three|";
+    world_apply(w, "f", PYTHON("one"));
+    assert_true(world_ready(w, "f", 5000));
+    world_apply(w, "f", PYTHON("prepare-fails"));
+    assert_true(world_wait_condition(
+        w, "f", "Ready", "False/PrepareFailed: no such package; generation 1 goes on", 5000));
+    call_is(w, "/", "one|POST /|passed|hello");
+    world_apply(w, "f", PYTHON("slow-prepare"));
+    world_apply(w, "f", PYTHON("three")); /* in the middle of it */
+    assert_true(world_until(w, answers_as, three, 5000));
+    assert_true(world_until(w, has_one_folder, NULL, 3000));
+}
+
+static void a_process_that_takes_too_long_is_replaced(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", PYTHON_WITH("one", "\"limits\":{\"timeout\":\"PT0.3S\"}"));
+    assert_true(world_ready(w, "f", 5000));
+    struct answer stuck;
+    assert_int_equal(world_call(w, "f", "/hang", "", &stuck), 0);
+    assert_int_equal(stuck.error, -ETIMEDOUT);
+    answer_done(&stuck);
+    call_is(w, "/", "one|POST /|passed|hello");
+    assert_true(has_log(w, "time"));
+}
+
+static void users_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct uid_table *t = w->host->folders.uids;
+    unsigned a, b, c;
+    assert_int_equal(uid_take(t, "a", &a), 0);
+    assert_int_equal(uid_take(t, "b", &b), 0);
+    assert_true(a != b);
+    struct error err = ERROR_INIT;
+    assert_int_equal(uid_table_new(w->host->folders.path, &t, &err),
+                     0); /* as another start reads it */
+    assert_int_equal(uid_take(t, "b", &c), 0);
+    assert_int_equal(c, b);
+    assert_int_equal(uid_take(t, "c", &c), 0);
+    assert_true(c != a && c != b);
+    uid_table_free(t);
+}
+
+/* ---- what serves already ---- */
+
+static void a_url_is_called_as_it_is(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "target", JS("one"));
+    world_apply(w, "f", "{\"runtime\":\"http\",\"url\":\"http://127.0.0.1:1/base/?a=b\"}");
+    assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 3000));
+    struct answer a;
+    assert_int_equal(world_call(w, "f", "/", "", &a), 0);
+    assert_int_equal(a.error, -ECONNREFUSED);
+    answer_done(&a);
+    world_apply(w, "f", "{\"runtime\":\"http\",\"url\":\"http://a b/\"}");
+    assert_true(world_wait_condition(w, "f", "Ready", "False/UrlRefused: spec.url", 3000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +532,15 @@ int main(void)
         ROW(a_deleted_function_ends_its_calls_first),
         ROW(calls_end_with_the_host),
         ROW(what_it_prints_is_kept),
+        ROW(too_many_calls_wait_or_are_refused),
+        ROW(a_call_waits_no_longer_than_it_may_take),
+        ROW(calls_wait_for_a_zygote),
+        ROW(a_deleted_function_gives_up_what_waits),
+        ROW(processes_are_prepared_and_run),
+        ROW(a_failed_prepare_leaves_the_old_version),
+        ROW(a_process_that_takes_too_long_is_replaced),
+        ROW(users_are_kept),
+        ROW(a_url_is_called_as_it_is),
     };
     return cmocka_run_group_tests_name("function host", tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ int world_setup(void **state)
         .data_dir = w->folder,
         .worker_path = getenv("FUNCTION_WORKER"),
         .builder_path = getenv("FUNCTION_BUILDER"),
+        .runner_path = getenv("FUNCTION_RUNNER"),
         .persistent = true,
         .changed = on_changed,
         .changed_ctx = w,

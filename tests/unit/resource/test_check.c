@@ -189,7 +189,9 @@ static void test_function(void **state)
     json_decref(good(FUNCTION "spec:\n  runtime: wasm\n  moduleBase64: AGFzbQEAAAA=\n"));
     bad(FUNCTION "spec:\n  runtime: wasm\n  moduleBase64: aGVsbG8gd29ybGQ=\n", 7,
         "spec.moduleBase64", "no WebAssembly module");
-    bad(FUNCTION "spec:\n  runtime: pyton\n", 6, "spec.runtime", "did you mean python");
+    bad(FUNCTION "spec:\n  runtime: Java Script\n", 6, "spec.runtime", "no name of a runtime");
+    bad(FUNCTION "spec:\n  runtime: python\n", 6, "spec.runtime", "codeSource");
+    bad(FUNCTION "spec:\n  runtime: http\n", 6, "spec.runtime", "needs spec.url");
     bad(FUNCTION "spec:\n  runtime: js\n", 6, "spec.runtime", "codeSource");
     bad(FUNCTION "spec:\n  runtime: js\n  codeSource: {../x: y}\n", 7, "spec.codeSource",
         "file name");
