@@ -143,6 +143,8 @@ void terminal_print_safe(FILE *out, struct slice text);
 size_t terminal_width(struct slice text);
 /* One line "sluice: …" on stderr. */
 __attribute__((format(printf, 1, 2))) void terminal_error(const char *format, ...);
+/* A line about a step that takes its time, on stderr. */
+__attribute__((format(printf, 1, 2))) void terminal_progress(const char *format, ...);
 /* A further line below an error: what to do. */
 __attribute__((format(printf, 1, 2))) void terminal_hint(const char *format, ...);
 

@@ -185,6 +185,35 @@ static const struct cli_option function_new_options[] = {
      .help = "what runs it: js, wasm, python, node, exec, or another folder of the runtimes"},
 };
 
+#define PROJECT_OPTIONS                                                                            \
+    {.name = "runtime",                                                                            \
+     .letter = 'r',                                                                                \
+     .argument = "RUNTIME",                                                                        \
+     .help = "what runs it, where there is no function.yaml that says so"},                        \
+        {.name = "function",                                                                       \
+         .argument = "EXPORT",                                                                     \
+         .help = "the export of a WebAssembly module to call, as spec.function"},                  \
+        {.name = "arguments", .argument = "CODE", .help = "its arguments, as spec.arguments"},     \
+        {.name = "response", .argument = "CODE", .help = "what it answers, as spec.response"},     \
+        {.name = "env",                                                                            \
+         .letter = 'e',                                                                            \
+         .argument = "NAME=VALUE",                                                                 \
+         .repeated = true,                                                                         \
+         .help = "a variable of its environment"},                                                 \
+    {                                                                                              \
+        .name = "env-file", .argument = "FILE", .repeated = true,                                  \
+        .help = "variables from a file with a NAME=VALUE on each line"                             \
+    }
+
+static const struct cli_option function_run_options[] = {
+    {.name = "listen",
+     .letter = 'l',
+     .argument = "HOST:PORT",
+     .fallback = "127.0.0.1:8080",
+     .help = "address to listen on; port 0 picks a free one, which is printed"},
+    PROJECT_OPTIONS,
+};
+
 static const struct cli_option help_options[] = {
     {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
     {.name = "manual", .help = "the whole reference as a manual page: sluice.1"},
@@ -285,6 +314,21 @@ const struct cli_command cli_commands[] = {
                  "sluice function new --runtime python functions/resize\n",
      OPTIONS(function_new_options),
      .run = cli_function_new},
+    {.name = "function run",
+     .arguments = "PATH",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "serve a function on a port, anew after each change",
+     .details = "PATH is a project's folder, its manifest, or one file: index.js, add.wasm, "
+                "handler.py, a program. There is no broker: what is sent to the port reaches the "
+                "function. After a change the new version takes over once it has loaded; one that "
+                "does not load is told of, and the version before goes on serving. Ctrl-C ends it "
+                "after what is under way; a second one at once.",
+     .examples = "sluice function run greeter --listen 127.0.0.1:9000 --env GREETING=Hi\n"
+                 "sluice function run add.wasm --function add --arguments 'e => [e.data.a, "
+                 "e.data.b]'\n",
+     OPTIONS(function_run_options),
+     .run = cli_function_run},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",

@@ -75,6 +75,16 @@ void terminal_error(const char *format, ...)
     va_end(arguments);
 }
 
+void terminal_progress(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs(terminal_style(stderr, TERMINAL_DIM), stderr);
+    print_line("… ", format, arguments);
+    fputs(terminal_style(stderr, TERMINAL_PLAIN), stderr);
+    va_end(arguments);
+}
+
 void terminal_hint(const char *format, ...)
 {
     va_list arguments;

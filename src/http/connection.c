@@ -26,8 +26,9 @@
 #define DRAIN_MAX      (64 * 1024)
 #define LINGER_MAX     (2 * 1024 * 1024)
 #define LINGER_NS      CLOCK_SECOND
-#define STREAM_IDLE_NS CLOCK_SECOND /* for a peer that may be gone */
-#define REQUESTS_TURN  32           /* pipelined requests before other connections get their turn */
+#define STREAM_IDLE_NS CLOCK_SECOND              /* for a peer that may be gone */
+#define FRESH_NS       (500 * CLOCK_MILLISECOND) /* for a first request, when no others are taken */
+#define REQUESTS_TURN  32 /* pipelined requests before other connections get their turn */
 
 enum step { STEP_WAIT, STEP_ON, STEP_CLOSE };
 
@@ -433,6 +434,7 @@ static enum step finish(struct http_connection *c)
     if (atomic_load(&c->queued))
         return STEP_WAIT;
     bool last = r->close_after;
+    c->served = true;
     observe(r);
     http_request_reset(r);
     c->sent = 0;
@@ -571,13 +573,27 @@ void http_connection_on_events(struct http_connection *c, uint32_t events)
         run(c);
 }
 
+/* Whether it outlives the end of taking requests: while it has one, or a moment for its first one.
+ * Nobody sends that again, as is done on a connection that was used before (RFC 9112 §9.3.1). */
+static bool stays(struct http_connection *c)
+{
+    if (c->phase != CONNECTION_HEAD || c->in_len > 0)
+        return true;
+    if (c->served || c->reactor->state != HTTP_SERVER_QUIESCED)
+        return false;
+    uint64_t patience = c->reactor->now_ns + FRESH_NS;
+    if (patience < c->deadline_ns)
+        c->deadline_ns = patience;
+    return true;
+}
+
 void http_connection_on_wake(struct http_connection *c)
 {
     if (!c->watched) { /* it was accepted */
         c->deadline_ns = c->reactor->now_ns + c->server->header_timeout_ns;
         if (!reactor_add(c->reactor, c))
             return;
-        if (c->reactor->state != HTTP_SERVER_RUNS) { /* it came in at the very end */
+        if (c->reactor->state != HTTP_SERVER_RUNS && !stays(c)) { /* it came in at the end */
             http_connection_close(c);
             return;
         }
@@ -600,6 +616,6 @@ void http_connection_on_deadline(struct http_connection *c)
 
 void http_connection_on_quiesce(struct http_connection *c)
 {
-    if (c->phase == CONNECTION_HEAD && c->in_len == 0)
+    if (!stays(c))
         http_connection_close(c);
 }

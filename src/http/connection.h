@@ -37,6 +37,7 @@ struct http_connection {
     bool idle;                /* so that it may be gone, and its stream has nothing for it */
     bool watched;             /* its reactor has it */
     bool dead;                /* closed; freed when it leaves the queue */
+    bool served;              /* a request was answered on it: its peer knows that it may end */
     uint64_t deadline_ns;     /* cut when it passes; UINT64_MAX: never */
     uint64_t lingered;        /* bytes thrown away */
 

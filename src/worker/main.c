@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -188,6 +189,8 @@ static int run_serve(int argc, char **argv)
     int report = descriptor_named(a.report);
     if (a.report != NULL && report < 0)
         return fail("--report wants an open descriptor, as fd:5");
+    if (report >= 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody would know of it any more */
     adopt_socket(&options, &err);
     if (err.code != 0 || prepare(&err) < 0)
         return fail(err.message);
