@@ -22,7 +22,7 @@ function headerLine(name, lower, value) {
 function headerLines(headers, fallback) {
   let lines = '';
   let hasType = false;
-  if (headers !== undefined && headers !== null) {
+  if (typeof headers === 'object' && headers !== null) {
     const names = Object.keys(headers);
     for (let i = 0; i < names.length; i++) {
       const name = names[i];
@@ -37,10 +37,16 @@ function headerLines(headers, fallback) {
   return hasType ? lines : `${lines}content-type: ${fallback}\n`;
 }
 
+// The headers of an answer that is JSON, whatever they say themselves.
+function jsonLines(headers) {
+  if (typeof headers !== 'object' || headers === null) return JSON_LINES;
+  return headerLines(Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-type')), JSON_TYPE);
+}
+
 function statusOf(value) {
-  if (value === undefined) return 200;
-  const status = Number(value);
-  if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`the answer has statusCode ${inspect(value)}: it must be a number from 200 to 599`);
+  if (!value) return 200;
+  const status = parseInt(value, 10);
+  if (!(status >= 200 && status <= 599)) throw new RangeError(`the answer has statusCode ${inspect(value)}: it must be a number from 200 to 599`);
   return status;
 }
 
@@ -57,15 +63,15 @@ function replyJson(status, lines, value) {
 
 function answerObject(result) {
   const status = statusOf(result.statusCode);
-  const { body } = result;
-  if (body === undefined || Array.isArray(result)) {
-    replyJson(status, JSON_LINES, result);
+  const { headers, body } = result;
+  if (body === undefined) {
+    replyJson(status, jsonLines(headers), result);
   } else if (isBytes(body)) {
-    host.reply(status, headerLines(result.headers, 'application/octet-stream'), toBytes(body));
+    host.reply(status, headerLines(headers, 'application/octet-stream'), toBytes(body));
   } else {
-    const lines = headerLines(result.headers, JSON_TYPE);
-    if (typeof body === 'object' && body !== null) replyJson(status, lines, body);
-    else host.reply(status, lines, typeof body === 'string' ? text(body) : body === null ? '' : stringify(body));
+    const lines = headerLines(headers, JSON_TYPE);
+    if (typeof body === 'object') replyJson(status, lines, body);
+    else host.reply(status, lines, typeof body === 'string' ? text(body) : stringify(body) ?? '');
   }
 }
 
@@ -82,44 +88,63 @@ function extensionText(event) {
 
 const KNOWN = new Set(['specversion', 'id', 'type', 'source', 'time', 'datacontenttype', 'data', 'data_base64']);
 
+function isJsonText(data) {
+  try {
+    parse(data);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Text in the place of JSON is taken for JSON if it can be.
 function eventBody(data, contentType) {
   if (data === undefined) return '';
   if (isBytes(data)) return toBytes(data);
-  return typeof data === 'string' && !isJson(contentType) ? text(data) : stringify(data) ?? '';
+  return typeof data === 'string' && (!isJson(contentType) || isJsonText(data)) ? text(data) : stringify(data) ?? '';
 }
 
 // The worker reads ordinary events by itself; this is for the others.
 function answerEvent(event) {
   if (host.replyEvent(event)) return;
   const { specversion, id, type, source, time } = event;
-  const data = event.data_base64 !== undefined ? Uint8Array.fromBase64(event.data_base64) : event.data;
+  const own = Object.hasOwn(event, 'data_base64') ? event.data_base64 : undefined;
+  const data = own !== undefined && event.data === undefined ? Uint8Array.fromBase64(own) : event.data;
   let attributes = `specversion\0${specversion}\0id\0${id}\0type\0${type}\0source\0${source}`;
   if (time !== undefined && time !== null) attributes += `\0time\0${time instanceof Date ? time.toISOString() : time}`;
   let contentType = event.datacontenttype;
-  if (contentType === undefined && data !== undefined) contentType = 'application/json';
+  if (contentType === undefined && data !== undefined) contentType = isBytes(data) ? 'application/octet-stream' : JSON_TYPE;
   if (contentType !== undefined) attributes += `\0datacontenttype\0${contentType}`;
   attributes += extensionText(event);
-  host.replyParts(attributes, contentType === 'application/json' && !isBytes(data) ? stringify(data) ?? '' : eventBody(data, contentType));
+  host.replyParts(attributes, eventBody(data, contentType));
 }
 
-function answer(result) {
-  if (result === undefined || result === null || result === '' || result === false || result === 0) {
+function answerValue(result) {
+  if (typeof result === 'function' || typeof result === 'symbol') throw new TypeError(`the function returned ${inspect(result)}, which is no answer`);
+  host.reply(200, JSON_LINES, typeof result === 'bigint' ? String(result) : stringify(result));
+}
+
+// Only what answers an event is sent as one: a plain request gets it as JSON.
+function answer(context, result) {
+  if (!result) {
     host.reply(204, '', '');
   } else if (typeof result === 'string') {
     host.reply(200, 'content-type: text/plain; charset=utf-8\n', text(result));
   } else if (typeof result !== 'object') {
-    host.reply(200, JSON_LINES, typeof result === 'bigint' ? String(result) : stringify(result) ?? 'null');
-  } else if (looksLikeEvent(result)) {
+    answerValue(result);
+  } else if (context.cloudevent !== undefined && looksLikeEvent(result)) {
     answerEvent(result);
   } else if (isBytes(result)) {
     host.reply(200, 'content-type: application/octet-stream\n', toBytes(result));
+  } else if (result instanceof Error) {
+    host.fail(result);
   } else {
     answerObject(result);
   }
 }
 
 // Several calls wait in this instance, and each is answered under its number.
-function settleShared(promise) {
+function settleShared(context, promise) {
   const number = keepCall();
   const finish = (give, value) => {
     const before = host.enter(number);
@@ -132,15 +157,15 @@ function settleShared(promise) {
       host.leave(before);
     }
   };
-  promise.then(value => finish(answer, value), error => finish(host.fail, error));
+  promise.then(value => finish(result => answer(context, result), value), error => finish(host.fail, error));
 }
 
-function settle(result) {
+function settle(context, result) {
   if (typeof result === 'object' && result !== null && typeof result.then === 'function') {
     const promise = Promise.resolve(result);
-    if (shared) settleShared(promise);
-    else promise.then(answer).then(undefined, host.fail);
+    if (shared) settleShared(context, promise);
+    else promise.then(value => answer(context, value)).then(undefined, host.fail);
   } else {
-    answer(result);
+    answer(context, result);
   }
 }

@@ -61,14 +61,27 @@ globalThis.console = {
 console.groupCollapsed = console.group;
 Object.defineProperty(console, Symbol.toStringTag, { value: 'console' });
 
-const logWith = show => Object.freeze({
-  trace: (...values) => show(DEBUG, values),
-  debug: (...values) => show(DEBUG, values),
-  info: (...values) => show(INFO, values),
-  warn: (...values) => show(WARN, values),
-  error: (...values) => show(ERROR, values),
-  fatal: (...values) => show(ERROR, values),
-});
+// The levels of context.log, and those of the log that they become.
+const LOG_LEVELS = { trace: [10, DEBUG], debug: [20, DEBUG], info: [30, INFO], warn: [40, WARN], error: [50, ERROR], fatal: [60, ERROR] };
+let logThreshold = 0;
+let logLevel = 'trace';
+
+function setLogLevel(name) {
+  logLevel = Object.hasOwn(LOG_LEVELS, name) || name === 'silent' ? name : 'info';
+  logThreshold = logLevel === 'silent' ? Infinity : LOG_LEVELS[logLevel][0];
+}
+
+function logWith(show) {
+  const log = {};
+  for (const [name, [severity, level]] of Object.entries(LOG_LEVELS)) {
+    log[name] = (...values) => { if (severity >= logThreshold) show(level, values); };
+  }
+  log.silent = () => {};
+  log.child = () => log;
+  log.isLevelEnabled = name => LOG_LEVELS[name]?.[0] >= logThreshold;
+  Object.defineProperty(log, 'level', { get: () => logLevel, enumerable: true });
+  return Object.freeze(log);
+}
 const contextLog = logWith(print);
 
 // Of one call among several in an instance; once it has been answered, of the instance.

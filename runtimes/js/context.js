@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first argument of every handler. What a handler does not look at is not fetched from the
-// worker.
+// The first argument of every handler. Of events, what a handler does not look at is not fetched
+// from the worker; plain requests have it all as properties of their own.
 
 // What the handler has asked for of the current request; a context that outlives its event knows
 // nothing of the next one's. Kept here because private fields cost time in each event.
@@ -27,11 +27,11 @@ function within(number, run) {
   }
 }
 
-const noRequest = () => ({ method: '', path: '', query: Object.create(null), headers: {} });
+const noRequest = () => ({ method: '', path: '', query: {}, headers: {}, version: '1.1' });
 
 function readRequest() {
   const request = host.request();
-  if (request !== undefined) request.query = decodeForm(request.query);
+  if (request !== undefined) request.query = parseQuery(request.query);
   return request;
 }
 
@@ -42,19 +42,20 @@ function requestOf(context) {
   return call.request ??= within(call.number, readRequest) ?? noRequest();
 }
 
+// Of an event, once it is asked for.
 function bodyOf(context) {
   const call = context === currentContext ? undefined : waitingCalls.get(context);
   if (call !== undefined) {
     if (!call.hasBody) {
       call.hasBody = true;
-      call.body = within(call.number, () => readBody(context));
+      call.body = eventBodyOf(context);
     }
     return call.body;
   }
-  if (context !== currentContext) return undefined;
+  if (context !== currentContext) return context.cloudevent?.data;
   if (!hasBody) {
     hasBody = true;
-    currentBody = within(currentNumber, () => readBody(context));
+    currentBody = eventBodyOf(context);
   }
   return currentBody;
 }
@@ -80,12 +81,17 @@ function leaveCall() {
   currentNumber = undefined;
 }
 
+function beginCall(context, request) {
+  if (currentNumber !== undefined) leaveCall();
+  currentContext = context;
+  currentRequest = request;
+  currentBody = undefined;
+  hasBody = false;
+}
+
 class Context {
   constructor(event) {
-    if (currentNumber !== undefined) leaveCall();
-    currentContext = this;
-    currentRequest = currentBody = undefined;
-    hasBody = false;
+    beginCall(this, undefined);
     if (event !== undefined) this.cloudevent = event;
   }
 
@@ -93,22 +99,25 @@ class Context {
   get path() { return requestOf(this).path; }
   get query() { return requestOf(this).query; }
   get headers() { return requestOf(this).headers; }
-  get httpVersion() { return '1.1'; }
+  get httpVersion() { return requestOf(this).version; }
   get httpVersionMajor() { return 1; }
-  get httpVersionMinor() { return 1; }
+  get httpVersionMinor() { return Number(this.httpVersion.slice(2)); }
   get contentType() { return this.headers['content-type']; }
   get log() { return shared ? logOf(numberOf(this) ?? host.call()) : contextLog; }
   get rawBody() {
     const number = numberOf(this);
-    return this === currentContext || number !== undefined ? within(number, () => host.body(true)) ?? '' : '';
+    return this === currentContext || number !== undefined ? within(number, () => host.body(BODY_TEXT)) ?? '' : '';
   }
 
-  get body() {
-    return this.cloudevent !== undefined ? this.cloudevent.data : bodyOf(this);
-  }
+  get body() { return bodyOf(this); }
 
   cloudEventResponse(data) {
     return new CloudEventResponse(data, this.cloudevent?.specversion ?? '1.0');
+  }
+
+  toJSON() {
+    const { method, path, query, headers, body, cloudevent } = this;
+    return { method, path, query, headers, body, cloudevent };
   }
 
   // The fields of the older contract, whose functions take one parameter.
@@ -118,9 +127,15 @@ class Context {
     this.__ow_method = method;
     this.__ow_headers = headers;
     this.__ow_path = path === '/' ? '' : path;
-    this.__ow_query = query;
+    this.__ow_query = Object.setPrototypeOf({ ...query }, null);
     this.__ow_body = event !== undefined ? 'null' : stringify(this.body) ?? 'null';
     if (event !== undefined) this.cloudevent = event;
+  }
+
+  // ?name=x is also context.name, but never in the place of something else.
+  addQuery() {
+    const { query } = requestOf(this);
+    for (const name of Object.keys(query)) if (!(name in this)) this[name] = query[name];
   }
 
   // What the log shows of it.
@@ -130,50 +145,80 @@ class Context {
   }
 }
 
+// Assigning to one of them makes it the context's own.
+for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Context.prototype))) {
+  if (get === undefined) continue;
+  Object.defineProperty(Context.prototype, name, { configurable: true, get, set(value) { define(this, name, value); } });
+}
+
 // Shows a context under its name without asking it again.
 class Shown {}
 Object.defineProperty(Shown, 'name', { value: 'Context' });
 Object.defineProperty(Context.prototype, INSPECT_CUSTOM, { value: Context.prototype.shown, configurable: true, writable: true });
 
-// Repeated names become arrays, as in Node.
-function queryOf(pairs) {
-  const query = Object.create(null);
-  for (const [name, value] of pairs) {
-    if (query[name] === undefined) query[name] = value;
-    else if (Array.isArray(query[name])) query[name].push(value);
-    else query[name] = [query[name], value];
-  }
-  return query;
-}
-
-function decodeForm(text) {
-  if (text === '') return Object.create(null);
-  const decode = part => {
-    try {
-      return decodeURIComponent(part.replaceAll('+', ' '));
-    } catch {
-      return part;
-    }
+// Of a request that is no event. A literal is made faster than properties are defined.
+function requestContext() {
+  const request = readRequest();
+  const { method, headers, query, version } = request;
+  const context = {
+    __proto__: Context.prototype,
+    body: readBody(request),
+    query,
+    headers,
+    method,
+    httpVersion: version,
+    httpVersionMajor: 1,
+    httpVersionMinor: version === '1.0' ? 0 : 1,
+    contentType: headers['content-type'],
+    log: shared ? logOf(host.call()) : contextLog,
   };
-  return queryOf(text.split('&').filter(p => p !== '').map(p => {
-    const at = p.indexOf('=');
-    return at < 0 ? [decode(p), ''] : [decode(p.slice(0, at)), decode(p.slice(at + 1))];
-  }));
+  beginCall(context, request);
+  context.addQuery();
+  return context;
 }
 
-function readBody(context) {
-  const type = context.contentType ?? '';
-  if (isJson(type)) {
-    const text = host.body(true);
-    if (text === '' && (context.method === 'GET' || context.method === 'HEAD')) return undefined;
+// What the caller got wrong; the function is not asked.
+class BadRequest extends Error {}
+
+// Forms of host.body().
+const BODY_BYTES = 0, BODY_TEXT = 1, BODY_UTF8 = 2;
+
+function bodyText() {
+  const text = host.body(BODY_UTF8);
+  if (text === undefined) throw new BadRequest('the body is no UTF-8, as its content type promises');
+  return text;
+}
+
+const BODY_READERS = {
+  'application/json': () => {
+    const text = bodyText();
     try {
-      return parse(text);
+      return parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
     } catch (error) {
-      throw Object.assign(new SyntaxError(`the body is no JSON: ${error.message}`), { code: 400 });
+      throw new BadRequest(text === '' ? 'the body is empty, but its content type is JSON' : `the body is no JSON: ${error.message}`);
     }
-  }
-  if (/^text\//i.test(type)) return host.body(true);
-  if (/^application\/x-www-form-urlencoded/i.test(type)) return decodeForm(host.body(true));
-  const bytes = host.body(false);
-  return bytes.length === 0 ? undefined : bytes;
+  },
+  'text/plain': bodyText,
+  'application/x-www-form-urlencoded': () => parseForm(bodyText()),
+};
+
+function mediaType(contentType) {
+  const end = contentType.indexOf(';');
+  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}
+
+function readBody({ method, headers }) {
+  if (method === 'GET' || method === 'HEAD') return undefined;
+  const type = headers['content-type'];
+  const read = type !== undefined ? BODY_READERS[mediaType(type)] : undefined;
+  if (read !== undefined) return read();
+  const bytes = asBuffer(host.body(BODY_BYTES));
+  return type === undefined && bytes.length === 0 ? undefined : bytes;
+}
+
+// Of a structured event the envelope.
+function eventBodyOf(context) {
+  const type = context.contentType;
+  if (type === undefined || !mediaType(type).startsWith('application/cloudevents')) return context.cloudevent?.data;
+  return context.rawBody;
 }

@@ -10,12 +10,39 @@ function toBytes(value) {
   return value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
+// Bytes that handlers get are Node's.
+function asBuffer(bytes) {
+  return globalThis.Buffer !== undefined ? Object.setPrototypeOf(bytes, Buffer.prototype) : bytes;
+}
+
 class CloudEvent {
   constructor(fields) {
     Object.assign(this, { specversion: '1.0', id: host.uuid(), type: undefined, source: undefined, time: host.now() }, fields);
+    this.validate();
+  }
+
+  static cloneWith(event, fields) {
+    return new CloudEvent({ ...event, ...fields });
+  }
+
+  cloneWith(fields) {
+    return CloudEvent.cloneWith(this, fields);
+  }
+
+  validate() {
     for (const name of ['type', 'source']) {
       if (typeof this[name] !== 'string' || this[name] === '') throw new TypeError(`an event needs a ${name}`);
     }
+    return true;
+  }
+
+  // Of data that are bytes.
+  get data_base64() {
+    return isBytes(this.data) ? toBytes(this.data).toBase64() : undefined;
+  }
+
+  set data_base64(value) {
+    define(this, 'data_base64', value);
   }
 
   // The JSON format; bytes travel as data_base64.
@@ -23,10 +50,6 @@ class CloudEvent {
     if (!isBytes(this.data)) return this;
     const { data, ...fields } = this;
     return { ...fields, data_base64: toBytes(data).toBase64() };
-  }
-
-  cloneWith(fields) {
-    return new CloudEvent({ ...this, ...fields });
   }
 
   toString() {
@@ -44,6 +67,13 @@ function ReplyEvent(specversion) {
 }
 ReplyEvent.prototype = CloudEvent.prototype;
 
+// Shows events as objects of no class.
+function plainEventPrototype() {
+  const { constructor, ...methods } = Object.getOwnPropertyDescriptors(CloudEvent.prototype);
+  return Object.create(Object.prototype, methods);
+}
+
+// An event, or what has an event's attributes.
 function looksLikeEvent(value) {
   return typeof value.specversion === 'string' && typeof value.type === 'string' &&
     typeof value.source === 'string' && typeof value.id === 'string';
@@ -89,7 +119,7 @@ class CloudEventResponse {
     if (event.id === '') event.id = host.uuid();
     if (event.time === '') event.time = host.now();
     if (data !== undefined) {
-      if (event.datacontenttype === undefined) event.datacontenttype = isBytes(data) ? 'application/octet-stream' : 'application/json';
+      if (event.datacontenttype === undefined && isBytes(data)) event.datacontenttype = 'application/octet-stream';
       event.data = data;
     }
     return event;

@@ -2,13 +2,17 @@
 // Loading the user's code, and the entries that the worker calls for each request.
 
 let handle;
+let lifecycle = {};
 let legacy = false;
 const self = Object.freeze({});
 
+const isFunction = value => typeof value === 'function';
+
+// The handler, and what has init, shutdown, liveness, readiness and cors besides.
 function handlerOf(exported) {
   for (const candidate of [exported, exported?.default]) {
-    if (typeof candidate === 'function') return [candidate, candidate.init];
-    if (typeof candidate?.handle === 'function') return [candidate.handle, candidate.init];
+    if (isFunction(candidate)) return [candidate, {}];
+    if (isFunction(candidate?.handle)) return [candidate.handle, candidate];
   }
   return [];
 }
@@ -17,42 +21,65 @@ async function load(settingsText) {
   const settings = parse(settingsText);
   shared = settings.isolation === 'instance';
   defaultSource = `/functions/${settings.namespace ?? 'default'}/${settings.name ?? 'function'}`;
-  globalThis.process = { env: { ...settings.env }, version: 'v22.0.0', versions: {}, platform: 'linux', argv: [] };
+  beginProcess(settings.env);
+  configure(settings);
   if (settings.runtime === 'wasm') {
     prepareWasm(settings);
     handle = callWasm;
     return;
   }
   const exported = host.isModule(settings.main) ? await import(settings.main) : requireFile(settings.main);
-  const [found, init] = handlerOf(exported);
+  const [found, rest] = handlerOf(exported);
   if (found === undefined) throw new TypeError(`${settings.main} must export a function, or an object with a function named handle`);
   handle = found;
+  lifecycle = rest;
   legacy = handle.length === 1;
   if (legacy) {
     delete Context.prototype[INSPECT_CUSTOM];
-    host.useEvents(Object.prototype, CloudEvent.prototype);
+    host.useEvents(plainEventPrototype(), CloudEvent.prototype);
   }
-  if (typeof init === 'function') await init();
+  if (isFunction(lifecycle.init)) await lifecycle.init();
+  configureLifecycle(lifecycle);
 }
 
 // What an exported WebAssembly function answers comes later, from resumeWasm().
 function call(context, value) {
   const result = handle.call(self, context, value);
-  if (waiting === undefined) settle(result);
+  if (waiting === undefined) settle(context, result);
 }
 
-function handleEvent(event, isBad) {
-  if (isBad) throw Object.assign(new SyntaxError('the data of the event is no JSON, but its datacontenttype says so'), { code: 400 });
+// What is odd about an event.
+const EVENT_BAD_JSON = 1, EVENT_HAS_QUERY = 2, EVENT_IS_BYTES = 4, EVENT_HAS_ORIGIN = 8;
+
+function handleEvent(event, oddities) {
+  if (oddities & EVENT_BAD_JSON) {
+    host.refuse(400, 'the data of the event is no JSON, but its datacontenttype says so');
+    return;
+  }
+  if (oddities & EVENT_IS_BYTES) asBuffer(event.data);
   const context = new Context(legacy ? undefined : event);
+  if (oddities & EVENT_HAS_QUERY) context.addQuery();
   if (legacy) context.addLegacyFields(event);
+  if (oddities & EVENT_HAS_ORIGIN) applyCors(context);
   call(context, event);
 }
 
 function handleRequest() {
-  const context = new Context(undefined);
-  const { body } = context;
+  let context;
+  try {
+    context = requestContext();
+  } catch (error) {
+    if (!(error instanceof BadRequest)) throw error;
+    host.refuse(400, error.message);
+    return;
+  }
+  if (isPreflight(context)) {
+    answerPreflight(context);
+    return;
+  }
   if (legacy) context.addLegacyFields(undefined);
-  call(context, body);
+  if (isFunction(lifecycle.cors)) applyCors(context);
+  call(context, context.body);
 }
 
 // What the worker needs to read and make values without calling a function for each.
@@ -63,6 +90,7 @@ return {
   load: text => { load(text).then(host.loaded, host.fail); },
   handleEvent,
   handleRequest,
+  handleHealth,
   resumeWasm,
   fireTimer: Timeout.fire,
 };

@@ -65,5 +65,5 @@ function resumeWasm(resultText) {
   const meta = { module: wasm.module, function: wasm.function, types: results, arguments: values };
   const response = wasm.response !== undefined ? wasm.response(result, event, meta, context) : result;
   if (typeof response === 'string') host.log(INFO, response);
-  settle(response);
+  settle(context, response);
 }

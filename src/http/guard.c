@@ -132,7 +132,7 @@ unsigned http_guard_origin(const struct http_guard *g, const struct http_header_
     if (scan->origin_count == 0)
         return 0;
     for (const char *const *o = g->origins; o != NULL && *o != NULL; o++)
-        if (scan->origin_count == 1 && slice_is_nocase(scan->origin, *o))
+        if (strcmp(*o, "*") == 0 || (scan->origin_count == 1 && slice_is_nocase(scan->origin, *o)))
             return 0;
     return refuse(err, 403, "Origin", "requests from web pages of this origin are not allowed");
 }

@@ -88,6 +88,11 @@ struct slice http_request_query(const struct http_request *r)
     return r->query;
 }
 
+unsigned http_request_minor_version(const struct http_request *r)
+{
+    return r->head.minor;
+}
+
 struct slice http_request_param(const struct http_request *r, const char *name)
 {
     for (unsigned i = 0; i < r->match.param_count; i++)

@@ -71,7 +71,8 @@ struct http_server_options {
      * NULL-terminated, or NULL. */
     const char *const *hosts;
     const char *const
-        *origins;    /* allowed Origin values, or NULL: every request with an Origin is refused */
+        *origins;    /* allowed Origin values, "*" for all, or NULL: every request with an Origin is
+                        refused */
     bool check_host; /* false for Unix sockets of workers */
     size_t body_budget; /* bytes of bodies in memory over all connections; beyond: 429 with
                            Retry-After. 0: none */
@@ -118,6 +119,7 @@ enum http_method http_request_method(const struct http_request *r);
 const char *http_request_method_text(const struct http_request *r);
 struct slice http_request_path(const struct http_request *r);  /* raw, without query */
 struct slice http_request_query(const struct http_request *r); /* raw, without ? */
+unsigned http_request_minor_version(const struct http_request *r); /* of HTTP/1.x: 0 or 1 */
 /* Value of {name} of the route's pattern, percent-decoded; ptr NULL when there is none. */
 struct slice http_request_param(const struct http_request *r, const char *name);
 /* Decoded value of the first query parameter of that name; ptr NULL when absent. */

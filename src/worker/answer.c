@@ -57,6 +57,8 @@ static void add_line(struct slice line)
     struct slice value = slice_of(colon + 1, line.len - name.len - 1);
     while (value.len > 0 && value.ptr[0] == ' ')
         value = slice_of(value.ptr + 1, value.len - 1);
+    if (call->status == 204 && slice_is_nocase(name, "content-type"))
+        return; /* there is no content */
     if (is_token(name) && is_field_value(value) && !is_framing(name))
         headers.list[headers.count++] = (struct http_header){name, value};
 }
@@ -73,6 +75,38 @@ static void split_head(void)
         if (rest.len > 0)
             rest = slice_of(rest.ptr + 1, rest.len - 1);
     }
+}
+
+static void add_header(const char *name, struct slice value)
+{
+    if (headers.count < ANSWER_HEADERS_MAX)
+        headers.list[headers.count++] = (struct http_header){slice_text(name), value};
+}
+
+static bool has_header(const char *name)
+{
+    for (size_t i = 0; i < headers.count; i++)
+        if (slice_is_nocase(headers.list[i].name, name))
+            return true;
+    return false;
+}
+
+/* The function's own headers come first. */
+static void add_cors(void)
+{
+    static const char methods[] = "access-control-allow-methods",
+                      origin[] = "access-control-allow-origin";
+    if (call->cors == CALL_CORS_NONE)
+        return;
+    if (!has_header(methods))
+        add_header(methods, SLICE("OPTIONS, GET, DELETE, POST, PUT, HEAD, PATCH"));
+    if (!has_header(origin) && call->cors == CALL_CORS_ANY)
+        add_header(origin, SLICE("*"));
+    if (call->cors == CALL_CORS_OWN && !has_header("vary"))
+        add_header("vary", SLICE("Origin"));
+    if (!has_header(origin) && call->cors == CALL_CORS_OWN &&
+        is_field_value(buf_slice(&call->origin)) && call->origin.len > 0)
+        add_header(origin, buf_slice(&call->origin));
 }
 
 /* ---- errors ---- */
@@ -178,9 +212,8 @@ static void add_stack(struct buf *out, struct slice stack)
     }
 }
 
-/* Logs it with its stack, which stays in call->head. Returns the length of the first line, or a
- * negative errno. */
-static ssize_t log_exception(void)
+/* Logs it with its stack. 0 or -ENOMEM. */
+static int log_exception(void)
 {
     struct engine_failure *f = &program.failure;
     struct buf *text = &call->head;
@@ -191,26 +224,33 @@ static ssize_t log_exception(void)
     buf_add_slice(text, buf_slice(&f->message));
     if (text->len == 0)
         buf_add_text(text, "the function threw a value that has no text");
-    size_t message_len = text->len;
     add_stack(text, buf_slice(&f->stack));
     if (!buf_ok(text))
         return -ENOMEM;
-    program_fix_column(f);
     report_log(REPORT_ERROR, call->event_id, buf_slice(text));
-    return (ssize_t)message_len;
+    return 0;
 }
 
+/* The caller gets what faas-js-runtime gives: the message. The place is in the log. */
 static void send_exception(void)
 {
     const struct engine_failure *f = &program.failure;
-    ssize_t len = log_exception();
-    if (len < 0) {
+    if (log_exception() < 0) {
         http_respond_empty(call->request, 500);
         return;
     }
-    struct answer_error e = {f->status != 0 ? (unsigned)f->status : 500, "exception",
-                             slice_of(call->head.ptr, (size_t)len), true};
-    send_error(&e);
+    struct slice message = buf_slice(&f->message);
+    if (message.len == 0 && f->name.len == 0)
+        message = SLICE("the function threw a value that has no text");
+    struct http_response response = {.status = f->status != 0 ? (unsigned)f->status : 500,
+                                     .content_type = "text/plain; charset=utf-8",
+                                     .body = message};
+    http_respond(call->request, &response);
+}
+
+static void send_refused(void)
+{
+    http_respond_errorf(call->request, call->status, SLICE_FMT, SLICE_ARG(buf_slice(&call->body)));
 }
 
 /* ---- answers ---- */
@@ -292,6 +332,7 @@ static void send_event(void)
         return;
     }
     collect_event_headers(&reply);
+    add_cors();
     struct http_response response = {
         .status = 200, .headers = headers.list, .header_count = headers.count, .body = reply.data};
     if (buf_ok(&headers.text))
@@ -305,6 +346,7 @@ static void send_plain(void)
     if (call->status < 200 || call->status > 599)
         call->status = 500;
     split_head();
+    add_cors();
     struct http_response response = {.status = call->status,
                                      .headers = headers.list,
                                      .header_count = headers.count,
@@ -360,6 +402,8 @@ void answer_send(void)
         send_exception();
     else if (!call->replied)
         send_unsettled();
+    else if (call->refused)
+        send_refused();
     else if (call->too_large)
         send_too_large();
     else if (call->is_event_reply)

@@ -44,7 +44,7 @@ bool call_is_answered(void)
 
 static void release_buffers(struct call *c)
 {
-    struct buf *const buffers[] = {&c->text, &c->head, &c->body};
+    struct buf *const buffers[] = {&c->text, &c->head, &c->body, &c->origin};
     for (size_t i = 0; i < COUNT_OF(buffers); i++) {
         if (buffers[i]->cap > CALL_HEAD_MAX || buffers[i]->failed) {
             buf_done(buffers[i]);
@@ -57,7 +57,7 @@ static void release_buffers(struct call *c)
 static void forget_outcome(struct call *c)
 {
     c->replied = c->is_event_reply = c->failed = c->too_large = false;
-    c->wants_module = c->module_ended = c->log_cut = c->interrupted = false;
+    c->wants_module = c->module_ended = c->log_cut = c->interrupted = c->refused = false;
     c->ended = 0;
     c->fate = CALL_GOES_ON;
     c->log_bytes = 0;
@@ -102,6 +102,7 @@ static void call_free(struct call *c)
     buf_done(&c->text);
     buf_done(&c->head);
     buf_done(&c->body);
+    buf_done(&c->origin);
     free(c);
 }
 
@@ -216,7 +217,10 @@ static void run_entry(void *ctx)
         return;
     }
     enum engine_data form = request_data_form(&call->event);
-    call_finish_entry(engine_call_event(program.handle_event, &call->event, form,
+    unsigned oddities = http_request_query(call->request).len > 0 ? ENGINE_EVENT_QUERY : 0;
+    if (settings.has_cors && call->cors != CALL_CORS_NONE)
+        oddities |= ENGINE_EVENT_ORIGIN;
+    call_finish_entry(engine_call_event(program.handle_event, &call->event, form, oddities,
                                         program.bundle->isolate_events) < 0);
 }
 
@@ -429,9 +433,9 @@ void call_switch_back(uint32_t number)
 static void call_begin(struct call *c)
 {
     struct error err = ERROR_INIT;
-    int status = request_read_event(c->request, &c->event, &c->arena, &err);
+    int status = request_read(c, &err);
     if (status < 0) {
-        http_respond_error(c->request, status == -E2BIG ? 413 : 400, &err);
+        http_respond_error(c->request, request_error_status(status), &err);
         call_free(c);
         return;
     }

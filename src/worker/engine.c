@@ -135,6 +135,12 @@ void engine_set_memory_limit(uint64_t bytes)
     guard_run(limit_heap, &bytes);
 }
 
+bool engine_memory_is_used_up(void)
+{
+    const wasm_rt_memory_t *memory = &engine.instance.w2c_memory;
+    return memory->pages + ENGINE_OWN_BYTES / WASM_PAGE >= memory->max_pages;
+}
+
 /* Takes the holes in the heap out of use, so that what an event allocates lies side by side: each
  * page less that it writes is one less to put back. top is the first address of the free end. */
 static void fill_holes(uint32_t top)

@@ -101,11 +101,18 @@ enum engine_data {
     ENGINE_DATA_TEXT,  /* bytes if they are no UTF-8 */
     ENGINE_DATA_BYTES,
 };
-/* Calls function(event), or function(event, true) when the data are not the JSON that they should
- * be. abandon: a snapshot takes back what is left behind, which is more than freeing could. A
- * negative errno: an exception is pending. */
+/* What is odd about an event; runtimes/js/main.js has the same numbers. */
+enum engine_oddity {
+    ENGINE_EVENT_BAD_JSON = 1, /* the data are not the JSON that they should be */
+    ENGINE_EVENT_QUERY = 2,    /* the request has a query string */
+    ENGINE_EVENT_BYTES = 4,    /* the data are bytes */
+    ENGINE_EVENT_ORIGIN = 8,   /* the function's cors() is to be asked */
+};
+/* Calls function(event), or function(event, oddities) when there are any. abandon: a snapshot takes
+ * back what is left behind, which is more than freeing could. A negative errno: an exception is
+ * pending. */
 int engine_call_event(engine_value function, const struct event *e, enum engine_data form,
-                      bool abandon);
+                      unsigned oddities, bool abandon);
 /* The prototypes of the events that handlers get, and of those of the builder of replies. */
 void engine_event_use(engine_value prototype, engine_value reply_prototype);
 

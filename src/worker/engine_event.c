@@ -146,22 +146,24 @@ static bool is_out_of_memory(void)
     return failure.out_of_memory;
 }
 
-/* *ret_bad: the data are not the JSON that their type promises. */
-static guest_value data_value(struct slice data, enum engine_data form, bool *ret_bad)
+static guest_value data_value(struct slice data, enum engine_data form, unsigned *oddities)
 {
     if (form == ENGINE_DATA_JSON || form == ENGINE_DATA_GUESS) {
         guest_value value = parse(data);
         if (NATIVE_TAG(value) != NATIVE_EXCEPTION || is_out_of_memory())
             return value;
-        *ret_bad = form == ENGINE_DATA_JSON;
-        if (*ret_bad)
+        if (form == ENGINE_DATA_JSON) {
+            *oddities |= ENGINE_EVENT_BAD_JSON;
             return NATIVE_OF(NATIVE_UNDEFINED, 0);
+        }
     }
-    bool is_text = form != ENGINE_DATA_BYTES && encoding_utf8_valid(data);
-    return is_text ? native_string(data) : bytes_value(data);
+    if (form != ENGINE_DATA_BYTES && encoding_utf8_valid(data))
+        return native_string(data);
+    *oddities |= ENGINE_EVENT_BYTES;
+    return bytes_value(data);
 }
 
-static int build(const struct event *e, enum engine_data form, guest_value *ret, bool *ret_bad)
+static int build(const struct event *e, enum engine_data form, guest_value *ret, unsigned *oddities)
 {
     guest_value event = GUEST(JS_NewObjectProto, engine.context, known.prototype);
     if (NATIVE_TAG(event) == NATIVE_EXCEPTION)
@@ -170,23 +172,22 @@ static int build(const struct event *e, enum engine_data form, guest_value *ret,
     int status = set_attributes(event, e);
     if (status < 0 || form == ENGINE_DATA_NONE)
         return status;
-    return set(event, known.data_atom, data_value(e->data, form, ret_bad));
+    return set(event, known.data_atom, data_value(e->data, form, oddities));
 }
 
 int engine_call_event(engine_value function, const struct event *e, enum engine_data form,
-                      bool abandon)
+                      unsigned oddities, bool abandon)
 {
     guest_value arguments[2] = {NATIVE_OF(NATIVE_UNDEFINED, 0)};
-    bool bad = false;
-    int status = build(e, form, &arguments[0], &bad);
+    int status = build(e, form, &arguments[0], &oddities);
     if (status == 0) {
-        arguments[1] = NATIVE_OF(NATIVE_BOOL, bad);
+        arguments[1] = NATIVE_OF(NATIVE_INT, oddities);
         void *to = engine_at(engine.scratch.values, sizeof(arguments));
         must(to != NULL);
         memcpy(to, arguments, sizeof(arguments));
         guest_value call = native_unbox(function);
         guest_value result = GUEST(JS_Call, engine.context, call, NATIVE_OF(NATIVE_UNDEFINED, 0),
-                                   bad ? 2 : 1, engine.scratch.values);
+                                   oddities != 0 ? 2 : 1, engine.scratch.values);
         status = NATIVE_TAG(result) == NATIVE_EXCEPTION ? -EINVAL : 0;
         if (!abandon)
             native_free(result);
@@ -277,12 +278,13 @@ static int add_data(guest_value event, struct engine_reply *r)
         return 0;
     int status = p.is_getset ? -ENOTSUP : 0;
     if (status == 0 && NATIVE_TAG(p.value) != NATIVE_UNDEFINED) {
+        bool is_text = native_is_string(p.value);
         if (!r->has_type)
-            buf_add_slice(r->head, SLICE("datacontenttype\0application/json\0"));
-        if (native_is_string(p.value) && r->has_type && !r->is_json)
+            buf_add_slice(r->head, SLICE("datacontenttype\0application/json; charset=utf-8\0"));
+        if (is_text && r->has_type && !r->is_json)
             status = add_text(p.value, r->body_max, r->body);
         else
-            status = native_json(p.value, r->body_max, r->body);
+            status = is_text ? -ENOTSUP : native_json(p.value, r->body_max, r->body);
     }
     native_property_done(&p);
     return status;

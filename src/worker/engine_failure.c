@@ -89,22 +89,34 @@ static void read_text(engine_value object, const char *name, struct buf *out)
     engine_drop(value);
 }
 
+static double text_number(engine_value value)
+{
+    autobuf text = BUF_INIT;
+    uint64_t number = 0;
+    if (engine_get_text(value, 16, &text) < 0 || encoding_parse_u64(buf_slice(&text), &number) < 0)
+        return 0;
+    return (double)number;
+}
+
 static int read_status(engine_value object)
 {
     engine_value value = engine_property(object, "code");
     double code = 0;
     if (engine_is_exception(value))
         engine_drop(GUEST(qjs_get_exception));
+    else if (engine_is_string(value))
+        code = text_number(value);
     else
         code = engine_number(value);
     engine_drop(value);
     return code >= 400 && code <= 599 ? (int)code : 0;
 }
 
-/* QuickJS has no memory left for the error itself when the thrown value is null. */
+/* QuickJS has no memory left for the error itself when the thrown value is null; but handlers throw
+ * that, too. */
 static bool is_out_of_memory(engine_value thrown, const struct engine_failure *f)
 {
-    return GUEST(qjs_is_null, thrown) || (slice_is(buf_slice(&f->name), "InternalError") &&
+    return (GUEST(qjs_is_null, thrown) && engine_memory_is_used_up()) || (slice_is(buf_slice(&f->name), "InternalError") &&
                                           slice_is(buf_slice(&f->message), "out of memory"));
 }
 

@@ -62,5 +62,7 @@ static inline void *engine_at(uint32_t address, size_t len)
 uint32_t engine_put(struct slice bytes);
 void engine_put_done(uint32_t address);
 uint32_t engine_word(uint32_t address);
+/* Whether the instance has grown nearly as far as it may. */
+bool engine_memory_is_used_up(void);
 
 #endif

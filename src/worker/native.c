@@ -331,7 +331,7 @@ void native_handle(struct http_request *request, void *ctx)
     int status = request_read_event(request, &native.event, &native.arena, &err);
     native.has_event = status == 1;
     if (status < 0) {
-        http_respond_error(request, status == -E2BIG ? 413 : 400, &err);
+        http_respond_error(request, request_error_status(status), &err);
     } else if (prepare() < 0) {
         http_respond_errorf(request, 503, "no memory for the request");
     } else {

@@ -167,6 +167,7 @@ static void run_prelude(void *ctx)
     engine_value host = engine_object();
     engine_add_functions(host, load_functions, COUNT_OF(load_functions));
     engine_add_functions(host, call_functions, call_function_count);
+    engine_add_functions(host, &settings_function, 1);
     engine_add_functions(host, timer_functions, timer_function_count);
     web_add_functions(host);
     engine_value entries = engine_is_exception(prelude) ? 0 : engine_call(prelude, 1, &host);
@@ -213,13 +214,13 @@ void program_fix_column(struct engine_failure *f)
 
 static void run_load(void *ctx)
 {
-    engine_value settings = engine_string(buf_slice(&program.bundle->settings));
-    engine_value result = engine_call(program.load, 1, &settings);
+    engine_value text = engine_string(buf_slice(&program.bundle->settings));
+    engine_value result = engine_call(program.load, 1, &text);
     if (engine_is_exception(result)) {
         engine_take_failure(&program.failure);
         call->failed = true;
     }
-    engine_drop(settings);
+    engine_drop(text);
     engine_drop(result);
     call_finish_entry(false);
 }
@@ -297,6 +298,7 @@ int program_load(struct bundle *bundle, struct module *module)
     struct error err = ERROR_INIT;
     program.bundle = bundle;
     program.module = module;
+    settings_reset(bundle->limits.request_bytes);
     entropy_reset();
     int status = 0;
     if (module != NULL)

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "worker/operation.h"
+#include "worker/settings.h"
 #include "worker/worker_internal.h"
 
 /* After the soft limit JavaScript is interrupted with a stack trace; what cannot be interrupted is
@@ -38,6 +39,13 @@ enum call_fate {
     CALL_NO_ROOM,       /* its instance could not be kept */
 };
 
+/* Which web pages may read the answer. */
+enum call_cors {
+    CALL_CORS_NONE, /* it does not say: no page asks */
+    CALL_CORS_ANY,
+    CALL_CORS_OWN, /* what the function's cors() gave */
+};
+
 /* One request. The worker has one thread: of the calls that are not answered yet one runs at most,
  * and the others wait for their operations. */
 struct call {
@@ -62,6 +70,9 @@ struct call {
 
     /* What came out. */
     bool replied, is_event_reply, failed, too_large;
+    bool refused; /* body: what is wrong with the request */
+    enum call_cors cors;
+    struct buf origin; /* for CALL_CORS_OWN; empty: none */
     unsigned status;
     struct buf head;   /* "name: value\n"… */
     struct buf body;   /* for an event: its JSON */
@@ -102,8 +113,13 @@ extern const struct engine_function call_functions[];
 extern const size_t call_function_count;
 
 /* ---- request.c ---- */
+/* 1: there is an event, 0: a plain request, negative: it is refused. */
 int request_read_event(const struct http_request *r, struct event *e, struct event_arena *arena,
                        struct error *err);
+/* The same for a call, with what else its headers decide. */
+int request_read(struct call *c, struct error *err);
+/* How such an error is answered. */
+unsigned request_error_status(int status);
 /* Whether a media type is JSON's, or built on it. */
 bool request_is_json(struct slice content_type);
 /* What the event's data are to the guest. */

@@ -3,10 +3,13 @@
  * that it runs for, unless it names another that waits in the same instance. */
 #include "worker/program.h"
 
+#include "base/encoding.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #define CALL_NUMBERS_MAX 4096
+#define CALL_ORIGIN_MAX  1024
 
 /* ---- host functions for answering ---- */
 
@@ -187,13 +190,40 @@ static engine_value host_use_events(uint32_t argc, const engine_value *argv)
     return engine_undefined();
 }
 
-/* body(true): as text, body(false): as bytes; empty when the guest runs for no request. */
+enum body_form { BODY_BYTES, BODY_TEXT, BODY_UTF8 }; /* runtimes/js/context.js has the same */
+
+/* body(form): empty when the guest runs for no request; for BODY_UTF8 undefined when it is none. */
 static engine_value host_body(uint32_t argc, const engine_value *argv)
 {
-    if (call->request == NULL)
-        return engine_string(SLICE(""));
-    struct slice body = http_request_body(call->request);
-    return argc > 0 && engine_is_true(argv[0]) ? engine_string(body) : engine_bytes(body);
+    struct slice body = call->request != NULL ? http_request_body(call->request) : SLICE("");
+    double form = argc > 0 ? engine_number(argv[0]) : BODY_TEXT;
+    if (form == BODY_BYTES)
+        return engine_bytes(body);
+    if (form == BODY_UTF8 && !encoding_utf8_valid(body))
+        return engine_undefined();
+    return engine_string(body);
+}
+
+/* refuse(status, message): the caller's mistake, which the function did not see. */
+static engine_value host_refuse(uint32_t argc, const engine_value *argv)
+{
+    if (argc < 2 || call_is_answered())
+        return engine_undefined();
+    call->status = (unsigned)engine_number(argv[0]);
+    if (engine_get_text(argv[1], CALL_HEAD_MAX, &call->body) < 0)
+        return engine_throw("the message is too long");
+    call->replied = call->refused = true;
+    return engine_undefined();
+}
+
+/* allowOrigin(origin): the web page that may read the answer; '' for none. */
+static engine_value host_allow_origin(uint32_t argc, const engine_value *argv)
+{
+    call->cors = CALL_CORS_OWN;
+    buf_reset(&call->origin);
+    if (argc < 1 || engine_get_text(argv[0], CALL_ORIGIN_MAX, &call->origin) < 0)
+        buf_reset(&call->origin);
+    return engine_undefined();
 }
 
 /* The number of the call that the guest runs for; 0: none. */
@@ -265,6 +295,8 @@ const struct engine_function call_functions[] = {
     {"fail", host_fail},
     {"request", host_request},
     {"body", host_body},
+    {"refuse", host_refuse},
+    {"allowOrigin", host_allow_origin},
     {"callModule", host_call_module},
     {"call", host_call},
     {"enter", host_enter},

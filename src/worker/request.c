@@ -70,16 +70,47 @@ static bool is_repeated(const struct headers *h, size_t at)
     return false;
 }
 
+/* Of these Node keeps the first, as faas-js-runtime's functions see them. */
+static bool is_single(struct slice name)
+{
+    static const char *const names[] = {"age",
+                                        "authorization",
+                                        "content-length",
+                                        "content-type",
+                                        "etag",
+                                        "expires",
+                                        "from",
+                                        "host",
+                                        "if-modified-since",
+                                        "if-unmodified-since",
+                                        "last-modified",
+                                        "location",
+                                        "max-forwards",
+                                        "proxy-authorization",
+                                        "referer",
+                                        "retry-after",
+                                        "server",
+                                        "user-agent"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (slice_is_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
 /* The values of all headers with the name of the one at that place. */
 static struct slice whole_value(const struct headers *h, size_t at, struct buf *scratch)
 {
     buf_reset(scratch);
+    struct slice name = h->list[at].name;
+    const char *between = slice_is_nocase(name, "cookie") ? "; " : ", ";
     for (size_t i = at + 1; i < h->count; i++) {
-        if (!same_name(h->list[i].name, h->list[at].name))
+        if (!same_name(h->list[i].name, name))
             continue;
+        if (is_single(name))
+            break;
         if (scratch->len == 0)
             buf_add_slice(scratch, h->list[at].value);
-        buf_add_text(scratch, ", ");
+        buf_add_text(scratch, between);
         buf_add_slice(scratch, h->list[i].value);
     }
     return scratch->len > 0 ? buf_slice(scratch) : h->list[at].value;
@@ -122,6 +153,9 @@ engine_value request_value(const struct http_request *r)
     if (status == 0)
         status = engine_set_text(request, SLICE("query"), http_request_query(r));
     if (status == 0)
+        status = engine_set_text(request, SLICE("version"),
+                                 http_request_minor_version(r) == 0 ? SLICE("1.0") : SLICE("1.1"));
+    if (status == 0)
         status = set_headers(headers, &h);
     if (status == 0)
         status = engine_set_value(request, SLICE("headers"), headers);
@@ -139,7 +173,7 @@ static void read_header(void *ctx, struct slice name, struct slice value)
 
 struct probe {
     struct slice content_type;
-    bool has_ce;
+    bool has_ce, has_origin;
 };
 
 static void probe_header(void *ctx, struct slice name, struct slice value)
@@ -149,20 +183,21 @@ static void probe_header(void *ctx, struct slice name, struct slice value)
         p->has_ce = true;
     else if (name.len == 12 && strncasecmp(name.ptr, "content-type", 12) == 0)
         p->content_type = value;
+    else if (name.len == 6 && strncasecmp(name.ptr, "origin", 6) == 0)
+        p->has_origin = true;
 }
 
-/* 1: there is an event, 0: a plain request, negative: what claims to be an event is none. */
-int request_read_event(const struct http_request *r, struct event *e, struct event_arena *arena,
-                       struct error *err)
+static int read_event(const struct http_request *r, enum event_mode mode, struct event *e,
+                      struct event_arena *arena, struct error *err)
 {
-    struct probe p = {0};
-    http_request_each_header(r, probe_header, &p);
     int status = 0;
-    switch (event_mode_of(p.content_type, p.has_ce)) {
+    switch (mode) {
     case EVENT_MODE_NONE:
         return 0;
     case EVENT_MODE_BATCH:
-        return error_set(err, -ENOTSUP, "a function takes one event at a time, not a batch");
+        return error_set(err, -ENOTSUP,
+                         "a function takes one event at a time: send a batch to a broker, which "
+                         "hands its events on one by one");
     case EVENT_MODE_STRUCTURED:
         status = event_json_read(http_request_body(r), e, arena, err);
         break;
@@ -175,4 +210,30 @@ int request_read_event(const struct http_request *r, struct event *e, struct eve
     }
     }
     return status < 0 ? status : 1;
+}
+
+int request_read_event(const struct http_request *r, struct event *e, struct event_arena *arena,
+                       struct error *err)
+{
+    struct probe p = {0};
+    http_request_each_header(r, probe_header, &p);
+    return read_event(r, event_mode_of(p.content_type, p.has_ce), e, arena, err);
+}
+
+int request_read(struct call *c, struct error *err)
+{
+    const struct http_request *r = c->request;
+    if (http_request_body(r).len > settings.body_max)
+        return error_set(err, -E2BIG, "the body is larger than %zu bytes", settings.body_max);
+    struct probe p = {0};
+    http_request_each_header(r, probe_header, &p);
+    enum event_mode mode = event_mode_of(p.content_type, p.has_ce);
+    /* Events come from brokers, which have no use for headers that are there for browsers. */
+    c->cors = mode == EVENT_MODE_NONE || p.has_origin ? CALL_CORS_ANY : CALL_CORS_NONE;
+    return read_event(r, mode, &c->event, &c->arena, err);
+}
+
+unsigned request_error_status(int status)
+{
+    return status == -E2BIG ? 413 : status == -ENOTSUP ? 415 : 400;
 }

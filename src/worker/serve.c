@@ -41,6 +41,7 @@ static int start_server(const struct bundle *b, const struct serve_options *o,
         {HTTP_ANY, "/{path...}", call_handle, NULL, HTTP_ROLE_PUBLIC, 0, true,
          "events and requests for the function"},
     };
+    static const char *const origins[] = {"*", NULL}; /* answers say which pages may read them */
     routes[2].body_max = b->limits.request_bytes;
     struct http_server_options options = {
         .listen = o->listen,
@@ -48,6 +49,7 @@ static int start_server(const struct bundle *b, const struct serve_options *o,
         .routes = routes,
         .route_count = COUNT_OF(routes),
         .check_host = false, /* containers are reached under any name */
+        .origins = origins,
     };
     return http_server_start(&options, ret, err);
 }

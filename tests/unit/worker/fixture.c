@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,11 @@ struct slice http_request_path(const struct http_request *r)
 struct slice http_request_query(const struct http_request *r)
 {
     return slice_text(r->query);
+}
+
+unsigned http_request_minor_version(const struct http_request *r)
+{
+    return 1;
 }
 
 struct slice http_request_body(const struct http_request *r)
@@ -85,8 +91,13 @@ void http_respond_error(struct http_request *r, unsigned status, const struct er
 
 void http_respond_errorf(struct http_request *r, unsigned status, const char *format, ...)
 {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
     begin_answer(status);
-    buf_add_text(&answer.body, format);
+    buf_add_text(&answer.body, text);
 }
 
 void http_respond_empty(struct http_request *r, unsigned status)

@@ -92,7 +92,7 @@ static void check_wrong_arguments(void)
     load("event", "add", "event => event.data", SHOW);
     expect_contains(fixture_body(fixture_event("[1]")), "add takes 2 arguments");
     expect_contains(fixture_body(fixture_event("5")), "must give an array");
-    expect_contains(fixture_body(fixture_event("[1,\\\"x\\\"]")), "error");
+    expect_contains(fixture_body(fixture_event("[1,\\\"x\\\"]")), "is no JSON");
     expect_contains(fixture_body(fixture_event("[1,{}]")), "must be a number (i32)");
     expect(strcmp(fixture_body(fixture_event("[1,2]")), "3") == 0);
 }

@@ -1,0 +1,1 @@
+exports.name = 'old'; exports.file = __filename.endsWith('old.cjs');

@@ -1,0 +1,3 @@
+exports.name = 'first';
+const second = require('./second');
+exports.second = () => second.about();
