@@ -26,12 +26,13 @@
  *      "message":…,"field":…}
  *   Exit status 0 or 1. SIGTERM ends it with all that it started.
  *
- * sluice-runner serve --bundle FILE --runtimes DIR [--listen HOST:PORT|unix:PATH] [--folder F]
- *                     [--uid N] [--confine HOW]
+ * sluice-runner serve --bundle FILE [--runtimes DIR] [--listen HOST:PORT|unix:PATH|fd:N]
+ *                     [--report fd:N] [--folder F] [--uid N] [--confine HOW]
  *   Both, by itself: for `sluice function run` and for images. The bundle's "runtime" names the
  *   runtime. Without --listen: port $PORT of all addresses, or 127.0.0.1:8080. Without --folder: a
  *   temporary one, removed at the end. Prints what the function prints, progress of prepare on
- *   standard error, and "listening on ADDRESS" on standard output when it is ready. Exit status as
+ *   standard error, and "listening on ADDRESS" on standard output when it is ready. With --report
+ *   the descriptor gets the lines of worker/protocol.h instead. Exit status as
  *   `worker`'s.
  *
  * --uid N       the function's own user (and group) id, 1 or more. Needed when started by root; not
