@@ -50,6 +50,7 @@ TARGETS = {
     'chain': Target('the demo\'s whole chain', True, None, 15000),
     'chain-p50': Target('… p50 at half that rate', False, None, None),
     'chain-p99': Target('… p99 at half that rate', False, None, None),
+    'cpu-wasm': Target('CPU-bound wasm vs native -O2', False, 1.6, 1.2),
     'triggers': Target('CPU per event, 10,000 triggers vs 10', False, 2.0, 1.1),
 }
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import chain
+import kernels
 import ours
 import peers
 from harness import (BODY, BenchError, Process, cpu_seconds, event_headers, interleave, pss_kib,
@@ -234,4 +235,5 @@ ROWS = [
     ('memory', memory),
     ('chain', chain.measure),
     ('triggers', triggers),
+    ('cpu-wasm', kernels.measure),
 ]

@@ -36,7 +36,8 @@
 #include <sys/stat.h>
 
 /* Raise it when the same module has to be compiled anew: other flags, another descriptor. */
-#define BUILDER_REVISION "3"
+#define BUILDER_REVISION "4"
+#define SMALL_MODULE     (256u << 10) /* bytes: -O2 takes about twice the time of -O1 */
 #define REPORT_EXPORTS   256
 #define CACHE_FILES_MAX  200
 #define TRANSLATED_HEAD  16384 /* bytes of wasm2c's output in which its accessors stand */
@@ -253,8 +254,9 @@ static int replace_accessors(struct builder *b)
  * memory begin at address 0 (see linear_memory.h). */
 static int compile(struct builder *b)
 {
+    bool small = b->bytes.len <= SMALL_MODULE;
     const char *const argv[] = {b->compiler,
-                                "-O1",
+                                small ? "-O2" : "-O1",
                                 "-std=gnu11",
                                 "-w",
                                 "-fno-optimize-sibling-calls",
