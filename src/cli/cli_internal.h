@@ -165,6 +165,7 @@ struct remote_request {
 
 struct remote_reply {
     long status;
+    struct buf headers; /* the lines, as they came; plain HTTP only */
     struct buf body;
 };
 

@@ -214,6 +214,21 @@ static const struct cli_option function_run_options[] = {
     PROJECT_OPTIONS,
 };
 
+static const char *const test_choices[] = {"table", "json", NULL};
+static const struct cli_option function_test_options[] = {
+    {.name = "cases",
+     .argument = "FILE",
+     .help = "the file or folder with the cases; default: the folder tests of the project"},
+    {.name = "case", .argument = "TEXT", .help = "only the cases with this in their name"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = test_choices,
+     .help = "table or json"},
+    PROJECT_OPTIONS,
+};
+
 static const struct cli_option help_options[] = {
     {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
     {.name = "manual", .help = "the whole reference as a manual page: sluice.1"},
@@ -329,6 +344,18 @@ const struct cli_command cli_commands[] = {
                  "e.data.b]'\n",
      OPTIONS(function_run_options),
      .run = cli_function_run},
+    {.name = "function test",
+     .arguments = "PATH",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "run a function's cases in its runtime",
+     .details = "Starts the function without a broker, sends it what the cases in the project's "
+                "folder tests say, and compares status, headers, body and log. The exit code is 1 "
+                "when one of them failed. docs/functions-cli.md tells the form of the cases.",
+     .examples = "sluice function test greeter\n"
+                 "sluice function test greeter --case 'plain request' -o json\n",
+     OPTIONS(function_test_options),
+     .run = cli_function_test},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",

@@ -263,7 +263,8 @@ static int converse(struct direct *d, struct exchange *x, struct slice head)
     struct sending s = {.head = head, .body = x->request->body};
     uint64_t deadline = deadline_of(x->limit_ns);
     int status = 0;
-    reply_begin(&d->reply, false, EXCHANGE_ANSWER_MAX);
+    reply_begin(&d->reply, x->request->method != NULL && strcmp(x->request->method, "HEAD") == 0,
+                EXCHANGE_ANSWER_MAX);
     d->answered = false;
     while (status == 0) {
         int ready = wait_for(d->fd, is_sent(&s) ? POLLIN : POLLIN | POLLOUT, deadline);
@@ -322,6 +323,7 @@ int direct_exchange(struct direct *d, struct exchange *x, struct error *err)
     if (status < 0)
         return conversation_error(d, x, status, err);
     x->reply->status = (long)d->reply.status;
+    buf_add_slice(&x->reply->headers, reply_headers(&d->reply));
     x->reply->body = d->reply.body;
     d->reply.body = (struct buf)BUF_INIT;
     return 0;

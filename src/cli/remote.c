@@ -59,6 +59,7 @@ void remote_free(struct remote *r)
 
 void remote_reply_done(struct remote_reply *reply)
 {
+    buf_done(&reply->headers);
     buf_done(&reply->body);
 }
 
