@@ -23,6 +23,10 @@ function print(level, values) {
   host.log(level, text);
 }
 
+// The files of the Web APIs have been evaluated before.
+web.inspect = inspect;
+web.print = print;
+
 function elapsed(label, values) {
   const begun = stopwatches.get(label);
   if (begun === undefined) print(WARN, [`No such label '${label}' for console.time()`]);

@@ -2,8 +2,12 @@
 // What the classes of the Web platform have in common. They are made before the first snapshot and
 // keep what changes in their objects, so nothing goes from one event to the next.
 
-// What files of the prelude have for each other: users may replace what is global.
-const web = {};
+// These files are a function of their own, evaluated before the rest of the prelude: so that what
+// each event uses lies together in memory. `web` is what both have for each other: users may replace
+// what is global. The rest of the prelude puts inspect and print there.
+const INSPECT_CUSTOM = Symbol.for('nodejs.util.inspect.custom');
+const inspect = (...values) => web.inspect(...values);
+const logError = (...values) => web.print(3, values);
 
 // Web IDL: members are enumerable, the class is a global that is not, and objects know their name.
 function exposeClass(name, Class, members = Object.getOwnPropertyNames(Class.prototype)) {

@@ -122,7 +122,7 @@
           if (typeof callback === 'function') callback.call(this, event);
           else callback.handleEvent(event);
         } catch (error) {
-          print(ERROR, ['Uncaught in an event listener:', error]);
+          logError('Uncaught in an event listener:', error);
         }
         state.passive = false;
         if (state.stoppedNow) return;

@@ -160,6 +160,16 @@ static void fill_holes(uint32_t top)
     }
 }
 
+void engine_close_holes(void)
+{
+    GUEST_DO(qjs_run_gc);
+    uint32_t room = GUEST(wasm_malloc, ENGINE_ROOM_BYTES);
+    if (room == 0)
+        return;
+    GUEST_DO(wasm_free, room);
+    fill_holes(room);
+}
+
 static void settle_heap(void *ctx)
 {
     bool final = *(bool *)ctx;

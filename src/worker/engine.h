@@ -44,6 +44,8 @@ void engine_set_memory_limit(uint64_t bytes);
 /* Collects garbage, makes room so that a fresh instance need not grow its memory at once, and moves
  * the collector's threshold away. final: a snapshot follows. */
 void engine_settle(bool final);
+/* What is allocated from here on lies behind all that there is, side by side. Inside guard_run(). */
+void engine_close_holes(void);
 void engine_reseed(void);
 /* The interrupt hook throws from this monotonic time on; 0: never. */
 void engine_set_soft_deadline(uint64_t deadline_ns);

@@ -18,8 +18,8 @@
 #define PROGRAM_LOAD_TIMEOUT 30000 /* ms, at least */
 #define PROGRAM_WRAPPER_LEN  55    /* columns that modules.js puts in front of line 1 */
 
-extern const char prelude_text[];
-extern const size_t prelude_text_len;
+extern const char prelude_text[], prelude_web_text[];
+extern const size_t prelude_text_len, prelude_web_text_len;
 
 struct program program;
 
@@ -155,22 +155,40 @@ static const struct engine_loader loader = {resolve_module, load_module};
 
 /* ---- the prelude ---- */
 
+/* Calls text as the body of a function of host and web. 0, or an exception is pending. */
+static engine_value evaluate(struct slice text, const char *name, const engine_value arguments[2])
+{
+    autobuf source = BUF_INIT;
+    buf_add_text(&source, "(function(host,web){'use strict';");
+    buf_add_slice(&source, text);
+    buf_add_text(&source, "})");
+    must(buf_ok(&source));
+    engine_value function = engine_eval_without_source(buf_slice(&source), name);
+    if (engine_is_exception(function))
+        return 0;
+    engine_value result = engine_call(function, 2, arguments);
+    engine_drop(function);
+    return result;
+}
+
+/* The Web APIs first, and what they leave of the heap is closed: so what each call uses comes to
+ * lie together behind them, on few pages. */
 static void run_prelude(void *ctx)
 {
     int *status = ctx;
-    autobuf source = BUF_INIT;
-    buf_add_text(&source, "(function(host){'use strict';");
-    buf_add(&source, prelude_text, prelude_text_len);
-    buf_add_text(&source, "})");
-    must(buf_ok(&source));
-    engine_value prelude = engine_eval_without_source(buf_slice(&source), "sluice:prelude");
-    engine_value host = engine_object();
-    engine_add_functions(host, load_functions, COUNT_OF(load_functions));
-    engine_add_functions(host, call_functions, call_function_count);
-    engine_add_functions(host, &settings_function, 1);
-    engine_add_functions(host, timer_functions, timer_function_count);
-    web_add_functions(host);
-    engine_value entries = engine_is_exception(prelude) ? 0 : engine_call(prelude, 1, &host);
+    engine_value arguments[2] = {engine_object(), engine_object()};
+    engine_add_functions(arguments[0], load_functions, COUNT_OF(load_functions));
+    engine_add_functions(arguments[0], call_functions, call_function_count);
+    engine_add_functions(arguments[0], &settings_function, 1);
+    engine_add_functions(arguments[0], timer_functions, timer_function_count);
+    web_add_functions(arguments[0]);
+    engine_value web =
+        evaluate(slice_of(prelude_web_text, prelude_web_text_len), "sluice:web", arguments);
+    engine_value entries = 0;
+    if (!engine_is_exception(web)) {
+        engine_close_holes();
+        entries = evaluate(slice_of(prelude_text, prelude_text_len), "sluice:prelude", arguments);
+    }
     if (engine_is_exception(entries)) {
         engine_take_failure(&program.failure);
         *status = -EINVAL;
@@ -182,8 +200,9 @@ static void run_prelude(void *ctx)
     program.resume_wasm = engine_property(entries, "resumeWasm");
     program.fire_timer = engine_property(entries, "fireTimer");
     program.shutdown = engine_property(entries, "shutdown");
-    engine_drop(host);
-    engine_drop(prelude);
+    engine_drop(web);
+    engine_drop(arguments[0]);
+    engine_drop(arguments[1]);
     engine_drop(entries);
 }
 
