@@ -56,13 +56,29 @@ VALUE(refused_full, s->store.refused_full)
 VALUE(healthy, s->store.condition == 0 && !s->store.stopped)
 VALUE(functions, s->functions.functions)
 VALUE(functions_ready, s->functions.ready)
+VALUE(functions_building, s->functions.building)
+VALUE(functions_starting, s->functions.starting)
+VALUE(functions_failed, s->functions.failed)
+VALUE(functions_crashing, s->functions.crashing)
 VALUE(workers, s->functions.workers)
+VALUE(workers_busy, s->functions.workers_busy)
+VALUE(calls_waiting, s->functions.waiting)
+VALUE(calls_waited, s->functions.waited)
+VALUE(calls_rejected, s->functions.rejected)
+VALUE(cold_starts, s->functions.cold_starts)
+VALUE(cold_start_seconds, (double)s->functions.cold_start_ns / 1e9)
+VALUE(restarts_crash, s->functions.restarts_crash)
+VALUE(restarts_time, s->functions.restarts_time)
+VALUE(restarts_zygote, s->functions.restarts_zygote)
 VALUE(calls, s->functions.calls)
 VALUE(call_failures, s->functions.failures)
 VALUE(worker_starts, s->functions.worker_starts)
 VALUE(worker_exits, s->functions.worker_exits)
 VALUE(builds, s->functions.builds)
+VALUE(builds_cached, s->functions.builds_cached)
 VALUE(build_failures, s->functions.build_failures)
+VALUE(prepares, s->functions.prepares)
+VALUE(prepare_failures, s->functions.prepare_failures)
 VALUE(uptime, s->uptime)
 
 static const struct metric table[] = {
@@ -116,14 +132,46 @@ static const struct metric table[] = {
     {"sluice_store_healthy", "1 when events can be made durable.", METRIC_GAUGE, healthy},
     {"sluice_functions", "Functions.", METRIC_GAUGE, functions},
     {"sluice_functions_ready", "Functions that take calls.", METRIC_GAUGE, functions_ready},
+    {"sluice_functions_building", "Functions with a version that is compiled or prepared.",
+     METRIC_GAUGE, functions_building},
+    {"sluice_functions_starting", "Functions with a version whose first worker is loading it.",
+     METRIC_GAUGE, functions_starting},
+    {"sluice_functions_failed", "Functions whose newest version will not run.", METRIC_GAUGE,
+     functions_failed},
+    {"sluice_functions_crashing", "Functions whose workers end again and again.", METRIC_GAUGE,
+     functions_crashing},
     {"sluice_workers", "Worker processes.", METRIC_GAUGE, workers},
+    {"sluice_workers_busy", "Worker processes with a call.", METRIC_GAUGE, workers_busy},
+    {"sluice_function_calls_waiting", "Calls for which no worker has room yet.", METRIC_GAUGE,
+     calls_waiting},
+    {"sluice_function_calls_waited_total", "Calls that had to wait for a worker.", METRIC_COUNTER,
+     calls_waited},
+    {"sluice_function_calls_rejected_total",
+     "Calls that were answered 503: too many waited, for too long, or no version could run.",
+     METRIC_COUNTER, calls_rejected},
+    {"sluice_cold_starts_total", "Workers started for a call, as there was none.", METRIC_COUNTER,
+     cold_starts},
+    {"sluice_cold_start_seconds_total", "Time until these workers were ready.", METRIC_COUNTER,
+     cold_start_seconds},
+    {"sluice_worker_restarts_crash_total", "Workers that ended by themselves.", METRIC_COUNTER,
+     restarts_crash},
+    {"sluice_worker_restarts_time_total", "Processes replaced because a call took too long.",
+     METRIC_COUNTER, restarts_time},
+    {"sluice_worker_restarts_zygote_total", "Workers lost with the zygote.", METRIC_COUNTER,
+     restarts_zygote},
     {"sluice_function_calls_total", "Calls of functions.", METRIC_COUNTER, calls},
     {"sluice_function_failures_total", "Calls of functions that failed.", METRIC_COUNTER,
      call_failures},
     {"sluice_worker_starts_total", "Workers started.", METRIC_COUNTER, worker_starts},
     {"sluice_worker_exits_total", "Workers ended.", METRIC_COUNTER, worker_exits},
-    {"sluice_builds_total", "Builds of WebAssembly modules.", METRIC_COUNTER, builds},
+    {"sluice_builds_total", "WebAssembly modules that were compiled, or could not be.",
+     METRIC_COUNTER, builds},
+    {"sluice_builds_cached_total", "WebAssembly modules that had been compiled before.",
+     METRIC_COUNTER, builds_cached},
     {"sluice_build_failures_total", "Builds that failed.", METRIC_COUNTER, build_failures},
+    {"sluice_prepares_total", "Folders of functions that were prepared, or could not be.",
+     METRIC_COUNTER, prepares},
+    {"sluice_prepare_failures_total", "Those that could not be.", METRIC_COUNTER, prepare_failures},
     {"sluice_uptime_seconds", "Time since the start.", METRIC_GAUGE, uptime},
 };
 

@@ -87,6 +87,8 @@ static void build_finish(struct build *b, struct build_result *result, const str
     build_done_fn *done = b->done;
     void *ctx = b->ctx;
     q->failures += result->status < 0 ? 1 : 0;
+    q->cached += result->cached ? 1 : 0;
+    q->builds += result->cached ? 0 : 1;
     build_free(b);
     done(ctx, result, err);
     queue_next(q);
@@ -193,7 +195,6 @@ static void queue_next(struct build_queue *q)
     while (q->running == NULL && !list_empty(&q->waiting)) {
         struct build *b = list_entry(list_shift(&q->waiting), struct build, link);
         q->running = b;
-        q->builds++;
         int r = build_spawn(b);
         if (r < 0) {
             build_fail(b, r, q->builder_path);

@@ -37,10 +37,14 @@ static struct condition built_condition(const struct function *f)
     return c;
 }
 
-static struct condition crashed_condition(void)
+/* Back-off is said once a worker has crashed more than once in a row; before, another is started at
+ * once. */
+static struct condition crashed_condition(const struct version *v)
 {
-    struct condition c = {"False", "WorkerCrashed", ERROR_INIT};
-    error_set(&c.text, 0, "its worker ended unexpectedly and is started again; see its log");
+    bool loops = v->crashes > 1;
+    struct condition c = {"False", loops ? "CrashLoopBackOff" : "WorkerCrashed", ERROR_INIT};
+    error_set(&c.text, 0, "%s; restarted %u times, the next start is at %s; see its log",
+              v->last_end, v->restarts, v->next_start);
     return c;
 }
 
@@ -63,7 +67,7 @@ static struct condition ready_condition(const struct function *f)
         c = (struct condition){"Unknown", "Starting", ERROR_INIT};
         error_set(&c.text, 0, "its worker is starting%s", old);
     } else if (!version_ready(f->current)) {
-        c = crashed_condition();
+        c = crashed_condition(f->current);
     }
     return c;
 }
@@ -113,6 +117,10 @@ void function_publish(struct function *f)
     json_object_set_new(status, "address", address);
     if (f->current != NULL)
         json_object_set_new(status, "servingGeneration", json_integer(f->current->generation));
+    if (f->current != NULL && f->current->restarts > 0) {
+        json_object_set_new(status, "restarts", json_integer(f->current->restarts));
+        json_object_set_new(status, "lastExit", json_string(f->current->last_end));
+    }
     registry_set_status(f->host->registry, f->resource, status);
 }
 
@@ -122,7 +130,8 @@ enum sink_state function_sink_state(const struct function *f, struct error *err)
         return SINK_ABSENT;
     if (f->current != NULL && version_ready(f->current))
         return SINK_READY;
-    struct condition ready = f->current != NULL ? crashed_condition() : ready_condition(f);
+    struct condition ready =
+        f->current != NULL ? crashed_condition(f->current) : ready_condition(f);
     error_set(err, -EAGAIN, "function %s/%s is not ready (%s): %s", f->namespace_name, f->name,
               ready.reason, ready.text.message);
     return SINK_WAITING;
@@ -162,6 +171,29 @@ static void note_failure(struct function *f, int64_t generation, const char *rea
     function_update(f);
 }
 
+/* What a worker knows of its spec. */
+static json_t *known_to_workers(const struct function_spec *s)
+{
+    json_t *spec = json_copy(s->source);
+    json_t *limits = json_copy(json_object_get(s->source, "limits"));
+    json_object_del(spec, "scale");
+    json_object_del(limits, "queue");
+    if (limits != NULL)
+        json_object_set_new(spec, "limits", limits);
+    return spec;
+}
+
+static bool is_only_rescaled(const struct version *before, const struct version *after)
+{
+    if (before == NULL || !json_equal(before->spec.environment, after->spec.environment))
+        return false;
+    json_t *a = known_to_workers(&before->spec), *b = known_to_workers(&after->spec);
+    bool same = json_equal(a, b) == 1;
+    json_decref(a);
+    json_decref(b);
+    return same;
+}
+
 void function_deploy(struct function *f)
 {
     const json_t *object = f->resource->object;
@@ -181,6 +213,13 @@ void function_deploy(struct function *f)
         return;
     }
     must(f->next != NULL);
+    if (is_only_rescaled(f->current, f->next)) {
+        version_rescale(f->current, generation, &f->next->spec);
+        drop_next(f);
+        function_dispatch(f);
+        function_update(f);
+        return;
+    }
     f->next->proven = f->current == NULL &&
                       resource_integer_at(object, "status.servingGeneration", -1) == generation;
     version_begin(f->next);

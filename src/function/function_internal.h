@@ -112,7 +112,7 @@ struct build_queue {
     struct list waiting;
     struct build *running;
     struct loop_timer kick;
-    uint64_t builds, failures;
+    uint64_t builds, cached, failures; /* builds: without those that were in the cache */
 };
 /* The first of the places, paths as seen from the program's folder, that can be run; the caller
  * frees it. NULL: none. */
@@ -232,7 +232,8 @@ struct worker {
     struct loop_timer deadline;
     unsigned calls;
     uint64_t progress; /* when the last call began or ended */
-    uint64_t ready_at;
+    uint64_t started_at, ready_at;
+    bool cold; /* a call waits for it, and there was no other */
     char socket_path[108];
 };
 int worker_start(struct version *v, struct worker **ret, struct error *err);
@@ -281,8 +282,13 @@ struct version {
     bool proven;     /* it served before a restart: no worker has to show that it loads */
     unsigned usable; /* workers that take calls */
     unsigned calls, peak_calls;
-    unsigned crashes; /* in a row */
+    unsigned crashes;                   /* in a row */
+    unsigned restarts;                  /* in all, after crashes */
+    char last_end[200], next_start[32]; /* of the last crash */
     struct loop_timer restart, idle;
+    struct list launch; /* in host->launches, or alone */
+    bool launching;     /* it has one of the places */
+    struct loop_timer hold;
 };
 /* Takes spec over. */
 int version_new(struct function *f, int64_t generation, struct function_spec *spec,
@@ -302,10 +308,25 @@ void version_worker_gone(struct worker *w, enum worker_state was, int status);
 bool version_ready(const struct version *v);
 /* The zygote is there (again): starts what waited for it. */
 void version_retry(struct version *v);
+/* Starts workers until wanted are usable, and returns the last; tries again later when it cannot.
+ */
+struct worker *version_fill(struct version *v, unsigned wanted);
+/* No worker is started for so long, then as many as are wanted. */
+void version_schedule(struct version *v, uint64_t delay);
+/* Only spec.scale and limits.queue are others. Takes spec over. */
+void version_rescale(struct version *v, int64_t generation, struct function_spec *spec);
 /* A retiring version without workers and calls is freed. */
 void version_end_when_idle(struct version *v);
 /* Frees a worker that is gone, and with the last one a retiring version. */
 void version_release_worker(struct worker *w);
+
+/* ---- launch.c: new versions, some at a time ---- */
+
+void launches_init(struct function_host *h);
+void launch_init(struct version *v);
+/* Its first worker is started, now or when there is a place. */
+void launch_begin(struct version *v);
+void launch_end(struct version *v);
 
 /* ---- deploy.c: one function, its versions, its status ---- */
 
@@ -365,6 +386,9 @@ struct function_host {
     struct function_folders folders;
     struct runtime_set *runtimes; /* never changes: any thread */
     bool allow_unsandboxed;
+    struct list launches; /* versions that wait for a place */
+    unsigned launching;
+    struct loop_timer launch;
     struct map functions; /* "namespace/name" */
     struct map workers;   /* by number, 8 bytes */
     struct list removed;  /* functions whose resource is gone and whose calls are ending */

@@ -304,6 +304,7 @@ int function_host_new(const struct function_host_options *o, struct function_hos
     h->run_fd = -1;
     list_init(&h->invocations);
     list_init(&h->removed);
+    launches_init(h);
     int r = host_start(h, o, err);
     if (r < 0) {
         function_host_free(h);
@@ -331,6 +332,7 @@ void function_host_free(struct function_host *h)
     folders_done(h);
     runtime_set_free(h->runtimes);
     free(h->runner_path);
+    loop_timer_cancel(h->loop, &h->launch);
     map_done(&h->functions);
     map_done(&h->workers);
     if (h->run_fd >= 0)
@@ -351,15 +353,27 @@ void function_host_set_address(struct function_host *h, const char *base_url)
         function_publish(value);
 }
 
+static void count_states(const struct function *f, struct function_host_stats *ret)
+{
+    ret->ready += function_sink_state(f, NULL) == SINK_READY;
+    ret->building += f->next != NULL && f->next->state == VERSION_BUILDING;
+    ret->starting += f->next != NULL && f->next->state == VERSION_STARTING;
+    ret->failed += f->failure_reason != NULL;
+    ret->crashing += f->current != NULL && f->current->crashes > 1;
+}
+
 void function_host_stats(const struct function_host *h, struct function_host_stats *ret)
 {
     *ret = h->stats;
     ret->functions = (unsigned)h->functions.len;
     ret->waiting = (unsigned)h->waiting_count;
     ret->builds = h->builds.builds;
+    ret->builds_cached = h->builds.cached;
     ret->build_failures = h->builds.failures;
+    ret->prepares = h->prepares.prepares;
+    ret->prepare_failures = h->prepares.failures;
     struct slice key;
     void *value;
     for (size_t at = 0; map_next(&h->functions, &at, &key, &value);)
-        ret->ready += function_sink_state(value, NULL) == SINK_READY ? 1 : 0;
+        count_states(value, ret);
 }

@@ -8,39 +8,32 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#define RESTART_FIRST  (100 * CLOCK_MILLISECOND)
-#define RESTART_MOST   (30 * CLOCK_SECOND)
-#define STABLE_AFTER   (10 * CLOCK_SECOND) /* a worker that lived longer is no crash in a row */
-#define DEPLOY_CRASHES 3                   /* that many, and the deploy has failed */
+#define TRY_AGAIN   (100 * CLOCK_MILLISECOND)
+#define PROOFS_KEPT 64
 
 static struct loop *loop_of(const struct version *v)
 {
     return v->function->host->loop;
 }
 
+/* One for calls that wait, and for a first worker to show that it loads. */
 static unsigned least_workers(const struct version *v)
 {
-    return v->spec.scale_min > 1 ? v->spec.scale_min : 1;
+    bool wanted = v->state == VERSION_STARTING || !list_empty(&v->function->waiting);
+    return v->spec.scale_min > 0 ? v->spec.scale_min : wanted;
 }
 
 /* ---- workers ---- */
 
-static void version_schedule(struct version *v, uint64_t delay)
+void version_schedule(struct version *v, uint64_t delay)
 {
     if (!heap_contains(&v->restart.node))
         loop_timer_set(loop_of(v), &v->restart, loop_now(loop_of(v)) + delay);
 }
 
-static uint64_t backoff(unsigned crashes)
-{
-    uint64_t delay = RESTART_FIRST << (crashes < 9 ? crashes : 9);
-    return delay < RESTART_MOST ? delay : RESTART_MOST;
-}
-
 /* Starts workers until wanted are usable; tries again later when it cannot. */
-static struct worker *version_fill(struct version *v, unsigned wanted)
+struct worker *version_fill(struct version *v, unsigned wanted)
 {
     struct worker *last = NULL;
     while (v->usable < wanted) {
@@ -51,7 +44,7 @@ static struct worker *version_fill(struct version *v, unsigned wanted)
         if (r != -EAGAIN)
             log_warn("function %s/%s: %s", v->function->namespace_name, v->function->name,
                      err.message);
-        version_schedule(v, RESTART_FIRST);
+        version_schedule(v, TRY_AGAIN);
         return NULL;
     }
     return last;
@@ -104,8 +97,12 @@ struct worker *version_pick(struct version *v)
     if (w != NULL && w->calls >= v->spec.concurrency)
         w = NULL;
     bool waits = heap_contains(&v->restart.node); /* after a crash, or for the zygote */
-    if (w == NULL && v->usable < v->spec.scale_max && !waits)
+    if (w == NULL && v->usable < v->spec.scale_max && !waits) {
+        bool cold = v->usable == 0;
         w = version_fill(v, v->usable + 1);
+        if (w != NULL)
+            w->cold = cold;
+    }
     if (w != NULL && !heap_contains(&v->idle.node))
         arm_idle(v);
     return w;
@@ -122,48 +119,17 @@ static void version_serve(struct version *v);
 void version_worker_ready(struct worker *w)
 {
     struct version *v = w->version;
-    if (v->state != VERSION_STARTING)
+    struct function_host_stats *stats = &v->function->host->stats;
+    if (w->cold) {
+        stats->cold_starts++;
+        stats->cold_start_ns += w->ready_at - w->started_at;
+    }
+    if (v->state == VERSION_STARTING) {
+        version_serve(v);
         return;
-    version_fill(v, least_workers(v));
-    version_serve(v);
-}
-
-static void describe_end(int status, struct error *err)
-{
-    if (WIFSIGNALED(status))
-        error_set(err, -EIO, "the worker was ended by signal %d (%s)", WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
-    else
-        error_set(err, -EIO, "the worker ended with status %d", WEXITSTATUS(status));
-}
-
-static void fail_start(struct version *v, bool failed, const struct error *failure, int status)
-{
-    struct error err = *failure;
-    if (!failed)
-        describe_end(status, &err);
-    if (failed || ++v->crashes >= DEPLOY_CRASHES)
-        function_version_failed(v->function, v, failed ? "LoadFailed" : "WorkerCrashed", &err);
-    else
-        version_schedule(v, backoff(v->crashes));
-}
-
-static void note_crash(struct version *v, uint64_t ready_at, const struct error *failure,
-                       bool failed, int status)
-{
-    struct function *f = v->function;
-    struct error err = *failure;
-    if (!failed)
-        describe_end(status, &err);
-    if (ready_at != 0 && loop_now(loop_of(v)) - ready_at > STABLE_AFTER)
-        v->crashes = 0;
-    log_warn("function %s/%s: %s; started again", f->namespace_name, f->name, err.message);
-    function_log_add(f->log, clock_realtime(), "error", slice_of(NULL, 0), slice_text(err.message));
-    function_log_flush(f->log);
-    if (v->usable < least_workers(v))
-        version_schedule(v, backoff(v->crashes));
-    v->crashes++;
-    function_update(f);
+    }
+    if (v->crashes > 0)
+        function_update(v->function);
 }
 
 void version_release_worker(struct worker *w)
@@ -181,41 +147,29 @@ void version_end_when_idle(struct version *v)
         function_version_retired(v->function, v);
 }
 
-void version_worker_gone(struct worker *w, enum worker_state was, int status)
-{
-    struct version *v = w->version;
-    struct error failure = w->failure;
-    bool failed = w->failed;
-    uint64_t ready_at = w->ready_at;
-    enum version_state state = v->state;
-    if (w->calls == 0)
-        version_release_worker(w); /* a retiring version may be gone with it */
-    if (state == VERSION_RETIRING)
-        return;
-    function_dispatch(v->function);
-    if (was == WORKER_STOPPING) {
-        function_update(v->function);
-        return;
-    }
-    if (status == -1 && !failed) {
-        version_schedule(v, RESTART_FIRST);
-        function_update(v->function);
-    } else if (state == VERSION_STARTING) {
-        fail_start(v, failed, &failure, status);
-    } else {
-        note_crash(v, ready_at, &failure, failed, status);
-    }
-}
-
 /* ---- build and start ---- */
+
+/* Many deploys in a short time leave many workers that nobody has called yet: beyond a few they are
+ * not kept for their idle time. */
+static void drop_proof(struct version *v)
+{
+    if (v->spec.scale_min > 0 || v->calls > 0 || !list_empty(&v->function->waiting) ||
+        v->function->host->stats.workers <= PROOFS_KEPT)
+        return;
+    list_for_each_safe (node, following, &v->workers)
+        worker_stop(list_entry(node, struct worker, link));
+}
 
 static void version_serve(struct version *v)
 {
+    launch_end(v);
     v->state = VERSION_SERVING;
     v->crashes = 0;
+    version_fill(v, v->spec.scale_min);
     if (v->spec.form != FUNCTION_URL)
         arm_idle(v);
     function_version_serving(v->function, v);
+    drop_proof(v);
 }
 
 /* A server that starts with many functions does not start a worker for each: those that served
@@ -227,7 +181,7 @@ static void version_launch(struct version *v)
         return;
     }
     v->state = VERSION_STARTING;
-    version_fill(v, 1);
+    launch_begin(v);
     function_update(v->function);
 }
 
@@ -265,6 +219,7 @@ int version_new(struct function *f, int64_t generation, struct function_spec *sp
     *spec = (struct function_spec){0};
     list_init(&v->link);
     list_init(&v->workers);
+    launch_init(v);
     v->restart.due = version_on_restart;
     v->restart.ctx = v;
     v->idle.due = version_on_idle;
@@ -334,6 +289,25 @@ void version_retry(struct version *v)
         loop_timer_set(loop_of(v), &v->restart, loop_now(loop_of(v)));
 }
 
+/* Takes the new spec over: of what its workers know nothing is another. */
+void version_rescale(struct version *v, int64_t generation, struct function_spec *spec)
+{
+    function_spec_done(&v->spec);
+    v->spec = *spec;
+    v->generation = generation;
+    *spec = (struct function_spec){0};
+    buf_done(&v->spec.module); /* it is built */
+    list_for_each_safe (node, following, &v->workers) {
+        struct worker *w = list_entry(node, struct worker, link);
+        if (v->usable > v->spec.scale_max)
+            worker_stop(w);
+    }
+    if (!heap_contains(&v->restart.node))
+        version_fill(v, v->spec.scale_min);
+    v->peak_calls = v->calls;
+    arm_idle(v);
+}
+
 void version_retire(struct version *v)
 {
     v->state = VERSION_RETIRING;
@@ -347,6 +321,7 @@ void version_retire(struct version *v)
 
 void version_free(struct version *v)
 {
+    launch_end(v);
     if (v->build != NULL)
         build_cancel(v->build);
     if (v->prepare != NULL)

@@ -350,7 +350,8 @@ int worker_start(struct version *v, struct worker **ret, struct error *err)
         return error_set(err, r, "cannot start a worker: %s",
                          r == -EAGAIN ? "the zygote is not ready" : strerror(-r));
     }
-    loop_timer_set(h->loop, &w->deadline, loop_now(h->loop) + start_longest(v));
+    w->started_at = loop_now(h->loop);
+    loop_timer_set(h->loop, &w->deadline, w->started_at + start_longest(v));
     v->usable++;
     h->stats.worker_starts++;
     h->stats.workers++;
@@ -415,6 +416,7 @@ void worker_overran(struct worker *w)
     function_log_add(log, clock_realtime(), "error", slice_of(NULL, 0),
                      SLICE("call ended (time): the process is replaced, since it may hang"));
     function_log_flush(log);
+    host_of(w)->stats.restarts_time++;
     worker_stop(w);
 }
 

@@ -304,6 +304,130 @@ static void what_it_prints_is_kept(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* ---- crashes ---- */
+
+static bool answers_as(struct world *w, void *ctx)
+{
+    struct answer a;
+    assert_int_equal(world_call(w, "f", "/a", "", &a), 0);
+    bool same = a.error == 0 && strncmp(a.body.ptr, ctx, strlen(ctx)) == 0;
+    answer_done(&a);
+    return same;
+}
+
+static void crash_once(struct world *w)
+{
+    struct answer a;
+    assert_int_equal(world_call(w, "f", "/crash", "", &a), 0);
+    answer_done(&a);
+}
+
+static void a_crash_loop_backs_off_and_says_so(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", JS("one"));
+    assert_true(world_ready(w, "f", 5000));
+    uint64_t begun = clock_monotonic();
+    for (int i = 0; i < 5; i++) {
+        crash_once(w);
+        world_turn(w, 20);
+        assert_true(world_ready(w, "f", 5000));
+    }
+    /* 0, 100, 200, 400 and 800 ms */
+    assert_true(clock_monotonic() - begun > 1400 * CLOCK_MILLISECOND);
+    crash_once(w);
+    assert_true(world_wait_condition(w, "f", "Ready",
+                                     "False/CrashLoopBackOff: the worker was ended "
+                                     "by signal 6 (Aborted); restarted 6 times, "
+                                     "the next start is at 20",
+                                     500));
+    assert_int_equal(function_sink_ops.state(w->host, "demo", "f", NULL), SINK_WAITING);
+    struct answer held; /* as a delivery: it waits for the next start */
+    assert_int_equal(world_begin(w, "f", "/", "", &held, NULL), 0);
+    struct http_call_options options = {.method = "GET"};
+    struct answer refused = {.body = BUF_INIT};
+    struct error err = ERROR_INIT;
+    world_options(&refused, &options);
+    struct function *f = function_host_find(w->host, "demo", "f");
+    assert_int_equal(function_invoke(f, "/", &options, true, NULL, &err), -EAGAIN);
+    assert_non_null(strstr(err.message, "CrashLoopBackOff"));
+    assert_true(world_answered(w, &held, 8000));
+    assert_int_equal(held.error, 0);
+    answer_done(&held);
+    world_apply(w, "f", JS("two"));
+    static char two[] = "two|";
+    assert_true(world_until(w, answers_as, two, 5000));
+    assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 3000));
+    struct function_host_stats stats;
+    function_host_stats(w->host, &stats);
+    assert_int_equal(stats.restarts_crash, 6);
+}
+
+/* ---- scale ---- */
+
+static unsigned workers(struct world *w)
+{
+    struct function_host_stats stats;
+    function_host_stats(w->host, &stats);
+    return stats.workers;
+}
+
+static bool has_workers(struct world *w, void *ctx)
+{
+    return workers(w) == *(unsigned *)ctx;
+}
+
+static void scale_changes_without_a_new_version(void **state)
+{
+    struct world *w = *state;
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"min\":1,\"max\":2}"));
+    assert_true(world_ready(w, "f", 5000));
+    struct answer a, b;
+    assert_int_equal(world_call(w, "f", "/", "", &a), 0);
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"min\":3,\"max\":4}"));
+    assert_int_equal(workers(w), 3);
+    assert_true(world_wait_condition(w, "f", "Ready", "True/Serving", 2000));
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"min\":1,\"max\":1}"));
+    unsigned one = 1;
+    assert_true(world_until(w, has_workers, &one, 3000));
+    assert_int_equal(world_call(w, "f", "/", "", &b), 0);
+    answer_done(&a);
+    answer_done(&b);
+    world_apply(w, "f", JS_WITH("one", "\"scale\":{\"min\":0,\"idle\":\"PT0.1S\"}"));
+    assert_true(world_until(w, no_workers, NULL, 3000));
+    struct function_host_stats stats;
+    function_host_stats(w->host, &stats);
+    assert_int_equal(stats.worker_starts, 3);
+    call_is(w, "/", "one|POST /|passed|hello");
+    function_host_stats(w->host, &stats);
+    assert_int_equal(stats.cold_starts, 1);
+}
+
+/* Many deploys at once: some workers at a time, and functions that never load hold nobody up. */
+static void many_deploys_start_some_workers_at_a_time(void **state)
+{
+    struct world *w = *state;
+    char name[16];
+    unsigned most = 0;
+    for (int i = 0; i < 120; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        world_apply(w, name,
+                    i % 4 == 0   ? JS_WITH("never-ready", "\"limits\":{\"timeout\":\"PT1S\"}")
+                    : i % 4 == 1 ? JS("fail")
+                                 : JS("one"));
+        most = workers(w) > most ? workers(w) : most;
+    }
+    for (int i = 0; i < 120; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        if (i % 4 >= 2)
+            assert_true(world_ready(w, name, 20000));
+        else if (i % 4 == 1)
+            assert_true(world_wait_condition(w, name, "Ready", "False/LoadFailed", 20000));
+        most = workers(w) > most ? workers(w) : most;
+    }
+    assert_true(most < 64 + 30 + 16 + 1);
+}
+
 /* ---- waiting calls ---- */
 
 static void too_many_calls_wait_or_are_refused(void **state)
@@ -419,15 +543,6 @@ static bool has_no_folder(struct world *w, void *ctx)
     return folders_of(w) == 0;
 }
 
-static bool answers_as(struct world *w, void *ctx)
-{
-    struct answer a;
-    assert_int_equal(world_call(w, "f", "/a", "", &a), 0);
-    bool same = a.error == 0 && strncmp(a.body.ptr, ctx, strlen(ctx)) == 0;
-    answer_done(&a);
-    return same;
-}
-
 static void processes_are_prepared_and_run(void **state)
 {
     struct world *w = *state;
@@ -532,6 +647,9 @@ int main(void)
         ROW(a_deleted_function_ends_its_calls_first),
         ROW(calls_end_with_the_host),
         ROW(what_it_prints_is_kept),
+        ROW(a_crash_loop_backs_off_and_says_so),
+        ROW(scale_changes_without_a_new_version),
+        ROW(many_deploys_start_some_workers_at_a_time),
         ROW(too_many_calls_wait_or_are_refused),
         ROW(a_call_waits_no_longer_than_it_may_take),
         ROW(calls_wait_for_a_zygote),
