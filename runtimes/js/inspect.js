@@ -99,7 +99,7 @@ function inspectProperty(state, object, key, level, bare) {
     state.indent -= 2;
   }
   if (bare) return text;
-  const name = typeof key === 'symbol' ? `[${key.toString()}]` : IDENTIFIERS.has(key) || IDENTIFIER.test(key) ? key : quoteString(key);
+  const name = typeof key === 'symbol' ? `[${key.toString()}]` : d.enumerable === false ? `[${key}]` : IDENTIFIERS.has(key) || IDENTIFIER.test(key) ? key : quoteString(key);
   return `${name}: ${text}`;
 }
 
@@ -196,7 +196,11 @@ function describeSpecial(state, v, level) {
   if (v instanceof ArrayBuffer) return { open: `${titleOf(v, 'ArrayBuffer')}{`, items: () => inspectBytes(v) };
   if (v instanceof WeakMap || v instanceof WeakSet) return { open: `${titleOf(v, 'Weak')}{`, items: () => ['<items unknown>'] };
   if (typeof v === 'function') return { base: functionText(v) };
-  if (v instanceof Error) return { base: errorText(v), keys: visibleKeys(v).filter(k => k !== 'stack' && k !== 'message') };
+  if (v instanceof Error) {
+    const keys = visibleKeys(v).filter(k => k !== 'stack' && k !== 'message');
+    if (Object.hasOwn(v, 'cause') && !keys.includes('cause')) keys.push('cause');
+    return { base: errorText(v), keys };
+  }
   if (v instanceof RegExp) return { base: RegExp.prototype.toString.call(v) };
   if (v instanceof Date) return { base: Number.isNaN(v.getTime()) ? 'Invalid Date' : v.toISOString() };
   for (const box of [String, Number, Boolean]) {

@@ -268,7 +268,7 @@ int fetcher_read_allow(struct slice payload, int (*add)(void *ctx, struct slice 
     if (count > FETCHER_ALLOW_MAX)
         c.bad = true;
     for (uint32_t i = 0; i < count && !c.bad; i++) {
-        struct slice entry = take_text(&c, 300);
+        struct slice entry = take_text(&c, FETCHER_ALLOW_TEXT_MAX);
         int r = c.bad ? 0 : add(ctx, entry);
         if (r < 0)
             return r;

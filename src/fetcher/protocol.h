@@ -25,16 +25,17 @@
 #include "base/buf.h"
 #include "http/client.h"
 
-#define FETCHER_FD            3
-#define FETCHER_FRAME_HEAD    16
-#define FETCHER_BODY_MAX      (64u << 20)
-#define FETCHER_PAYLOAD_MAX   (FETCHER_BODY_MAX + (1u << 20))
-#define FETCHER_URL_MAX       65536
-#define FETCHER_METHOD_MAX    64
-#define FETCHER_HEADERS_MAX   128
-#define FETCHER_HEADS_MAX     65536 /* bytes of all names and values of a request */
-#define FETCHER_ALLOW_MAX     1000  /* entries */
-#define FETCHER_IN_FLIGHT_MAX 1024  /* requests of one worker */
+#define FETCHER_FD             3
+#define FETCHER_FRAME_HEAD     16
+#define FETCHER_BODY_MAX       (64u << 20)
+#define FETCHER_PAYLOAD_MAX    (FETCHER_BODY_MAX + (1u << 20))
+#define FETCHER_URL_MAX        65536
+#define FETCHER_METHOD_MAX     64
+#define FETCHER_HEADERS_MAX    128
+#define FETCHER_HEADS_MAX      65536 /* bytes of all names and values of a request */
+#define FETCHER_ALLOW_MAX      1000  /* entries */
+#define FETCHER_ALLOW_TEXT_MAX 300   /* bytes of one */
+#define FETCHER_IN_FLIGHT_MAX  1024  /* requests of one worker */
 
 enum fetcher_frame_type {
     FETCHER_ALLOW = 1,

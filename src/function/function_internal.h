@@ -76,7 +76,7 @@ enum function_form {
 
 struct function_spec {
     enum function_form form;
-    uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes;
+    uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes, fetch_bytes;
     unsigned concurrency, scale_min, scale_max;
     const struct runtime *runtime;
     const char *main_file;   /* js, processes: lives as long as source */

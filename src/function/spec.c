@@ -53,6 +53,7 @@ static void read_limits(struct reading *r)
     s->timeout_ns = resource_duration_at(o, "spec.limits.timeout", 30 * CLOCK_SECOND);
     s->request_bytes = resource_bytes_at(o, "spec.limits.requestBytes", MEBIBYTE);
     s->response_bytes = resource_bytes_at(o, "spec.limits.responseBytes", MEBIBYTE);
+    s->fetch_bytes = resource_bytes_at(o, "spec.limits.fetchBytes", 16 * MEBIBYTE);
     s->concurrency = (unsigned)resource_integer_at(o, "spec.limits.concurrency", 16);
     s->scale_min = (unsigned)resource_integer_at(o, "spec.scale.min", 0);
     s->scale_max = (unsigned)resource_integer_at(o, "spec.scale.max", 4);

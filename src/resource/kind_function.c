@@ -299,6 +299,8 @@ static const struct resource_field fields[] = {
      .max = 64 * MEBIBYTE, .help = "size of a request's body"},
     {"spec.limits.responseBytes", RESOURCE_QUANTITY, .fallback = "\"1Mi\"", .min = 1,
      .max = 64 * MEBIBYTE, .help = "size of a response's body"},
+    {"spec.limits.fetchBytes", RESOURCE_QUANTITY, .fallback = "\"16Mi\"", .min = 1,
+     .max = 64 * MEBIBYTE, .help = "size of a body that fetch sends or gets"},
     {"spec.scale", RESOURCE_OBJECT, .fallback = "{}", .help = "number of workers"},
     {"spec.scale.min", RESOURCE_INTEGER, .fallback = "0", .min = 0, .max = 64,
      .help = "workers that are kept without calls"},

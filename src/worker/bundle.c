@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a bundle (protocol.h): the user's files, which are looked up by name as modules are loaded,
  * and the settings. */
+#include "fetcher/protocol.h"
 #include "worker/worker_internal.h"
 
 #include "base/memory.h"
@@ -14,6 +15,7 @@
 #define BUNDLE_TIMEOUT    30000
 #define BUNDLE_BODY       (1024ULL * 1024)
 #define BUNDLE_LOG        (256ULL * 1024)
+#define BUNDLE_FETCH      (16ULL * 1024 * 1024)
 
 static const struct bundle_limit {
     const char *name;
@@ -25,6 +27,7 @@ static const struct bundle_limit {
     {"timeoutMs", offsetof(struct bundle_limits, timeout_ms), BUNDLE_TIMEOUT, 1, 86400000},
     {"requestBytes", offsetof(struct bundle_limits, request_bytes), BUNDLE_BODY, 0, 1ULL << 30},
     {"responseBytes", offsetof(struct bundle_limits, response_bytes), BUNDLE_BODY, 0, 1ULL << 30},
+    {"fetchBytes", offsetof(struct bundle_limits, fetch_bytes), BUNDLE_FETCH, 1, FETCHER_BODY_MAX},
     {"logBytes", offsetof(struct bundle_limits, log_bytes), BUNDLE_LOG, 0, 1ULL << 30},
 };
 
@@ -84,6 +87,24 @@ static int write_settings(struct bundle *b)
     return buf_ok(&b->settings) ? 0 : -ENOMEM;
 }
 
+static int read_allow(struct bundle *b, struct error *err)
+{
+    json_t *allow = json_object_get(json_object_get(b->root, "network"), "allow"), *entry;
+    size_t i;
+    if (allow == NULL)
+        return 0;
+    if (!json_is_array(allow) || json_array_size(allow) > FETCHER_ALLOW_MAX)
+        return error_set(err, -EINVAL, "network.allow must be a list of at most %d texts",
+                         FETCHER_ALLOW_MAX);
+    json_array_foreach(allow, i, entry)
+    {
+        if (!json_is_string(entry) || json_string_length(entry) > FETCHER_ALLOW_TEXT_MAX)
+            return error_set(err, -EINVAL, "network.allow[%zu] must be a text HOST:PORT", i);
+    }
+    b->allow = allow;
+    return 0;
+}
+
 static int check(struct bundle *b, struct error *err)
 {
     const char *runtime = text_of(b->root, "runtime", "js");
@@ -105,7 +126,8 @@ static int check(struct bundle *b, struct error *err)
     if (!b->is_wasm && bundle_file(b, slice_text(b->main)).ptr == NULL)
         return error_set(err, -ENOENT, "the main file %s is not among the function's files",
                          b->main);
-    return read_limits(json_object_get(b->root, "limits"), &b->limits, err);
+    int status = read_allow(b, err);
+    return status < 0 ? status : read_limits(json_object_get(b->root, "limits"), &b->limits, err);
 }
 
 int bundle_parse(struct slice json, struct bundle *ret, struct error *err)

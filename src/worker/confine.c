@@ -164,12 +164,6 @@ int confine_prepare(struct error *err)
     return 0;
 }
 
-void confine_leave_network(void)
-{
-    if (unshare(CLONE_NEWNET) != 0)
-        (void)!unshare(CLONE_NEWUSER | CLONE_NEWNET);
-}
-
 void confine_close_others(const int *keep, size_t count)
 {
     int from = 3;
@@ -224,7 +218,7 @@ static int set_limits(const struct confine_options *o)
     if (status == 0 && !o->writes_files)
         status = lower_limit(RLIMIT_FSIZE, 0);
     if (status == 0 && data > 0)
-        status = lower_limit(RLIMIT_DATA, data + 2 * o->memory_bytes + CONFINE_OWN_BYTES);
+        status = lower_limit(RLIMIT_DATA, data + 2 * o->memory_bytes + CONFINE_OWN_BYTES + o->own_bytes);
     return status;
 }
 

@@ -98,6 +98,22 @@ static double text_number(engine_value value)
     return (double)number;
 }
 
+/* "fetch failed" says little: what an error gives as its cause is told, too. */
+static void add_cause(engine_value object, struct buf *message)
+{
+    size_t before = message->len;
+    engine_value cause = engine_property(object, "cause");
+    if (engine_is_exception(cause)) {
+        engine_drop(GUEST(qjs_get_exception));
+    } else if (GUEST(qjs_is_object, cause)) {
+        buf_add_text(message, ": ");
+        read_text(cause, "message", message);
+        if (message->len == before + 2)
+            message->len = before;
+    }
+    engine_drop(cause);
+}
+
 static int read_status(engine_value object)
 {
     engine_value value = engine_property(object, "code");
@@ -126,6 +142,7 @@ void engine_describe(engine_value thrown, struct engine_failure *f)
     if (GUEST(qjs_is_object, thrown)) {
         read_text(thrown, "name", &f->name);
         read_text(thrown, "message", &f->message);
+        add_cause(thrown, &f->message);
         read_text(thrown, "stack", &f->stack);
         f->status = read_status(thrown);
         find_place(f);

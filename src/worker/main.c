@@ -64,7 +64,7 @@ static int run_zygote(void)
     struct error err = ERROR_INIT;
     if (prepare(&err) < 0)
         return fail(err.message);
-    confine_leave_network();
+    network_leave();
     return zygote_run(WORKER_ZYGOTE_FD);
 }
 

@@ -190,6 +190,7 @@ static int watch(struct pool *p)
     sigprocmask(SIG_BLOCK, &awaited, NULL);
     pid_t self = getpid();
     int end = -1;
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* for the fetchers of workers that ended */
     while (end < 0) {
         struct timespec wait = restart_due(p, self);
         int signal = sigtimedwait(&awaited, NULL, &wait);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the user's function into the engine: the prelude (runtimes/js) once in the first process,
  * then in each worker the user's files, init, and the snapshot that every event starts from. */
+#include "worker/fetch.h"
 #include "worker/program.h"
 #include "worker/native.h"
 
@@ -182,6 +183,7 @@ static void run_prelude(void *ctx)
     engine_add_functions(arguments[0], &settings_function, 1);
     engine_add_functions(arguments[0], timer_functions, timer_function_count);
     web_add_functions(arguments[0]);
+    engine_add_functions(arguments[0], fetch_functions, fetch_function_count);
     engine_value web =
         evaluate(slice_of(prelude_web_text, prelude_web_text_len), "sluice:web", arguments);
     engine_value entries = 0;

@@ -148,6 +148,9 @@ void timer_run_due(uint64_t now);
 /* ---- wait.c ---- */
 /* Whether only requests can make the worker do something. */
 bool wait_is_for_requests_only(void);
+/* The process is to end as soon as nothing is under way: what it cannot do without is gone. */
+void wait_end_when_idle(void);
+bool wait_is_over(void); /* now */
 /* Waits for whatever comes first, until that time at most, and does it. server: NULL while the
  * function is loaded. */
 void wait_turn(struct http_server *server, uint64_t until, const sigset_t *mask);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The function server: loads a bundle, confines the process, and answers HTTP until it is told to
  * end. The same under the broker (a worker of the zygote, on a Unix socket) and alone. */
+#include "worker/fetch.h"
 #include "worker/program.h"
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #define SERVE_DRAIN         (10 * CLOCK_SECOND)
 #define SERVE_DRAIN_TURN_MS 100
 #define SERVE_FAILED        2 /* exit status: the function could not be loaded */
+#define SERVE_LOST          3 /* what it needs is gone, and only a new process gets it back */
 
 static volatile sig_atomic_t stopping;
 
@@ -61,7 +63,7 @@ static void serve_loop(struct http_server *server)
     sigprocmask(SIG_SETMASK, NULL, &waiting);
     sigdelset(&waiting, SIGTERM);
     sigdelset(&waiting, SIGINT);
-    while (!stopping)
+    while (!stopping && !wait_is_over())
         if (wait_is_for_requests_only())
             http_server_run_once(server, http_server_timeout_ms(server), &waiting);
         else
@@ -104,8 +106,12 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         guard_start_timer(&err);
     if (err.code == 0)
         start_server(b, o, &server, &err);
+    if (err.code == 0)
+        fetch_start(b, &err);
+    network_leave_for_good();
     struct confine_options confinement = {.memory_bytes = b->limits.memory_bytes,
-                                          .writes_files = o->standalone,
+                                          .own_bytes = fetch_own_bytes(b),
+                                          .writes_files = o->alone,
                                           .may_be_less = o->alone};
     if (err.code == 0)
         confine_self(&confinement, &err);
@@ -118,9 +124,9 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         report_plain("listening on ",
                      o->address != NULL ? o->address : http_server_address(server));
     serve_loop(server);
-    if (o->alone)
+    if (o->alone || wait_is_over())
         drain(server);
-    return 0;
+    return wait_is_over() ? SERVE_LOST : 0;
 }
 
 void serve_catch_signals(void)

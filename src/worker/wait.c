@@ -18,6 +18,7 @@ struct watch {
 static struct pollfd fds[1 + WORKER_WATCH_MAX];
 static struct watch watches[1 + WORKER_WATCH_MAX];
 static unsigned watch_count;
+static bool ending;
 
 static unsigned place_of(int fd)
 {
@@ -57,6 +58,16 @@ void worker_unwatch(int fd)
 bool wait_is_for_requests_only(void)
 {
     return operation_count() == 0 && call_waiting_count() == 0;
+}
+
+void wait_end_when_idle(void)
+{
+    ending = true;
+}
+
+bool wait_is_over(void)
+{
+    return ending && wait_is_for_requests_only();
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -66,7 +66,7 @@ struct slice module_memory_at(const struct module *m, uint32_t address, uint32_t
 /* ---- bundle: what is to be served ---- */
 
 struct bundle_limits {
-    uint64_t memory_bytes, timeout_ms, request_bytes, response_bytes, log_bytes;
+    uint64_t memory_bytes, timeout_ms, request_bytes, response_bytes, log_bytes, fetch_bytes;
 };
 
 struct bundle {
@@ -77,6 +77,7 @@ struct bundle {
     const char *wasm_function; /* NULL until bundle_choose_function() */
     bool has_mapping;          /* JavaScript makes the arguments or the answer */
     struct json_t *command, *env;
+    struct json_t *allow; /* texts HOST:PORT, what fetch may call; NULL: nothing */
     struct bundle_limits limits;
     struct buf settings; /* JSON for the prelude: everything but the files */
 };
@@ -125,18 +126,29 @@ void call_handle(struct http_request *request, void *ctx);
 
 struct confine_options {
     uint64_t memory_bytes; /* what guests may use */
+    uint64_t own_bytes;    /* what the worker itself needs besides the usual */
     bool writes_files;     /* the report may go to a file */
     bool may_be_less; /* in a container of its own: what that one forbids is told and left out */
 };
 /* Builds the system call filter; once, in the first process. */
 int confine_prepare(struct error *err);
-/* An empty network namespace, when the kernel lets us: the filter forbids sockets anyway. */
-void confine_leave_network(void);
 /* Closes every descriptor from 3 on but those given. */
 void confine_close_others(const int *keep, size_t count);
 /* From here on the process can do no more than compute, talk on its open sockets and write its
  * report. 0 or a negative errno with a message. */
 int confine_self(const struct confine_options *options, struct error *err);
+
+/* ---- network.c: a namespace without network for the worker ---- */
+/* In the zygote: for all workers, when it can be entered again; else each leaves for itself. */
+void network_leave(void);
+/* Of the network that was left, to keep it open; -1: there is none. */
+int network_descriptor(void);
+/* Runs act(ctx) where the network is. Its result, or a negative errno. */
+int network_visit(int (*act)(void *ctx), void *ctx);
+/* In the worker, once it needs no network any more. */
+void network_leave_for_good(void);
+/* The network that was left cannot be entered any more. */
+void network_forget(void);
 
 struct serve_options {
     const char *listen;  /* HOST:PORT, or NULL */

@@ -72,7 +72,10 @@ static _Noreturn void worker_main(const struct order *o, pid_t zygote)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != zygote)
         _exit(1);
-    confine_close_others(o->fds, o->fd_count);
+    int keep[WORKER_DESCRIPTORS_MAX + 1];
+    memcpy(keep, o->fds, o->fd_count * sizeof(*keep));
+    keep[o->fd_count] = network_descriptor();
+    confine_close_others(keep, o->fd_count + 1);
     signal(SIGCHLD, SIG_DFL);
     entropy_reset();
     serve_catch_signals();
@@ -203,6 +206,7 @@ static sigset_t catch_children(void)
 int zygote_run(int socket)
 {
     list_init(&children);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* for the fetchers of workers that ended */
     signal(SIGPIPE, SIG_IGN);
     sigset_t waiting = catch_children();
     tell(socket, WORKER_MESSAGE_READY, 0, 0);

@@ -372,7 +372,8 @@ def until(condition, what):
 
 
 def test_several_processes_behind_one_port(tmp_path):
-    with serving(tmp_path, "module.exports = () => 'here';", options=["--workers", "3"]) as server:
+    code = "module.exports = () => { console.log('called'); return 'here'; };"
+    with serving(tmp_path, code, options=["--workers", "3"]) as server:
         until(lambda: len(children_of(server.process)) == 3, "three workers")
         for _ in range(50):
             assert server.call("GET")[2] == b"here"
