@@ -118,6 +118,7 @@ static int check(struct bundle *b, struct error *err)
     json_t *wasm = json_object_get(b->root, "wasm");
     b->wasm_module = text_of(wasm, "module", "module.wasm");
     b->wasm_function = text_of(wasm, "function", NULL);
+    b->wasm_result = text_of(wasm, "result", NULL);
     b->has_mapping =
         json_object_get(wasm, "arguments") != NULL || json_object_get(wasm, "response") != NULL;
     b->command = json_object_get(b->root, "command");

@@ -229,43 +229,14 @@ static void run_resume(void *ctx)
     enter(program.resume_wasm, 1, engine_string(buf_slice(&call->text)));
 }
 
-/* The export's results as text, for resumeWasm(). */
-static void write_results(const char *signature, const union worker_module_value *results)
-{
-    buf_reset(&call->text);
-    const char *types = strchr(signature, ':') + 1;
-    for (size_t i = 0; types[i] != '\0'; i++) {
-        if (i > 0)
-            buf_add_byte(&call->text, ',');
-        switch (types[i]) {
-        case 'i':
-            buf_printf(&call->text, "%d", (int32_t)results[i].i32);
-            break;
-        case 'I':
-            buf_printf(&call->text, "%lld", (long long)results[i].i64);
-            break;
-        case 'f':
-            buf_printf(&call->text, "%.9g", (double)results[i].f32);
-            break;
-        default:
-            buf_printf(&call->text, "%.17g", results[i].f64);
-            break;
-        }
-    }
-}
-
 static void run_module(void)
 {
-    union worker_module_value results[MODULE_VALUES_MAX];
-    const char *function = program.bundle->wasm_function;
     call->wants_module = false;
-    call->ended = module_call(program.module, function, call->arguments, results);
-    if (call->ended != 0) {
+    call->ended = module_call_run(&call->text);
+    if (call->ended != 0)
         call->module_ended = true;
-        return;
-    }
-    write_results(module_signature(program.module, function), results);
-    call->ended = guard_run(run_resume, NULL);
+    else
+        call->ended = guard_run(run_resume, NULL);
 }
 
 /* What a handler leaves behind goes on in a shared instance, as in Node. */

@@ -49,7 +49,8 @@ void native_unpack(const char *signature, const union worker_module_value *resul
 
 bool native_is(const struct bundle *b, const struct module *m)
 {
-    if (b->has_mapping || m == NULL)
+    bool number = b->wasm_result != NULL && strcmp(b->wasm_result, "number") == 0;
+    if (b->has_mapping || number || m == NULL)
         return false;
     const char *signature = module_signature(m, b->wasm_function);
     return signature != NULL &&
@@ -90,6 +91,22 @@ static void set_environment(void)
     }
 }
 
+void native_settle(struct bundle *b)
+{
+    native.bundle = b;
+    set_arguments(b);
+    wasi.output_max = b->limits.response_bytes + STDIO_HEAD_MAX;
+    wasi.log_max = b->limits.log_bytes;
+    wasi.output_is_log = true;
+    set_environment();
+}
+
+void native_begin(struct slice event_id)
+{
+    wasi_begin();
+    wasi.event_id = event_id;
+}
+
 static int check_export(struct error *err)
 {
     const struct bundle *b = native.bundle;
@@ -109,14 +126,12 @@ static int check_export(struct error *err)
 
 int native_load(struct bundle *b, struct module *m, struct error *err)
 {
-    native.bundle = b;
     native.module = m;
     native.signature = module_signature(m, b->wasm_function);
     native.command = strcmp(b->wasm_function, MODULE_COMMAND) == 0;
     snprintf(native.source, sizeof(native.source), "/functions/%.200s/%.200s", b->namespace_name,
              b->name);
-    set_arguments(b);
-    set_environment();
+    wasi.output_is_log = !native.command;
     return check_export(err);
 }
 
@@ -148,11 +163,9 @@ static void run_export(void)
 {
     union worker_module_value arguments[2] = {{.i32 = 0}, {.i32 = (uint32_t)native.input.len}};
     union worker_module_value results[MODULE_VALUES_MAX];
-    buf_reset(&wasi.output); /* what it printed is none of its result */
     native.ended = module_memory_give(native.module, buf_slice(&native.input), &arguments[0].i32);
     if (native.ended == 0)
         native.ended = module_call(native.module, native.bundle->wasm_function, arguments, results);
-    buf_reset(&wasi.output);
     if (native.ended == 0)
         take_result(results);
     if (native.ended == 0 && !native.bundle->isolate_events)
@@ -189,15 +202,12 @@ static int prepare(void)
         .headers = h.list,
         .header_count = h.count,
     };
-    wasi_begin();
+    native_begin(native.has_event ? event_get(&native.event, "id") : slice_of(NULL, 0));
     set_environment();
     buf_reset(&native.input);
     stdio_input(&request, &native.input);
     int status = stdio_environment(&request, native.input.len, add_variable, NULL);
     wasi.input = buf_slice(&native.input);
-    wasi.event_id = native.has_event ? event_get(&native.event, "id") : slice_of(NULL, 0);
-    wasi.output_max = native.bundle->limits.response_bytes + STDIO_HEAD_MAX;
-    wasi.log_max = native.bundle->limits.log_bytes;
     bool good = status == 0 && buf_ok(&native.input) && buf_ok(&wasi.environment.text);
     return good ? 0 : -ENOMEM;
 }
@@ -276,10 +286,10 @@ static void read_reply(void)
     size_t now_len = clock_format_rfc3339(clock_realtime(), 3, now);
     const struct event_defaults defaults = {slice_text(id), slice_text(native.source),
                                             slice_of(now, now_len)};
-    int status = stdio_reply_read(buf_slice(&wasi.output), &defaults, &native.arena, &reply, &err);
+    int status = native_read_reply(native.command ? NULL : native.bundle->wasm_result,
+                                   buf_slice(&wasi.output), &defaults, &native.arena, &reply, &err);
     if (status < 0) {
-        snprintf(message, sizeof(message), "the function's reply is no good event: %s",
-                 err.message);
+        snprintf(message, sizeof(message), "the function's reply is not good: %s", err.message);
         fail(500, "exception", message, false);
     } else if ((reply.is_event ? reply.event.data.len : reply.body.len) >
                native.bundle->limits.response_bytes) {

@@ -14,6 +14,11 @@ bool native_takes_bytes(const char *signature);
 void native_unpack(const char *signature, const union worker_module_value *results,
                    uint32_t *ret_address, uint32_t *ret_len);
 
+/* What any module finds around it: arguments, environment, and a log for what it prints. */
+void native_settle(struct bundle *b);
+/* The same at the beginning of a call. */
+void native_begin(struct slice event_id);
+
 /* Whether the bundle's function is one. */
 bool native_is(const struct bundle *b, const struct module *m);
 /* Checks that the module has what the function needs, and starts it. */
@@ -22,6 +27,11 @@ int native_load(struct bundle *b, struct module *m, struct error *err);
 void native_handle(struct http_request *request, void *ctx);
 
 /* ---- native_answer.c ---- */
+
+/* As stdio_reply_read(), but what the output is was said: spec.result; NULL: it was not. */
+int native_read_reply(const char *result, struct slice output,
+                      const struct event_defaults *defaults, struct event_arena *arena,
+                      struct stdio_reply *ret, struct error *err);
 
 struct native_failure {
     unsigned status;

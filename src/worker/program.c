@@ -180,6 +180,7 @@ static void run_prelude(void *ctx)
     engine_value arguments[2] = {engine_object(), engine_object()};
     engine_add_functions(arguments[0], load_functions, COUNT_OF(load_functions));
     engine_add_functions(arguments[0], call_functions, call_function_count);
+    engine_add_functions(arguments[0], module_call_functions, module_call_function_count);
     engine_add_functions(arguments[0], &settings_function, 1);
     engine_add_functions(arguments[0], timer_functions, timer_function_count);
     web_add_functions(arguments[0]);
@@ -310,7 +311,8 @@ static int add_signature(struct error *err)
                          MODULE_VALUES_MAX);
     must(b->settings.len > 0 && b->settings.ptr[b->settings.len - 1] == '}');
     b->settings.len--;
-    buf_printf(&b->settings, ",\"signature\":\"%s\"}", signature);
+    buf_printf(&b->settings, ",\"signature\":\"%s\",\"givesMemory\":%s}", signature,
+               module_memory_find(program.module) != NULL ? "true" : "false");
     return buf_ok(&b->settings) ? 0 : error_set(err, -ENOMEM, "no memory for the settings");
 }
 
@@ -326,6 +328,7 @@ int program_load(struct bundle *bundle, struct module *module)
         status = bundle_choose_function(bundle, module, &err);
     program.native = status == 0 && native_is(bundle, module);
     if (status == 0 && module != NULL) {
+        native_settle(bundle);
         status = program.native ? native_load(bundle, module, &err) : add_signature(&err);
         if (status == 0)
             status = start_module(&err);

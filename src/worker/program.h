@@ -82,7 +82,6 @@ struct call {
     enum call_fate fate;
 
     bool wants_module;
-    union worker_module_value arguments[MODULE_VALUES_MAX];
 };
 
 /* The one that the guest runs for; between calls one that has no request. Never NULL. */
@@ -111,6 +110,13 @@ void call_switch_back(uint32_t number);
 /* ---- reply.c: host functions for answering ---- */
 extern const struct engine_function call_functions[];
 extern const size_t call_function_count;
+
+/* ---- module_call.c: an export, called for JavaScript ---- */
+extern const struct engine_function module_call_functions[];
+extern const size_t module_call_function_count;
+/* Calls the export as the guest has said. The results become text for resumeWasm(). As guard_run().
+ */
+int module_call_run(struct buf *results_text);
 
 /* ---- request.c ---- */
 /* 1: there is an event, 0: a plain request, negative: it is refused. */

@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CALL_NUMBERS_MAX 4096
-#define CALL_ORIGIN_MAX  1024
+#define CALL_ORIGIN_MAX 1024
 
 /* ---- host functions for answering ---- */
 
@@ -249,40 +248,6 @@ static engine_value host_leave(uint32_t argc, const engine_value *argv)
     return engine_undefined();
 }
 
-/* "4,14": what the export is to be called with, in the order of its parameters. */
-static engine_value host_call_module(uint32_t argc, const engine_value *argv)
-{
-    static struct buf text;
-    buf_reset(&text);
-    if (argc < 1 || program.module == NULL ||
-        engine_get_text(argv[0], CALL_NUMBERS_MAX, &text) < 0 || !buf_ok(&text))
-        return engine_throw("the arguments are too long");
-    const char *signature = module_signature(program.module, program.bundle->wasm_function);
-    const char *at = text.len > 0 ? text.ptr : "";
-    for (size_t i = 0; signature[i] != ':'; i++) {
-        char *end = NULL;
-        union worker_module_value *to = &call->arguments[i];
-        *to = (union worker_module_value){.i64 = 0};
-        switch (signature[i]) {
-        case 'i':
-            to->i32 = (uint32_t)strtoll(at, &end, 10);
-            break;
-        case 'I':
-            to->i64 = (uint64_t)strtoll(at, &end, 10);
-            break;
-        case 'f':
-            to->f32 = strtof(at, &end);
-            break;
-        default:
-            to->f64 = strtod(at, &end);
-            break;
-        }
-        at = *end == ',' ? end + 1 : end;
-    }
-    call->wants_module = true;
-    return engine_undefined();
-}
-
 const struct engine_function call_functions[] = {
     {"log", host_log},
     {"print", host_print},
@@ -297,7 +262,6 @@ const struct engine_function call_functions[] = {
     {"body", host_body},
     {"refuse", host_refuse},
     {"allowOrigin", host_allow_origin},
-    {"callModule", host_call_module},
     {"call", host_call},
     {"enter", host_enter},
     {"leave", host_leave},

@@ -31,6 +31,7 @@ struct wasi {
     /* Set before a call. */
     struct slice input;
     size_t output_max;
+    bool output_is_log; /* standard output is logged, too */
     uint64_t log_max;
     struct slice event_id; /* for log lines */
     struct wasi_strings arguments, environment;

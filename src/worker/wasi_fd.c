@@ -99,7 +99,7 @@ uint32_t wasi_fd_write(uint32_t fd, uint32_t vectors, uint32_t count, uint32_t r
         status = read_vector(list, i, &v);
         if (status != WASI_SUCCESS)
             break;
-        if (d->stream == 1)
+        if (d->stream == 1 && !wasi.output_is_log)
             write_output(slice_of(v.at, v.len));
         else
             wasi_write_error(slice_of(v.at, v.len));

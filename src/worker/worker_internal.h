@@ -75,6 +75,7 @@ struct bundle {
     bool is_wasm, isolate_events;
     const char *wasm_module;
     const char *wasm_function; /* NULL until bundle_choose_function() */
+    const char *wasm_result;   /* NULL: not said */
     bool has_mapping;          /* JavaScript makes the arguments or the answer */
     struct json_t *command, *env;
     struct json_t *allow; /* texts HOST:PORT, what fetch may call; NULL: nothing */

@@ -128,7 +128,7 @@ def test_wasi_replies(deploy, index):
 
 def test_wasi_reply_that_is_no_event(deploy):
     answer = deploy(**from_text(say('{"specversion":"1.0"}'))).event()
-    assert answer.status == 500 and "no good event" in answer.json()["error"]["message"]
+    assert answer.status == 500 and "type is missing" in answer.json()["error"]["message"]
 
 
 # Each of preview 1's functions, and AssemblyScript's, with the signature that it has.
