@@ -140,7 +140,8 @@ static void run_case(struct test *t, const struct testcase *c)
 {
     autobuf complaints = BUF_INIT;
     uint64_t start = clock_monotonic();
-    json_array_clear(t->printed);
+    json_decref(t->printed); /* the results may hold the last one */
+    t->printed = json_array();
     run_request(t, c, &complaints);
     uint64_t end = clock_monotonic();
     if (complaints.len > 0)
