@@ -214,6 +214,33 @@ static const struct cli_option function_run_options[] = {
     PROJECT_OPTIONS,
 };
 
+static const char *const build_choices[] = {"text", "json", NULL};
+static const char *const engine_choices[] = {"buildah", "podman", "docker", NULL};
+static const struct cli_option function_build_options[] = {
+    {.name = "tag", .letter = 't', .argument = "NAME:TAG", .help = "the image's name"},
+    {.name = "out",
+     .letter = 'o',
+     .argument = "DIR|FILE.tar",
+     .help =
+         "where it goes: the folder of an OCI layout, or one as a tar file (oci-archive); needed "
+         "for js and wasm, for the others the engine's own store is enough"},
+    {.name = "output",
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = build_choices,
+     .help = "how the result is told: text or json"},
+    {.name = "engine",
+     .argument = "PROGRAM",
+     .choices = engine_choices,
+     .help = "what builds images from a Dockerfile: buildah, podman or docker; default: the first "
+             "that is there"},
+    {.name = "engine-option",
+     .argument = "WORD",
+     .repeated = true,
+     .help = "a word more for its build command, as --engine-option=--isolation=chroot"},
+    PROJECT_OPTIONS,
+};
+
 static const char *const test_choices[] = {"table", "json", NULL};
 static const struct cli_option function_test_options[] = {
     {.name = "cases",
@@ -344,6 +371,21 @@ const struct cli_command cli_commands[] = {
                  "e.data.b]'\n",
      OPTIONS(function_run_options),
      .run = cli_function_run},
+    {.name = "function build",
+     .arguments = "PATH",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "write an OCI image of a function",
+     .details = "Functions in JavaScript and WebAssembly need no container engine and no network: "
+                "the image has the function server, the libraries it needs and the function, and "
+                "is the same bytes whenever it is the same function. It runs as a user without "
+                "rights, with a read-only root, and answers on $PORT. Functions of other runtimes "
+                "are built from their runtime's Dockerfile by buildah, podman or docker.",
+     .examples = "sluice function build greeter -t greeter:1.0 -o image\n"
+                 "sluice function build greeter -t greeter:1.0 -o greeter.tar && podman load -i "
+                 "greeter.tar\n",
+     OPTIONS(function_build_options),
+     .run = cli_function_build},
     {.name = "function test",
      .arguments = "PATH",
      .arguments_min = 1,

@@ -6,6 +6,7 @@
 #include "cli/instance.h"
 #include "cli/place.h"
 #include "cli/subprocess.h"
+#include "function/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,29 +18,25 @@
 /* The first user id of those that belong to functions: for who runs this as root. */
 #define PROCESS_UID "2000000000"
 
-/* The folder of the runtime, also when it is named by an alias. NULL after saying why. */
-static char *find_runtime(const char *runtime)
+/* The folder of the runtime, by its name or an alias. NULL after saying why. */
+static char *find_runtime(const char *name)
 {
-    static const struct {
-        const char *alias, *name;
-    } aliases[] = {{"python3", "python"}, {"nodejs", "node"}};
-    autofree char *runtimes = place_runtimes();
-    struct buf path = BUF_INIT;
-    for (size_t i = 0; i < COUNT_OF(aliases); i++) {
-        if (strcmp(aliases[i].alias, runtime) == 0)
-            runtime = aliases[i].name;
-    }
-    if (runtimes != NULL)
-        buf_printf(&path, "%s/%s", runtimes, runtime);
-    autobuf manifest = BUF_INIT;
-    buf_printf(&manifest, "%s/runtime.yaml", path.len > 0 ? path.ptr : "");
-    if (path.len > 0 && buf_ok(&manifest) && access(manifest.ptr, R_OK) == 0)
-        return buf_steal(&path);
-    buf_done(&path);
-    terminal_error("there is no runtime \"%s\" in %s", runtime,
-                   runtimes != NULL ? runtimes : "the folder of runtimes, which is missing");
-    terminal_hint("SLUICE_RUNTIMES says where they are");
-    return NULL;
+    struct error err = ERROR_INIT;
+    struct runtime_set *set = NULL;
+    autofree char *directory = NULL;
+    char *folder = NULL;
+    int r = runtime_directory(NULL, &directory, &err);
+    if (r == 0)
+        r = runtime_set_load(directory, &set, &err);
+    const struct runtime *found = r == 0 ? runtime_set_find(set, name) : NULL;
+    if (found != NULL)
+        folder = strdup(found->folder);
+    else if (r < 0)
+        terminal_error("%s", err.message);
+    else
+        terminal_error("there is no runtime \"%s\" in %s", name, directory);
+    runtime_set_free(set);
+    return folder;
 }
 
 /* The last object that it wrote says how it went. */

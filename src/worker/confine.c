@@ -152,8 +152,8 @@ static int export_filter(scmp_filter_ctx context)
 int confine_prepare(struct error *err)
 {
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    if (context == NULL)
-        return error_set(err, -ENOMEM, "no memory for the system call filter");
+    if (context == NULL) /* the library tried what the kernel would take of it */
+        return error_set(err, -EPERM, "the system allows no system call filter");
     seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int status = add_rules(context);
     if (status == 0)
@@ -290,6 +290,8 @@ static int restrict_files_of(const struct confine_options *o)
 
 static int install_filter(const struct confine_options *o)
 {
+    if (filter.filter == NULL)
+        return -EPERM;
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0 ? 0 : -errno;
 }
 

@@ -132,8 +132,9 @@ static int read_status(engine_value object)
  * that, too. */
 static bool is_out_of_memory(engine_value thrown, const struct engine_failure *f)
 {
-    return (GUEST(qjs_is_null, thrown) && engine_memory_is_used_up()) || (slice_is(buf_slice(&f->name), "InternalError") &&
-                                          slice_is(buf_slice(&f->message), "out of memory"));
+    return (GUEST(qjs_is_null, thrown) && engine_memory_is_used_up()) ||
+           (slice_is(buf_slice(&f->name), "InternalError") &&
+            slice_is(buf_slice(&f->message), "out of memory"));
 }
 
 void engine_describe(engine_value thrown, struct engine_failure *f)

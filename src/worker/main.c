@@ -24,7 +24,7 @@
 static const char usage[] =
     "usage: sluice-worker serve --bundle FILE [--listen HOST:PORT|unix:PATH|fd:N] [--module "
     "FILE.so]\n"
-    "                           [--workers N] [--report fd:N]\n"
+    "                           [--workers N] [--report fd:N] [--environment own]\n"
     "       sluice-worker zygote            (started by sluice, with a socket as descriptor 3)\n"
     "       sluice-worker version\n"
     "\n"
@@ -33,9 +33,11 @@ static const char usage[] =
     "all addresses, or on 127.0.0.1:8080 when that is not set. With --workers it runs in N "
     "processes,\n"
     "each with its own instances. With --report the descriptor gets JSON lines instead of text on\n"
-    "standard output: ready, failed, log, limit.\n";
+    "standard output: ready, failed, log, limit. With --environment own the function sees the\n"
+    "variables of this process, before those of the bundle.\n";
 
-static int prepare(struct error *err)
+/* alone: in a container that forbids filters there is none; confine_self() tells. */
+static int prepare(bool alone, struct error *err)
 {
     int status = guard_init(err);
     if (status == 0)
@@ -44,7 +46,9 @@ static int prepare(struct error *err)
         status = program_prepare(err);
     if (status == 0)
         status = confine_prepare(err);
-    return status;
+    if (status == -EPERM && alone)
+        *err = (struct error)ERROR_INIT;
+    return status == -EPERM && alone ? 0 : status;
 }
 
 static int fail(const char *message)
@@ -62,7 +66,7 @@ static int run_zygote(void)
         return fail("the zygote is started by sluice; descriptor 3 is not its socket");
     fcntl(WORKER_ZYGOTE_FD, F_SETFD, FD_CLOEXEC);
     struct error err = ERROR_INIT;
-    if (prepare(&err) < 0)
+    if (prepare(false, &err) < 0)
         return fail(err.message);
     network_leave();
     return zygote_run(WORKER_ZYGOTE_FD);
@@ -86,23 +90,25 @@ static int listen_unix(const char *path, struct error *err)
 }
 
 struct arguments {
-    const char *bundle, *listen, *module, *workers, *report;
+    const char *bundle, *listen, *module, *workers, *report, *environment;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
     for (int i = 2; i < argc; i += 2) {
-        const char **to = strcmp(argv[i], "--bundle") == 0    ? &a->bundle
-                          : strcmp(argv[i], "--listen") == 0  ? &a->listen
-                          : strcmp(argv[i], "--module") == 0  ? &a->module
-                          : strcmp(argv[i], "--workers") == 0 ? &a->workers
-                          : strcmp(argv[i], "--report") == 0  ? &a->report
-                                                              : NULL;
+        const char **to = strcmp(argv[i], "--bundle") == 0        ? &a->bundle
+                          : strcmp(argv[i], "--listen") == 0      ? &a->listen
+                          : strcmp(argv[i], "--module") == 0      ? &a->module
+                          : strcmp(argv[i], "--workers") == 0     ? &a->workers
+                          : strcmp(argv[i], "--report") == 0      ? &a->report
+                          : strcmp(argv[i], "--environment") == 0 ? &a->environment
+                                                                  : NULL;
         if (to == NULL || i + 1 >= argc)
             return false;
         *to = argv[i + 1];
     }
-    return a->bundle != NULL;
+    bool known = a->environment == NULL || strcmp(a->environment, "own") == 0;
+    return a->bundle != NULL && known;
 }
 
 static const char *default_listen(void)
@@ -177,6 +183,8 @@ static int run_serve(int argc, char **argv)
         error_set(&err, status, "cannot read %s: %s", a.bundle, strerror(-status));
         return fail(err.message);
     }
+    if (a.environment != NULL && bundle_add_environment(&bundle, &err) < 0)
+        return fail(err.message);
     int module = a.module != NULL ? open(a.module, O_RDONLY | O_CLOEXEC) : -1;
     if (a.module != NULL && module < 0) {
         error_set(&err, -errno, "cannot open %s: %s", a.module, strerror(errno));
@@ -192,7 +200,7 @@ static int run_serve(int argc, char **argv)
     if (report >= 0)
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody would know of it any more */
     adopt_socket(&options, &err);
-    if (err.code != 0 || prepare(&err) < 0)
+    if (err.code != 0 || prepare(true, &err) < 0)
         return fail(err.message);
     report_setup(report >= 0 ? report : STDOUT_FILENO, report < 0);
     if (worker_count(a.workers) > 1)

@@ -85,6 +85,8 @@ struct bundle {
 
 int bundle_parse(struct slice json, struct bundle *ret, struct error *err);
 void bundle_done(struct bundle *b);
+/* Puts the variables of this process into the bundle's text, before it is parsed. */
+int bundle_add_environment(struct buf *bundle, struct error *err);
 /* Without wasm.function, a module that is a WASI command is one, and any other has to export
  * handle.
  */
