@@ -25,6 +25,7 @@ function print(level, values) {
 
 // The files of the Web APIs have been evaluated before.
 web.inspect = inspect;
+web.format = format;
 web.print = print;
 
 function elapsed(label, values) {

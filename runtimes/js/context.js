@@ -2,6 +2,8 @@
 // The first argument of every handler. Of events, what a handler does not look at is not fetched
 // from the worker; plain requests have it all as properties of their own.
 
+const { define, parseQuery, parseForm } = web;
+
 // What the handler has asked for of the current request; a context that outlives its event knows
 // nothing of the next one's. Kept here because private fields cost time in each event.
 let currentContext;

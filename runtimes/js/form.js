@@ -102,3 +102,7 @@ function parseForm(text) {
   }
   return compact(form);
 }
+
+web.define = define;
+web.parseQuery = parseQuery;
+web.parseForm = parseForm;

@@ -92,5 +92,6 @@ return {
   handleRequest,
   handleHealth,
   resumeWasm,
+  moduleSource,
   fireTimer: Timeout.fire,
 };

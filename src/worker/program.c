@@ -91,7 +91,7 @@ static engine_value host_resolve(uint32_t argc, const engine_value *argv)
     if (argc < 2 || engine_get_text(argv[1], PROGRAM_NAME_MAX, &specifier) < 0)
         return engine_throw("a module's name must be a short text");
     struct slice base = name_argument(argc, argv);
-    if (bundle_resolve(program.bundle, base, buf_slice(&specifier), &found, &err) < 0)
+    if (bundle_resolve(program.bundle, base, buf_slice(&specifier), false, &found, &err) < 0)
         return engine_throw(err.message);
     return engine_string(buf_slice(&found));
 }
@@ -133,22 +133,32 @@ static int resolve_module(struct slice base, struct slice specifier, struct buf 
         buf_add_slice(name, specifier);
         return 0;
     }
-    return bundle_resolve(program.bundle, base, specifier, name, err);
+    return bundle_resolve(program.bundle, base, specifier, true, name, err);
+}
+
+/* Of a CommonJS file, or of a module of Node's, as an ECMAScript module. */
+static int add_module_source(struct slice name, struct buf *source, struct error *err)
+{
+    engine_value argument = engine_string(name);
+    engine_value text = engine_call(program.module_source, 1, &argument);
+    int status =
+        engine_is_exception(text) ? -EINVAL : engine_get_text(text, PROGRAM_SOURCE_MAX, source);
+    engine_drop(text);
+    engine_drop(argument);
+    return status == 0 ? 0 : error_set(err, status, "cannot load '" SLICE_FMT "'", SLICE_ARG(name));
 }
 
 static int load_module(struct slice name, struct buf *source, struct error *err)
 {
     struct slice text = bundle_file(program.bundle, name);
+    if (slice_starts(name, "node:"))
+        return add_module_source(name, source, err);
     if (text.ptr == NULL)
         return error_set(err, -ENOENT, "'" SLICE_FMT "' is not among the function's files",
                          SLICE_ARG(name));
-    if (bundle_is_module(program.bundle, name, text)) {
-        buf_add_slice(source, text);
-    } else {
-        buf_add_text(source, "export default globalThis[Symbol.for('sluice.require')](");
-        buf_add_json_string(source, name);
-        buf_add_text(source, ")");
-    }
+    if (!bundle_is_module(program.bundle, name, text))
+        return add_module_source(name, source, err);
+    buf_add_slice(source, text);
     return buf_ok(source) ? 0 : error_set(err, -ENOMEM, "no memory for a module's source");
 }
 
@@ -203,6 +213,7 @@ static void run_prelude(void *ctx)
     program.resume_wasm = engine_property(entries, "resumeWasm");
     program.fire_timer = engine_property(entries, "fireTimer");
     program.shutdown = engine_property(entries, "shutdown");
+    program.module_source = engine_property(entries, "moduleSource");
     engine_drop(web);
     engine_drop(arguments[0]);
     engine_drop(arguments[1]);

@@ -18,7 +18,8 @@
 struct program {
     struct bundle *bundle;
     struct module *module; /* NULL for js */
-    engine_value load, handle_event, handle_request, resume_wasm, fire_timer, shutdown;
+    engine_value load, handle_event, handle_request, resume_wasm, fire_timer, shutdown,
+        module_source;
     bool loading, loaded;
     bool native; /* it needs no JavaScript: see native.h */
     struct engine_failure failure;

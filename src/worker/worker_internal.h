@@ -93,9 +93,10 @@ int bundle_add_environment(struct buf *bundle, struct error *err);
 int bundle_choose_function(struct bundle *b, const struct module *m, struct error *err);
 /* The file's text, ptr NULL when there is none. */
 struct slice bundle_file(const struct bundle *b, struct slice name);
-/* The name of the file that base's import or require of specifier means. 0 or -ENOENT. */
+/* The name of the file that base's import or require of specifier means, or "node:NAME" of a module
+ * of Node's that is given. 0, -ENOENT, or -ENOTSUP for those that are not. */
 int bundle_resolve(const struct bundle *b, struct slice base, struct slice specifier,
-                   struct buf *name, struct error *err);
+                   bool is_import, struct buf *name, struct error *err);
 /* Whether a file is an ECMAScript module: by .mjs and .cjs, package.json's type, and its syntax. */
 bool bundle_is_module(const struct bundle *b, struct slice name, struct slice text);
 
