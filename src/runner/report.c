@@ -144,7 +144,10 @@ void report_failed(struct slice message, struct slice file, unsigned line_number
 {
     message = head_of(message, MESSAGE_MAX);
     if (report_fd < 0) {
-        print(STDERR_FILENO, "sluice-runner: ", message);
+        autobuf position = BUF_INIT;
+        if (line_number > 0)
+            buf_printf(&position, SLICE_FMT ":%u: ", SLICE_ARG(file), line_number);
+        print(STDERR_FILENO, position.ptr != NULL ? position.ptr : "sluice-runner: ", message);
         return;
     }
     begin("failed");
