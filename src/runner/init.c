@@ -256,7 +256,8 @@ static void place_descriptors(const struct init *i)
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
         dup2(err, STDERR_FILENO) < 0)
         fail(o->control, "cannot place the program's descriptors");
-    if (listener >= 0 && dup2(served, LISTENER_FD) < 0)
+    /* Simple servers expect accept() to wait. */
+    if (listener >= 0 && (dup2(served, LISTENER_FD) < 0 || fcntl(LISTENER_FD, F_SETFL, 0) < 0))
         fail(o->control, "cannot hand over the socket");
     if (listener < 0)
         close(LISTENER_FD);

@@ -39,7 +39,7 @@ int runner_choose_main(const struct runtime *r, struct bundle *b, struct error *
     }
     b->main = runtime_choose_main(r, b->main, names, count);
     free(names);
-    if (b->main != NULL || r->main == NULL)
+    if (b->main != NULL || r->main == NULL || b->arguments != NULL)
         return 0;
     return error_field(err, -ENOENT, "spec.main",
                        "which file is started is not clear: name it in spec.main, or call it %s",

@@ -16,7 +16,8 @@ struct runner_options {
     enum confinement confinement;
 };
 
-/* Chooses the main file when the bundle names none, which ${main} and SLUICE_MAIN need. */
+/* Chooses the main file when the bundle names none, which ${main} and SLUICE_MAIN need; a bundle
+ * with a command needs none. */
 int runner_choose_main(const struct runtime *r, struct bundle *b, struct error *err);
 
 /* Serves until it is told to end; the exit status. ready: called with ctx once, may be NULL. */

