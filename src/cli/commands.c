@@ -71,6 +71,11 @@ static const struct cli_option serve_options[] = {
     {.name = "insecure",
      .help = "listen on an address that other machines reach, although there is neither TLS nor "
              "authentication yet"},
+    {.name = "overload-memory",
+     .argument = "BYTES",
+     .help =
+         "memory in use, as 512Mi, above which calls of functions get 503; half of the machine's "
+         "by default"},
     {.name = "admin-token-file",
      .argument = "FILE",
      .environment = "SLUICE_ADMIN_TOKEN_FILE",

@@ -74,6 +74,10 @@ static int start(const struct cli_call *call, const char *worker, const char *co
         return CLI_FAILED;
     }
     int code = read_dead_letters(call, &options);
+    const char *memory = cli_call_value(call, "overload-memory");
+    if (code == CLI_OK && memory != NULL &&
+        encoding_parse_bytes(slice_text(memory), &options.overload_memory) < 0)
+        code = cli_call_misuse(call, "--overload-memory wants bytes as 512Mi, not \"%s\"", memory);
     return code == CLI_OK ? serve_run(&options) : code;
 }
 

@@ -13,6 +13,14 @@
 
 #include <stdatomic.h>
 
+/* ---- overload.c: loop thread ---- */
+struct overload {
+    uint64_t memory_max, memory, looked_at;
+};
+/* 0, or -EAGAIN with why calls of functions are refused now. memory_max: bytes; 0: half of the
+ * machine's. waited_ns: for how long the call has waited for the loop. */
+int overload_check(struct overload *o, uint64_t memory_max, uint64_t waited_ns, struct error *err);
+
 /* The running server: what serve.c puts together and takes apart. */
 struct server {
     const struct serve_options *options;
@@ -23,6 +31,7 @@ struct server {
     struct broker_core *broker;
     struct function_host *functions;
     struct admin_token admin;
+    struct overload overload;
     struct api *api;
     struct http_server *http;
     struct http_route *routes;

@@ -22,9 +22,10 @@ struct serve_options {
     const char *worker_path;      /* the sluice-worker program */
     const char *runtimes;         /* directory of runtimes; NULL: SLUICE_RUNTIMES, or beside */
     const char *admin_token_file; /* NULL: nobody can show the admin token */
-    bool allow_unsandboxed;       /* functions may be processes without it */
-    const char *const *hosts;     /* further names that Host may have; NULL-terminated, or NULL */
-    const char *const *origins;   /* Origins that are let in; NULL-terminated, or NULL */
+    uint64_t overload_memory;   /* bytes in use above which calls get 503; 0: half the machine's */
+    bool allow_unsandboxed;     /* functions may be processes without it */
+    const char *const *hosts;   /* further names that Host may have; NULL-terminated, or NULL */
+    const char *const *origins; /* Origins that are let in; NULL-terminated, or NULL */
 };
 
 /* Serves until SIGINT or SIGTERM. Prints the bound address to stdout and writes it to

@@ -264,7 +264,7 @@ void function_version_failed(struct function *f, struct version *v, const char *
     int64_t generation = v->generation;
     struct error copy = *err;
     drop_next(f);
-    f->host->stats.build_failures = f->host->builds.failures;
+    folder_sweep(f);
     note_failure(f, generation, reason, &copy);
 }
 

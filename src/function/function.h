@@ -49,6 +49,9 @@ extern const struct sink_ops function_sink_ops;
 /* A request of /functions/{namespace}/{name}/{path...}: forwarded to a worker, its answer passed
  * on. Takes the request over. */
 void function_serve(struct function_host *h, struct http_request *request);
+/* 503 with Retry-After and Client-Retry. Takes the request over. */
+void function_refuse(struct function_host *h, struct http_request *request,
+                     const struct error *err);
 /* GET …/log: text/plain, the last tail_lines (0: all kept); follow keeps the stream open. Takes the
  * request over. 404 when there is no such function. */
 void function_serve_log(struct function_host *h, struct http_request *request,

@@ -81,6 +81,12 @@ static void respond_overload(struct http_request *request, const struct error *e
     http_respond(request, &response);
 }
 
+void function_refuse(struct function_host *h, struct http_request *request, const struct error *err)
+{
+    h->stats.rejected++;
+    respond_overload(request, err);
+}
+
 static void respond_failed(struct http_request *request, const struct http_call_result *result)
 {
     struct error err = ERROR_INIT;
@@ -219,10 +225,9 @@ void function_serve(struct function_host *h, struct http_request *request)
         return;
     }
     int r = forward(f, request, &err);
-    if (r == -EAGAIN || r == -ENOMEM) {
-        h->stats.rejected++;
-        respond_overload(request, &err);
-    } else if (r < 0)
+    if (r == -EAGAIN || r == -ENOMEM)
+        function_refuse(h, request, &err);
+    else if (r < 0)
         http_respond_error(request, 400, &err);
 }
 
