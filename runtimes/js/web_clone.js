@@ -74,10 +74,7 @@
   function cloneError(error, seen, clone) {
     const { name } = error;
     const Class = Object.hasOwn(ERRORS, name) ? ERRORS[name] : Error;
-    const copy = Object.create(Class.prototype);
     const made = Object.setPrototypeOf(new Error(), Class.prototype);
-    void copy;
-    delete made.message;
     seen.set(error, made);
     const own = Object.getOwnPropertyDescriptor(error, 'message');
     const hide = (key, value) => Object.defineProperty(made, key, { value, writable: true, configurable: true, enumerable: false });
@@ -170,17 +167,9 @@
       const known = seen.get(one);
       return known !== undefined ? known : cloneObject(one, seen, clone);
     };
-    // Moved only when all can be cloned.
-    const places = new Map(buffers.map(buffer => [buffer, undefined]));
-    if (buffers.length === 0) return clone(value);
-    clone(value);
-    seen.clear();
-    for (const buffer of places.keys()) seen.set(buffer, bufferTransfer(buffer));
-    return cloneMoved(value, seen, clone);
+    // A buffer is moved when all has been cloned, so that what fails changes nothing.
+    const copy = clone(value);
+    for (const buffer of buffers) bufferTransfer(buffer);
+    return copy;
   });
-
-  // Views of moved buffers have lost their place: they were measured before.
-  function cloneMoved(value, seen, clone) {
-    return clone(value);
-  }
 }

@@ -259,4 +259,19 @@
   showAs(AbortController, function () { return `AbortController { signal: AbortSignal { aborted: ${this.signal.aborted} } }`; });
 }
 
+// The engine's clock, and its origin in the time of the world.
+{
+  const engine = performance;
+  const { now } = engine;
+  const timeOrigin = Date.now() - now.call(engine);
+
+  class Performance extends web.EventTarget {
+    get timeOrigin() { return timeOrigin; }
+    now() { return now.call(engine); }
+    toJSON() { return { timeOrigin }; }
+  }
+  exposeClass('Performance', Performance);
+  exposeGlobal('performance', new Performance());
+}
+
 exposeGlobal('navigator', Object.freeze(Object.defineProperty({ userAgent: 'sluice', hardwareConcurrency: 1, language: 'en-US', languages: Object.freeze(['en-US']), platform: 'linux' }, Symbol.toStringTag, { value: 'Navigator' })));

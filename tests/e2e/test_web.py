@@ -248,3 +248,62 @@ module.exports = async () => {
         digest, key = json.loads(server.event()[2])
     assert digest.startswith("NotSupportedError: the algorithm MD5 cannot digest")
     assert key.startswith("NotSupportedError: the algorithm ECDSA cannot have keys")
+
+
+def test_where_the_standard_says_more_than_node(tmp_path):
+    """Node 20 cannot do these, or does them otherwise."""
+    source = """
+module.exports = async () => {
+  const clone = structuredClone(new DOMException('m', 'AbortError'));
+  const gone = new ArrayBuffer(1);
+  structuredClone(gone, { transfer: [gone] });
+  const target = new EventTarget();
+  target.addEventListener('a', e => e.preventDefault(), { passive: true });
+  const refused = f => { try { return f(); } catch (e) { return e.name; } };
+  return [
+    [clone instanceof DOMException, clone.name, clone.message, clone.code],
+    refused(() => structuredClone(1, { transfer: [gone] })),
+    refused(() => structuredClone(1, { transfer: [{}] })),
+    target.dispatchEvent(new Event('a', { cancelable: true })),
+    new Event('a').CAPTURING_PHASE,
+    new TextDecoder('latin1').decode(new Uint8Array([0x80, 0x9f])),
+    await new Blob(['a\\rb'], { endings: 'native' }).text(),
+    navigator.userAgent,
+    URL.parse('/b', 'http://a').href, URL.parse('/b'),
+    refused(() => structuredClone(new URL('http://a'))), refused(() => structuredClone(new AbortController().signal)),
+    await structuredClone(new File(['abc'], 'n')).text(),
+  ];
+};
+"""
+    with test_worker.serving(tmp_path, source) as server:
+        status, _, text = server.event()
+    assert status == 200, text
+    assert json.loads(text) == [
+        [True, "AbortError", "m", 20],
+        "DataCloneError",
+        "DataCloneError",
+        True,
+        1,
+        "\u20ac\u0178",
+        "a\nb",
+        "sluice",
+        "http://a/b",
+        None,
+        "DataCloneError",
+        "DataCloneError",
+        "abc",
+    ]
+
+
+def test_bytes_that_inflate_beyond_all_limits(tmp_path):
+    source = """
+module.exports = async () => {
+  const zeros = new Uint8Array(8 << 20);
+  let bomb = new Blob([zeros]);
+  for (let i = 0; i < 1; i++) bomb = new Blob([await new Response(bomb.stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer()]);
+  return bomb.size;
+};
+"""
+    with test_worker.serving(tmp_path, source) as server:
+        status, _, text = server.event()
+        assert status == 200 and int(text) < 20000, text
