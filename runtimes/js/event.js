@@ -12,7 +12,7 @@ function toBytes(value) {
 
 // Bytes that handlers get are Node's.
 function asBuffer(bytes) {
-  return globalThis.Buffer !== undefined ? Object.setPrototypeOf(bytes, Buffer.prototype) : bytes;
+  return Object.setPrototypeOf(bytes, web.Buffer.prototype);
 }
 
 class CloudEvent {

@@ -145,6 +145,8 @@
     if (body === undefined || body === null) return null;
     if (typeof body === 'string') return { text: scalarText(body), type: 'text/plain;charset=UTF-8' };
     if (body instanceof web.URLSearchParams) return { text: String(body), type: 'application/x-www-form-urlencoded;charset=UTF-8' };
+    if (body instanceof web.FormData) return web.multipart(body);
+    if (body instanceof web.Blob) return { bytes: web.blobBytes(body), type: body.type === '' ? undefined : body.type };
     const bytes = bytesOf(body);
     if (bytes !== undefined) return { bytes: bytes.slice() };
     if (typeof body[Symbol.asyncIterator] === 'function') return { later: () => gather(body) };
@@ -168,49 +170,6 @@
     return whole;
   }
 
-  // What reads a body in parts; there is one part, since bodies come whole.
-  class BodyStream {
-    #take;
-    #state;
-
-    constructor(state, take) {
-      this.#state = state;
-      this.#take = take;
-    }
-
-    get locked() { return this.#state.locked; }
-
-    getReader() {
-      if (this.#state.locked) throw new TypeError('the stream is locked by a reader');
-      this.#state.locked = true;
-      let done = false;
-      const read = async () => {
-        if (done) return { done: true, value: undefined };
-        done = true;
-        const value = await this.#take();
-        return value.length > 0 ? { done: false, value } : { done: true, value: undefined };
-      };
-      const cancel = async () => {
-        done = true;
-        this.#state.used = true;
-      };
-      return { read, cancel, releaseLock: () => { this.#state.locked = false; }, closed: Promise.resolve(undefined) };
-    }
-
-    async cancel() {
-      if (this.#state.locked) throw new TypeError('the stream is locked by a reader');
-      this.#state.used = true;
-    }
-
-    async *values() {
-      const reader = this.getReader();
-      for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
-    }
-  }
-  Object.defineProperty(BodyStream.prototype, Symbol.asyncIterator, { value: BodyStream.prototype.values, writable: true, configurable: true });
-  Object.defineProperty(BodyStream.prototype, Symbol.toStringTag, { value: 'ReadableStream', configurable: true });
-  Object.defineProperty(BodyStream, 'name', { value: 'ReadableStream' });
-
   // Text or bytes as they are.
   async function contentOf(body) {
     if (body.later !== undefined) {
@@ -231,8 +190,20 @@
     return typeof content === 'string' ? encodeUtf8(content) : content;
   }
 
+  // Bodies come whole, so there is one part.
+  function streamOf(state) {
+    return new web.ReadableStream({
+      async pull(controller) {
+        const bytes = await takeBytes(state);
+        if (bytes.length > 0) controller.enqueue(bytes);
+        controller.close();
+      },
+      cancel() { state.used = true; },
+    }, { highWaterMark: 0 });
+  }
+
   function lockedCheck(state) {
-    if (state.locked) throw new TypeError('Body is unusable: Body is locked by a reader');
+    if (state.stream?.locked) throw new TypeError('Body is unusable: Body is locked by a reader');
   }
 
   // A mark that is ignored at the beginning of a text (Encoding standard, "UTF-8 decode").
@@ -243,7 +214,7 @@
   }
 
   class Body {
-    #state = { body: null, used: false, locked: false, stream: undefined };
+    #state = { body: null, used: false, stream: undefined };
 
     constructor(body) {
       this.#state.body = body;
@@ -254,7 +225,7 @@
     get body() {
       const state = this.#state;
       if (state.body === null) return null;
-      return state.stream ??= new BodyStream(state, () => takeBytes(state));
+      return state.stream ??= streamOf(state);
     }
 
     get bodyUsed() { return this.#state.used; }
@@ -279,13 +250,23 @@
       const { buffer } = bytes;
       return bytes.length === buffer.byteLength ? buffer : buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
     }
+
+    async blob() {
+      const type = this.headers.get('content-type') ?? '';
+      return new web.Blob([await this.bytes()], { type });
+    }
+
+    async formData() {
+      const type = this.headers.get('content-type') ?? '';
+      return web.readFormData(await this.bytes(), type);
+    }
   }
   const { stateOf } = Body;
   delete Body.stateOf;
 
   function copyBody(object) {
     const state = stateOf(object);
-    if (state.used || state.locked) throw new TypeError(`${object.constructor.name}.clone: Body has already been consumed.`);
+    if (state.used || state.stream?.locked) throw new TypeError(`${object.constructor.name}.clone: Body has already been consumed.`);
     return state.body;
   }
 
@@ -486,7 +467,7 @@
   async function contentOfRequest(request) {
     const state = stateOf(request);
     if (state.body === null) return undefined;
-    if (state.used || state.locked) throw new TypeError('Cannot construct a Request with a Request object that has already been used.');
+    if (state.used || state.stream?.locked) throw new TypeError('Cannot construct a Request with a Request object that has already been used.');
     state.used = true;
     return contentOf(state.body);
   }
