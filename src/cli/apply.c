@@ -70,6 +70,9 @@ static bool show(void *ctx, size_t index, const struct apply_result *result)
 
 static int run(const struct cli_call *call, struct manifest *m, uint64_t timeout)
 {
+    manifest_sort(m);
+    if (m->count == 0)
+        return CLI_OK;
     if (cli_call_has(call, "dry-run")) {
         for (size_t i = 0; i < m->count; i++)
             report(&m->items[i], "checked (dry run)");
@@ -85,15 +88,27 @@ static int run(const struct cli_call *call, struct manifest *m, uint64_t timeout
     return code;
 }
 
+int apply_wait_time(const struct cli_call *call, uint64_t *ret_ns)
+{
+    const char *wait = cli_call_value(call, "wait");
+    if (parse_wait(wait, ret_ns) == 0)
+        return CLI_OK;
+    return cli_call_misuse(call, "--wait takes a time up to a day, as 30s, 2m or PT30S, not \"%s\"",
+                           wait);
+}
+
+int apply_manifest(const struct cli_call *call, struct manifest *m, uint64_t wait_ns)
+{
+    int code = run(call, m, wait_ns);
+    return m->failed > 0 ? CLI_FAILED : code;
+}
+
 int cli_apply(const struct cli_call *call)
 {
     uint64_t timeout = 0;
-    const char *wait = cli_call_value(call, "wait");
-    if (parse_wait(wait, &timeout) < 0)
-        return cli_call_misuse(call,
-                               "--wait takes a time up to a day, as 30s, 2m or PT30S, not "
-                               "\"%s\"",
-                               wait);
+    int code = apply_wait_time(call, &timeout);
+    if (code != CLI_OK)
+        return code;
     if (!cli_call_has(call, "filename"))
         return cli_call_misuse(call, "apply wants -f FILE: a manifest, a folder, or - for stdin");
     struct manifest m = {0};
@@ -101,10 +116,7 @@ int cli_apply(const struct cli_call *call)
     size_t at = 0;
     while ((file = cli_call_next(call, "filename", &at)) != NULL)
         manifest_load(&m, file, cli_call_value(call, "namespace"), cli_call_has(call, "namespace"));
-    manifest_sort(&m);
-    int code = m.count > 0 ? run(call, &m, timeout) : CLI_OK;
-    if (m.failed > 0)
-        code = CLI_FAILED;
+    code = apply_manifest(call, &m, timeout);
     manifest_done(&m);
     return code;
 }

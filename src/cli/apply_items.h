@@ -18,4 +18,10 @@ int apply_items(const struct cli_call *call, const struct manifest *m,
                 bool (*show)(void *ctx, size_t index, const struct apply_result *result),
                 void *ctx);
 
+/* apply.c, for who applies a manifest of his own making. The call has the options of apply that are
+ * not files. The time of --wait: CLI_OK or CLI_USAGE. */
+int apply_wait_time(const struct cli_call *call, uint64_t *ret_ns);
+/* Sorts, sends, tells, waits when that was asked for. CLI_OK or CLI_FAILED. */
+int apply_manifest(const struct cli_call *call, struct manifest *m, uint64_t wait_ns);
+
 #endif

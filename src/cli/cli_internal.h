@@ -206,12 +206,16 @@ struct manifest {
     struct manifest_item *items;
     size_t count, cap;
     unsigned failed; /* documents and files that were wrong; each was printed */
+    bool names_only; /* set before loading: the objects' code is not read */
 };
 
 /* Reads a file, the files of a folder, or stdin ("-"); prints each error as file:line: field:
  * message and goes on. namespace_name is for documents that name none; when forced, one that names
  * another is an error. */
 void manifest_load(struct manifest *m, const char *path, const char *namespace_name, bool forced);
+/* One more object, which is right as it is; takes a reference. 0 or -ENOMEM. */
+int manifest_add(struct manifest *m, const char *file, const struct resource_kind *kind,
+                 json_t *object);
 void manifest_done(struct manifest *m);
 /* Namespaces to the front; everything else keeps its order. */
 void manifest_sort(struct manifest *m);

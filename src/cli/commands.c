@@ -219,6 +219,17 @@ static const struct cli_option function_run_options[] = {
     PROJECT_OPTIONS,
 };
 
+static const struct cli_option function_deploy_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "wait",
+     .argument = "DURATION",
+     .argument_optional = true,
+     .fallback = "60s",
+     .help = "wait until it is ready, 60s if no time is given; say why not"},
+    {.name = "dry-run", .help = "read, bundle and check, and stop: nothing is sent"},
+    PROJECT_OPTIONS,
+};
+
 static const char *const build_choices[] = {"text", "json", NULL};
 static const char *const engine_choices[] = {"buildah", "podman", "docker", NULL};
 static const struct cli_option function_build_options[] = {
@@ -403,6 +414,21 @@ const struct cli_command cli_commands[] = {
                  "sluice function test greeter --case 'plain request' -o json\n",
      OPTIONS(function_test_options),
      .run = cli_function_test},
+    {.name = "function deploy",
+     .arguments = "PATH",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "give a function to a server",
+     .details = "PATH is as for `sluice function run`. What stands in the project's manifest is "
+                "applied, its code read from the folder. JavaScript that uses npm packages or "
+                "TypeScript is bundled with esbuild, after `npm ci` or `npm install` when they are "
+                "not there yet; an import that only Node.js has is refused, with its file and "
+                "line, before anything is sent.",
+     .examples = "sluice function deploy greeter -n shop --wait\n"
+                 "sluice function deploy index.mjs --env LEVEL=debug --dry-run\n",
+     OPTIONS(function_deploy_options),
+     .remote = true,
+     .run = cli_function_deploy},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",

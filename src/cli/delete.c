@@ -39,7 +39,7 @@ static int delete_one(const struct deleter *d, const struct resource_kind *kind,
 /* Backwards: what was made last goes first. */
 static int delete_files(const struct deleter *d, const struct cli_call *call)
 {
-    struct manifest m = {0};
+    struct manifest m = {.names_only = true};
     const char *file;
     size_t at = 0;
     int code = CLI_OK;

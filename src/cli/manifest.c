@@ -107,35 +107,44 @@ static struct manifest_item *new_item(struct manifest *m)
     return &m->items[m->count];
 }
 
+int manifest_add(struct manifest *m, const char *file, const struct resource_kind *kind,
+                 json_t *object)
+{
+    struct manifest_item *item = new_item(m);
+    char *name = strdup(file);
+    if (item == NULL || name == NULL) {
+        free(name);
+        return -ENOMEM;
+    }
+    const char *namespace_name = resource_text_at(object, "metadata.namespace");
+    *item = (struct manifest_item){
+        .file = name,
+        .kind = kind,
+        .object = json_incref(object),
+        .name = resource_text_at(object, "metadata.name"),
+        .namespace_name = kind->namespaced && namespace_name != NULL ? namespace_name : "",
+    };
+    m->count++;
+    return 0;
+}
+
 static void add_document(struct loader *l, const char *file, const struct resource_document *d)
 {
     const struct resource_kind *kind = kind_of(l, file, d);
     if (kind == NULL)
         return;
     struct error err = ERROR_INIT;
-    if (kind == &resource_kind_function && embed_files(d->object, file, &err) < 0) {
+    if (kind == &resource_kind_function && !l->manifest->names_only &&
+        embed_files(d->object, file, &err) < 0) {
         complain(l, file, resource_line(d, err.field), err.field, "%s", err.message);
         return;
     }
     if (check_document(l, file, d, kind) < 0)
         return;
-    struct manifest_item *item = new_item(l->manifest);
-    char *name = strdup(file);
-    if (item == NULL || name == NULL) {
-        free(name);
+    if (manifest_add(l->manifest, file, kind, d->object) < 0)
         complain_out_of_memory(l, file);
-        return;
-    }
-    const char *namespace_name = resource_text_at(d->object, "metadata.namespace");
-    *item = (struct manifest_item){
-        .file = name,
-        .line = d->line,
-        .kind = kind,
-        .object = json_incref(d->object),
-        .name = resource_text_at(d->object, "metadata.name"),
-        .namespace_name = kind->namespaced && namespace_name != NULL ? namespace_name : "",
-    };
-    l->manifest->count++;
+    else
+        l->manifest->items[l->manifest->count - 1].line = d->line;
 }
 
 static void load_text(struct loader *l, const char *file, struct slice text)

@@ -274,7 +274,7 @@ static int add_env_file(json_t *spec, const char *path)
     return status;
 }
 
-static int add_environment(json_t *spec, const struct cli_call *call)
+int project_set_environment(json_t *spec, const struct cli_call *call)
 {
     const char *value;
     int status = 0;
@@ -296,7 +296,7 @@ static int add_options(struct project *p, const struct cli_call *call)
         if (value != NULL)
             json_object_set_new(spec, copied[i], json_string(value));
     }
-    return add_environment(spec, call);
+    return project_set_environment(spec, call);
 }
 
 /* ---- together ---- */

@@ -35,6 +35,10 @@ void project_done(struct project *p);
  * none. */
 char *project_manifest(const char *path);
 
+/* Sets the variables of --env-file and --env in the spec of a Function. 0, or a negative errno
+ * after saying what is wrong. */
+int project_set_environment(json_t *spec, const struct cli_call *call);
+
 /* The bundle of worker/protocol.h for it: JSON text that the caller frees, or NULL. */
 char *project_bundle(const struct project *p);
 /* wasm: the module compiled, from the cache folder or made now. The path that the caller frees, or

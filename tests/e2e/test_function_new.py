@@ -74,9 +74,6 @@ def test_a_group_lists_its_commands():
     assert result.returncode == 2 and "sluice function new" in result.stderr
 
 
-@pytest.mark.skipif(
-    not (shutil.which("clang-14") and shutil.which("wasm-ld-14")), reason="needs clang and lld"
-)
 def test_the_module_of_the_wasm_template_is_that_of_its_source(tmp_path):
     folder = ROOT / "runtimes" / "wasm" / "template"
     for name in ("Makefile", "function.c"):
