@@ -94,4 +94,5 @@ return {
   resumeWasm,
   moduleSource,
   fireTimer: Timeout.fire,
+  shutdown: () => { (async () => { if (isFunction(lifecycle.shutdown)) await lifecycle.shutdown(); })().then(host.loaded, host.fail); },
 };

@@ -212,33 +212,38 @@ static void add_stack(struct buf *out, struct slice stack)
     }
 }
 
-/* Logs it with its stack. 0 or -ENOMEM. */
-static int log_exception(void)
+/* Its name and message, as Node shows it. */
+static void describe(const struct engine_failure *f, struct buf *out)
 {
-    struct engine_failure *f = &program.failure;
-    struct buf *text = &call->head;
-    buf_reset(text);
-    buf_add_slice(text, buf_slice(&f->name));
+    buf_reset(out);
+    if (f->unhandled)
+        buf_add_text(out, "UnhandledPromiseRejection: ");
+    size_t begin = out->len;
+    buf_add_slice(out, buf_slice(&f->name));
     if (f->name.len > 0 && f->message.len > 0)
-        buf_add_text(text, ": ");
-    buf_add_slice(text, buf_slice(&f->message));
-    if (text->len == 0)
-        buf_add_text(text, "the function threw a value that has no text");
-    add_stack(text, buf_slice(&f->stack));
-    if (!buf_ok(text))
-        return -ENOMEM;
-    report_log(REPORT_ERROR, call->event_id, buf_slice(text));
-    return 0;
+        buf_add_text(out, ": ");
+    buf_add_slice(out, buf_slice(&f->message));
+    if (out->len == begin)
+        buf_add_text(out, "the function threw a value that has no text");
+}
+
+void answer_log_failure(const struct engine_failure *f)
+{
+    static struct buf text;
+    describe(f, &text);
+    add_stack(&text, buf_slice(&f->stack));
+    if (buf_ok(&text))
+        report_log(REPORT_ERROR, call->event_id, buf_slice(&text));
+    buf_done(&text);
+    text = (struct buf)BUF_INIT;
 }
 
 /* The caller gets what faas-js-runtime gives: the message. The place is in the log. */
 static void send_exception(void)
 {
-    const struct engine_failure *f = &program.failure;
-    if (log_exception() < 0) {
-        http_respond_empty(call->request, 500);
-        return;
-    }
+    struct engine_failure *f = &program.failure;
+    program_fix_column(f);
+    answer_log_failure(f);
     struct slice message = buf_slice(&f->message);
     if (message.len == 0 && f->name.len == 0)
         message = SLICE("the function threw a value that has no text");
@@ -415,7 +420,7 @@ void answer_send(void)
 void answer_report(void)
 {
     if (call->failed && !program.failure.interrupted && !program.failure.out_of_memory)
-        log_exception();
+        answer_log_failure(&program.failure);
     else if (call->ended != 0 && call->ended != GUARD_STOPPED_TIME)
         report_limit("trap", call->event_id, guard_describe(call->ended));
     else if (call->ended != 0 || call->interrupted)

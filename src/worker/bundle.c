@@ -10,12 +10,16 @@
 #include <jansson.h>
 #include <string.h>
 
-#define BUNDLE_MEMORY     (64ULL * 1024 * 1024)
-#define BUNDLE_MEMORY_MIN (4ULL * 1024 * 1024)
-#define BUNDLE_TIMEOUT    30000
-#define BUNDLE_BODY       (1024ULL * 1024)
-#define BUNDLE_LOG        (256ULL * 1024)
-#define BUNDLE_FETCH      (16ULL * 1024 * 1024)
+#define BUNDLE_MEMORY      (64ULL * 1024 * 1024)
+#define BUNDLE_MEMORY_MIN  (4ULL * 1024 * 1024)
+#define BUNDLE_TIMEOUT     30000
+#define BUNDLE_BODY        (1024ULL * 1024)
+#define BUNDLE_LOG         (256ULL * 1024)
+#define BUNDLE_FETCH       (16ULL * 1024 * 1024)
+#define BUNDLE_CONCURRENCY 16
+#define BUNDLE_QUEUE       128
+/* A client that is sent away comes back after a second. */
+#define BUNDLE_LOOP_DELAY 1000
 
 static const struct bundle_limit {
     const char *name;
@@ -29,6 +33,9 @@ static const struct bundle_limit {
     {"responseBytes", offsetof(struct bundle_limits, response_bytes), BUNDLE_BODY, 0, 1ULL << 30},
     {"fetchBytes", offsetof(struct bundle_limits, fetch_bytes), BUNDLE_FETCH, 1, FETCHER_BODY_MAX},
     {"logBytes", offsetof(struct bundle_limits, log_bytes), BUNDLE_LOG, 0, 1ULL << 30},
+    {"concurrency", offsetof(struct bundle_limits, concurrency), BUNDLE_CONCURRENCY, 1, 1024},
+    {"queueLength", offsetof(struct bundle_limits, queue_length), BUNDLE_QUEUE, 0, 65536},
+    {"loopDelayMs", offsetof(struct bundle_limits, loop_delay_ms), BUNDLE_LOOP_DELAY, 1, 86400000},
 };
 
 static int read_limits(json_t *limits, struct bundle_limits *ret, struct error *err)

@@ -5,7 +5,6 @@
  * With `isolation: event` the engine's memory holds the instance of one call at a time. That of a
  * waiting call stays in place until another call must run, and only then is it parked; so a call
  * that is alone is never copied. With `isolation: instance` all calls run in the one instance. */
-#include "worker/native.h"
 #include "worker/program.h"
 
 #include "base/clock.h"
@@ -63,7 +62,7 @@ static void forget_outcome(struct call *c)
     c->log_bytes = 0;
 }
 
-static struct call *call_new(struct http_request *request)
+struct call *call_new(struct http_request *request, uint64_t now)
 {
     struct list *node = list_shift(&spare);
     struct call *c = node != NULL ? list_entry(node, struct call, node) : calloc(1, sizeof(*c));
@@ -82,11 +81,11 @@ static struct call *call_new(struct http_request *request)
     c->event.has_data = false;
     c->event.data = slice_of(NULL, 0);
     forget_outcome(c);
-    c->deadline = clock_monotonic() + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
+    c->deadline = now + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
     return c;
 }
 
-static void call_free(struct call *c)
+void call_free(struct call *c)
 {
     must(list_empty(&c->operations) && c->parked == NULL);
     event_arena_done(&c->arena);
@@ -183,20 +182,42 @@ static void restore(struct call *c)
 
 /* ---- running ---- */
 
+/* The call fails, unless it has been answered or has failed: then false. */
+static bool fail(struct engine_failure *failure)
+{
+    if (call_is_answered())
+        return false;
+    struct engine_failure before = program.failure;
+    program.failure = *failure;
+    *failure = before;
+    call->failed = true;
+    return true;
+}
+
+/* Node would end the process: here the call fails that is not answered yet. */
+static void take_rejections(void)
+{
+    static struct engine_failure rejection;
+    while (engine_take_rejection(&rejection)) {
+        rejection.unhandled = true;
+        if (!fail(&rejection))
+            answer_log_failure(&rejection);
+    }
+}
+
 /* threw: an exception is pending. */
 void call_finish_entry(bool threw)
 {
-    if (threw && !call_is_answered()) {
-        engine_take_failure(&program.failure);
-        call->failed = true;
+    static struct engine_failure failure;
+    if (threw) {
+        engine_take_failure(&failure);
+        if (!fail(&failure))
+            answer_log_failure(&failure);
     }
-    static struct engine_failure interruption;
-    if (engine_run_jobs(&interruption) < 0 && !call_is_answered()) {
-        struct engine_failure spare_failure = program.failure;
-        program.failure = interruption;
-        interruption = spare_failure;
-        call->failed = true;
-    }
+    if (engine_run_jobs(&failure) < 0)
+        (void)fail(&failure);
+    else
+        take_rejections();
 }
 
 /* Calls an entry of the prelude. */
@@ -345,6 +366,7 @@ void call_run(struct call *c, void (*fn)(void *ctx), void *ctx)
         prepare_background();
     put_in_place(c);
     call = running = c;
+    engine_rejections_reset();
     engine_set_soft_deadline(c->deadline);
     guard_set_deadline(c->deadline + PROGRAM_GRACE_NS);
     c->ended = guard_run(fn, ctx);
@@ -358,8 +380,17 @@ void call_run(struct call *c, void (*fn)(void *ctx), void *ctx)
     conclude(c);
 }
 
+void call_end_loading(void)
+{
+    if (program.bundle->isolate_events)
+        operation_cancel_all(&background, false);
+    in_place = NULL;
+    program.loading = false;
+}
+
 const struct call *call_run_loading(void (*fn)(void *ctx), uint64_t deadline)
 {
+    program.loading = true;
     forget_outcome(&background);
     background.deadline = deadline;
     call_run(&background, fn, NULL);
@@ -401,7 +432,7 @@ void call_switch_back(uint32_t number)
 
 /* ---- requests and time ---- */
 
-static void call_begin(struct call *c)
+void call_start(struct call *c)
 {
     struct error err = ERROR_INIT;
     int status = request_read(c, &err);
@@ -415,19 +446,6 @@ static void call_begin(struct call *c)
         c->event_id = event_get(&c->event, "id");
     c->state = CALL_RUNS;
     call_run(c, run_entry, NULL);
-}
-
-void call_handle(struct http_request *request, void *ctx)
-{
-    if (program.native) {
-        native_handle(request, ctx);
-        return;
-    }
-    struct call *c = call_new(request);
-    if (c == NULL)
-        http_respond_errorf(request, 503, "no memory for another call");
-    else
-        call_begin(c);
 }
 
 uint64_t call_next_due(void)

@@ -205,8 +205,8 @@ static int lower_limit(int which, rlim_t value)
     return setrlimit(which, &limit) == 0 ? 0 : -errno;
 }
 
-/* Guest memory is limited by itself; RLIMIT_DATA stands behind it, for twice the memory because a
- * snapshot keeps what was written. */
+/* Guest memory is limited by itself; RLIMIT_DATA stands behind it, for three times the memory: a
+ * snapshot keeps what was written, and so do calls that wait. */
 static int set_limits(const struct confine_options *o)
 {
     uint64_t data = data_bytes();
@@ -218,7 +218,8 @@ static int set_limits(const struct confine_options *o)
     if (status == 0 && !o->writes_files)
         status = lower_limit(RLIMIT_FSIZE, 0);
     if (status == 0 && data > 0)
-        status = lower_limit(RLIMIT_DATA, data + 2 * o->memory_bytes + CONFINE_OWN_BYTES + o->own_bytes);
+        status =
+            lower_limit(RLIMIT_DATA, data + 3 * o->memory_bytes + CONFINE_OWN_BYTES + o->own_bytes);
     return status;
 }
 

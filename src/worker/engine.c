@@ -12,6 +12,7 @@
 #define ENGINE_ROOM_BYTES     (512u * 1024)
 #define ENGINE_GC_SLACK_BYTES (4u * 1024 * 1024)
 #define ENGINE_OWN_BYTES      (2u * 1024 * 1024) /* of the memory limit: stack, tables, runtime */
+#define ENGINE_USAGE_BYTES    512u               /* more than a JSMemoryUsage */
 #define ENGINE_HOLE_MAX       1024u
 #define ENGINE_HOLE_MIN       16u
 #define ENGINE_HOLES_BYTES    (256u * 1024) /* of each size at most */
@@ -51,6 +52,7 @@ static void start_guest(void *ctx)
     Z_quickjsZ_qjs_set_max_stack_size(&engine.instance, ENGINE_STACK_BYTES);
     Z_quickjsZ_qjs_set_interrupt_handler(&engine.instance, 1);
     Z_quickjsZ_qjs_set_module_loader(&engine.instance, 1);
+    Z_quickjsZ_qjs_set_promise_rejection_handler(&engine.instance, 1);
     engine.scratch.arguments = Z_quickjsZ_wasm_malloc(&engine.instance, ENGINE_ARGUMENTS_MAX * 4);
     engine.scratch.lengths = Z_quickjsZ_wasm_malloc(&engine.instance, 16);
     engine.scratch.text = Z_quickjsZ_wasm_malloc(&engine.instance, ENGINE_SCRATCH_TEXT);
@@ -120,6 +122,7 @@ static void limit_heap(void *ctx)
 {
     uint64_t bytes = *(uint64_t *)ctx;
     uint64_t heap = bytes > 2 * ENGINE_OWN_BYTES ? bytes - ENGINE_OWN_BYTES : bytes / 2;
+    engine.heap_limit = heap;
     GUEST_DO(qjs_set_memory_limit, heap < UINT32_MAX ? (u32)heap : UINT32_MAX);
 }
 
@@ -139,6 +142,30 @@ bool engine_memory_is_used_up(void)
 {
     const wasm_rt_memory_t *memory = &engine.instance.w2c_memory;
     return memory->pages + ENGINE_OWN_BYTES / WASM_PAGE >= memory->max_pages;
+}
+
+/* JSMemoryUsage of quickjs.h: the bytes in use come first. */
+static void measure_heap(void *ctx)
+{
+    uint64_t *used = ctx;
+    uint32_t at = GUEST(wasm_malloc, ENGINE_USAGE_BYTES);
+    if (at == 0)
+        return;
+    GUEST_DO(qjs_compute_memory_usage, at);
+    memcpy(used, engine_at(at, sizeof(*used)), sizeof(*used));
+    GUEST_DO(wasm_free, at);
+}
+
+/* Memory that was grown once stays, so its size says only whether the heap may be short: counting
+ * what is in use walks through all of it. */
+bool engine_heap_is_short(void)
+{
+    const wasm_rt_memory_t *memory = &engine.instance.w2c_memory;
+    uint64_t used = UINT64_MAX; /* there is not even room for the answer */
+    if ((uint64_t)memory->pages * WASM_PAGE < engine.heap_limit / 4 * 3)
+        return false;
+    guard_run(measure_heap, &used);
+    return used > engine.heap_limit / 4 * 3;
 }
 
 /* Takes the holes in the heap out of use, so that what an event allocates lies side by side: each

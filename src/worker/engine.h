@@ -27,6 +27,7 @@ struct engine_failure {
     int status;       /* a numeric `code` of the error, 400 to 599; else 0 */
     bool out_of_memory;
     bool interrupted; /* ended by the interrupt hook */
+    bool unhandled;   /* what a promise was rejected with that nobody handles */
 };
 
 /* Module loading, answered by the program. resolve appends the file's name; both return 0 or
@@ -41,10 +42,13 @@ void engine_set_loader(const struct engine_loader *loader);
 struct snapshot *engine_snapshot(void);
 /* Clamps what the instance may grow to. */
 void engine_set_memory_limit(uint64_t bytes);
+/* Three quarters of its heap are in use. Not inside guard_run(). */
+bool engine_heap_is_short(void);
 /* Collects garbage, makes room so that a fresh instance need not grow its memory at once, and moves
  * the collector's threshold away. final: a snapshot follows. */
 void engine_settle(bool final);
-/* What is allocated from here on lies behind all that there is, side by side. Inside guard_run(). */
+/* What is allocated from here on lies behind all that there is, side by side. Inside guard_run().
+ */
 void engine_close_holes(void);
 void engine_reseed(void);
 /* The interrupt hook throws from this monotonic time on; 0: never. */
@@ -136,6 +140,10 @@ int engine_prepare(engine_value names, engine_value samples);
 /* Runs queued jobs until there are none. -EINTR when the interrupt hook ended one, with the place.
  */
 int engine_run_jobs(struct engine_failure *f);
+/* Describes one of the promises that were rejected since the reset and that nobody handles; after
+ * engine_run_jobs(). False: there is none (left). */
+bool engine_take_rejection(struct engine_failure *f);
+void engine_rejections_reset(void);
 /* The interrupt hook has thrown since the soft deadline was set. */
 bool engine_interrupted(void);
 /* Takes the pending exception, or describes a thrown value. */

@@ -16,7 +16,7 @@ void engine_failure_reset(struct engine_failure *f)
     buf_reset(&f->stack);
     buf_reset(&f->file);
     f->line = f->column = f->status = 0;
-    f->out_of_memory = f->interrupted = false;
+    f->out_of_memory = f->interrupted = f->unhandled = false;
 }
 
 void engine_failure_done(struct engine_failure *f)

@@ -26,6 +26,7 @@ struct engine {
     uint32_t object_class, array_class; /* its numbers for plain objects and arrays */
     uint32_t random_state;              /* address of Math.random's 64-bit state */
     engine_value undefined;
+    uint64_t heap_limit; /* bytes */
     uint64_t soft_deadline;
     bool interrupted; /* the hook has thrown */
 };

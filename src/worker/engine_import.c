@@ -77,16 +77,6 @@ u32 Z_envZ_host_get_timezone_offset(struct Z_env_instance_t *env, u32 high, u32 
     return 0; /* UTC */
 }
 
-/* Not subscribed to; the values would be the host's. */
-void Z_envZ_host_promise_rejection(struct Z_env_instance_t *env, u32 promise, u32 reason,
-                                   u32 handled)
-{
-    guard_enter_import();
-    engine_drop(promise);
-    engine_drop(reason);
-    guard_leave_import();
-}
-
 static struct slice text_at(u32 address)
 {
     const char *from = engine_at(address, 1);

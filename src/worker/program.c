@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the user's function into the engine: the prelude (runtimes/js) once in the first process,
  * then in each worker the user's files, init, and the snapshot that every event starts from. */
-#include "worker/fetch.h"
 #include "worker/program.h"
+#include "worker/fetch.h"
 #include "worker/native.h"
 
 #include "base/clock.h"
@@ -14,10 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROGRAM_NAME_MAX     1024
-#define PROGRAM_SOURCE_MAX   (16u * 1024 * 1024)
-#define PROGRAM_LOAD_TIMEOUT 30000 /* ms, at least */
-#define PROGRAM_WRAPPER_LEN  55    /* columns that modules.js puts in front of line 1 */
+#define PROGRAM_NAME_MAX         1024
+#define PROGRAM_SOURCE_MAX       (16u * 1024 * 1024)
+#define PROGRAM_LOAD_TIMEOUT     30000 /* ms, at least */
+#define PROGRAM_SHUTDOWN_TIMEOUT 4000  /* ms, at most; the host waits a little longer */
+#define PROGRAM_WRAPPER_LEN      55    /* columns that modules.js puts in front of line 1 */
 
 extern const char prelude_text[], prelude_web_text[];
 extern const size_t prelude_text_len, prelude_web_text_len;
@@ -249,13 +250,9 @@ static void run_load(void *ctx)
 {
     engine_value text = engine_string(buf_slice(&program.bundle->settings));
     engine_value result = engine_call(program.load, 1, &text);
-    if (engine_is_exception(result)) {
-        engine_take_failure(&program.failure);
-        call->failed = true;
-    }
+    call_finish_entry(engine_is_exception(result));
     engine_drop(text);
     engine_drop(result);
-    call_finish_entry(false);
 }
 
 static int report_end(const struct call *c, bool late)
@@ -281,23 +278,55 @@ static int report_end(const struct call *c, bool late)
     return -EINVAL;
 }
 
-static int load_script(void)
+/* Runs an entry of the prelude that ends by host.loaded(), host.fail() or never. */
+static const struct call *run_to_end(void (*fn)(void *ctx), uint64_t deadline, bool *ret_late)
 {
-    uint64_t timeout = program.bundle->limits.timeout_ms;
-    if (timeout < PROGRAM_LOAD_TIMEOUT)
-        timeout = PROGRAM_LOAD_TIMEOUT;
-    uint64_t deadline = clock_monotonic() + timeout * CLOCK_MILLISECOND;
-    engine_set_memory_limit(program.bundle->limits.memory_bytes);
     program.loaded = false;
-    program.loading = true;
-    const struct call *c = call_run_loading(run_load, deadline);
+    const struct call *c = call_run_loading(fn, deadline);
     bool late = false;
     while (!program.loaded && !late && c->ended == 0 && !c->failed && operation_count() > 0) {
         wait_turn(NULL, deadline, NULL);
         late = clock_monotonic() >= deadline;
     }
-    program.loading = false;
-    return program.loaded && c->ended == 0 ? 0 : report_end(c, late);
+    call_end_loading();
+    *ret_late = late && !program.loaded;
+    return c;
+}
+
+static int load_script(void)
+{
+    uint64_t timeout = program.bundle->limits.timeout_ms;
+    if (timeout < PROGRAM_LOAD_TIMEOUT)
+        timeout = PROGRAM_LOAD_TIMEOUT;
+    engine_set_memory_limit(program.bundle->limits.memory_bytes);
+    snapshot_limit_parked(program.bundle->limits.memory_bytes);
+    bool late;
+    const struct call *c =
+        run_to_end(run_load, clock_monotonic() + timeout * CLOCK_MILLISECOND, &late);
+    return program.loaded && c->ended == 0 && !c->failed ? 0 : report_end(c, late);
+}
+
+static void run_shutdown(void *ctx)
+{
+    engine_value result = engine_call(program.shutdown, 0, NULL);
+    call_finish_entry(engine_is_exception(result));
+    engine_drop(result);
+}
+
+void program_shutdown(void)
+{
+    if (program.native)
+        return;
+    uint64_t timeout = program.bundle->limits.timeout_ms;
+    if (timeout > PROGRAM_SHUTDOWN_TIMEOUT)
+        timeout = PROGRAM_SHUTDOWN_TIMEOUT;
+    bool late;
+    const struct call *c =
+        run_to_end(run_shutdown, clock_monotonic() + timeout * CLOCK_MILLISECOND, &late);
+    if (c->failed && c->ended == 0)
+        answer_log_failure(&program.failure);
+    else if (late || c->ended != 0)
+        report_limit("time", slice_of(NULL, 0), "the function's shutdown did not end in time");
 }
 
 static int start_module(struct error *err)

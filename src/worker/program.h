@@ -90,11 +90,18 @@ extern struct call *call;
 
 #define CALL_HEAD_MAX 65536 /* bytes of an answer's headers */
 
+/* The call has its time from now on. NULL: no memory. */
+struct call *call_new(struct http_request *request, uint64_t now);
+void call_start(struct call *c);
+void call_free(struct call *c);
 /* Runs fn(ctx) in the guest for the call, which is answered, or waits, or is over afterwards. Not
  * inside guard_run(). */
 void call_run(struct call *c, void (*fn)(void *ctx), void *ctx);
-/* The same while the function is loaded, for no request: how it ended is left to the caller. */
+/* The same for no request, to load the function or to shut it down: how it ended is left to the
+ * caller, who lets it wait (wait_turn()) and then ends it, and with it what it left behind if calls
+ * have instances of their own. */
 const struct call *call_run_loading(void (*fn)(void *ctx), uint64_t deadline);
+void call_end_loading(void);
 /* In the guest, after its code was entered: runs its jobs. threw: an exception is pending. */
 void call_finish_entry(bool threw);
 unsigned call_waiting_count(void);
@@ -138,6 +145,8 @@ engine_value request_value(const struct http_request *r);
 void answer_send(void);
 /* The same where nobody waits for an answer: it is only logged. */
 void answer_report(void);
+/* What the guest threw, with its stack, into the call's log. */
+void answer_log_failure(const struct engine_failure *f);
 
 /* ---- operation.c ---- */
 unsigned operation_count(void);
@@ -152,9 +161,27 @@ extern const size_t timer_function_count;
 uint64_t timer_next_due(void); /* UINT64_MAX: there is none */
 void timer_run_due(uint64_t now);
 
+/* ---- admission.c ---- */
+enum admission_reason {
+    ADMISSION_QUEUE,
+    ADMISSION_DELAY,
+    ADMISSION_MEMORY,
+    ADMISSION_TIME,
+    ADMISSION_REASON_COUNT
+};
+struct admission_counts {
+    uint64_t refused[ADMISSION_REASON_COUNT];
+};
+extern struct admission_counts admission_counts;
+/* The loop is about to look for requests. */
+void admission_begin_turn(void);
+/* When queued calls want attention; 0: now, UINT64_MAX: there are none. */
+uint64_t admission_next_due(void);
+void admission_run_queue(uint64_t now);
+/* Calls wait, or requests for their turn. */
+bool admission_is_busy(void);
+
 /* ---- wait.c ---- */
-/* Whether only requests can make the worker do something. */
-bool wait_is_for_requests_only(void);
 /* The process is to end as soon as nothing is under way: what it cannot do without is gone. */
 void wait_end_when_idle(void);
 bool wait_is_over(void); /* now */

@@ -11,7 +11,8 @@
  *
  * Bundle:
  * {"namespace","name","uid","generation","runtime":"js"|"wasm","isolation":"event"|"instance",
- *   "limits":{"memoryBytes","timeoutMs","requestBytes","responseBytes","logBytes","fetchBytes"},
+ *   "limits":{"memoryBytes","timeoutMs","requestBytes","responseBytes","logBytes","fetchBytes",
+ *     "concurrency","queueLength","loopDelayMs"},
  *   "network":{"allow":["host:port"]},
  *   "env":{"NAME":"value"},"files":{"index.js":"text"},"main":"index.js",
  *   "wasm":{"module":"add.wasm","function":"add","arguments":"JavaScript expression or

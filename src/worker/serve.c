@@ -13,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SERVE_DRAIN         (10 * CLOCK_SECOND)
-#define SERVE_DRAIN_TURN_MS 100
-#define SERVE_FAILED        2 /* exit status: the function could not be loaded */
-#define SERVE_LOST          3 /* what it needs is gone, and only a new process gets it back */
+#define SERVE_DRAIN      (10 * CLOCK_SECOND)
+#define SERVE_DRAIN_TURN (100 * CLOCK_MILLISECOND)
+#define SERVE_FAILED     2 /* exit status: the function could not be loaded */
+#define SERVE_LOST       3 /* what it needs is gone, and only a new process gets it back */
 
 static volatile sig_atomic_t stopping;
 
@@ -57,32 +57,36 @@ static int start_server(const struct bundle *b, const struct serve_options *o,
 }
 
 /* SIGTERM and SIGINT are blocked but while waiting, so none is lost between test and wait. */
-static void serve_loop(struct http_server *server)
+static sigset_t waiting_mask(void)
 {
     sigset_t waiting;
     sigprocmask(SIG_SETMASK, NULL, &waiting);
     sigdelset(&waiting, SIGTERM);
     sigdelset(&waiting, SIGINT);
-    while (!stopping && !wait_is_over())
-        if (wait_is_for_requests_only())
-            http_server_run_once(server, http_server_timeout_ms(server), &waiting);
-        else
-            wait_turn(server, UINT64_MAX, &waiting);
+    return waiting;
 }
 
-/* What is under way may finish, unless it is told to end once more. */
-static void drain(struct http_server *server)
+static void serve_loop(struct http_server *server)
 {
-    sigset_t waiting;
-    sigprocmask(SIG_SETMASK, NULL, &waiting);
-    sigdelset(&waiting, SIGTERM);
-    sigdelset(&waiting, SIGINT);
+    sigset_t waiting = waiting_mask();
+    while (!stopping && !wait_is_over())
+        wait_turn(server, UINT64_MAX, &waiting);
+}
+
+/* What is under way may finish, each call within its time limit, unless the worker is told to end
+ * once more. Alone, clients may have sent more by the time that they learn of it. */
+static void drain(struct http_server *server, bool alone)
+{
+    sigset_t waiting = waiting_mask();
     stopping = 0;
     http_server_quiesce(server);
-    uint64_t deadline = clock_monotonic() + SERVE_DRAIN;
-    http_server_run_once(server, 0, &waiting);
-    while (!stopping && http_server_connections(server) > 0 && clock_monotonic() < deadline)
-        http_server_run_once(server, SERVE_DRAIN_TURN_MS, &waiting);
+    uint64_t now = clock_monotonic(), deadline = now + (alone ? SERVE_DRAIN : 0);
+    do {
+        wait_turn(server, now + SERVE_DRAIN_TURN, &waiting);
+        now = clock_monotonic();
+    } while (!stopping &&
+             (admission_is_busy() || (http_server_connections(server) > 0 && now < deadline)));
+    program_shutdown();
 }
 
 static int fail(const struct error *err)
@@ -124,8 +128,7 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         report_plain("listening on ",
                      o->address != NULL ? o->address : http_server_address(server));
     serve_loop(server);
-    if (o->alone || wait_is_over())
-        drain(server);
+    drain(server, o->alone);
     return wait_is_over() ? SERVE_LOST : 0;
 }
 

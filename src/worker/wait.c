@@ -55,9 +55,9 @@ void worker_unwatch(int fd)
     watch_count--;
 }
 
-bool wait_is_for_requests_only(void)
+static bool is_for_requests_only(void)
 {
-    return operation_count() == 0 && call_waiting_count() == 0;
+    return operation_count() == 0 && !admission_is_busy();
 }
 
 void wait_end_when_idle(void)
@@ -67,7 +67,7 @@ void wait_end_when_idle(void)
 
 bool wait_is_over(void)
 {
-    return ending && wait_is_for_requests_only();
+    return ending && is_for_requests_only();
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -112,10 +112,12 @@ static void poll_all(struct http_server *server, int timeout_ms, const sigset_t 
     serve_watches();
 }
 
-void wait_turn(struct http_server *server, uint64_t until, const sigset_t *mask)
+static void wait_for_all(struct http_server *server, uint64_t until, const sigset_t *mask)
 {
-    uint64_t next = earlier(until, earlier(timer_next_due(), call_next_due()));
+    uint64_t next =
+        earlier(earlier(until, admission_next_due()), earlier(timer_next_due(), call_next_due()));
     int timeout_ms = timeout_until(next, server != NULL ? http_server_timeout_ms(server) : -1);
+    admission_begin_turn();
     if (server == NULL || watch_count > 0) {
         poll_all(server, timeout_ms, mask);
         timeout_ms = 0;
@@ -125,4 +127,16 @@ void wait_turn(struct http_server *server, uint64_t until, const sigset_t *mask)
     uint64_t now = clock_monotonic();
     call_end_late(now);
     timer_run_due(now);
+    admission_run_queue(now);
+}
+
+/* An ordinary turn costs one system call. */
+void wait_turn(struct http_server *server, uint64_t until, const sigset_t *mask)
+{
+    if (server == NULL || until != UINT64_MAX || !is_for_requests_only()) {
+        wait_for_all(server, until, mask);
+        return;
+    }
+    admission_begin_turn();
+    http_server_run_once(server, http_server_timeout_ms(server), mask);
 }

@@ -67,6 +67,9 @@ struct slice module_memory_at(const struct module *m, uint32_t address, uint32_t
 
 struct bundle_limits {
     uint64_t memory_bytes, timeout_ms, request_bytes, response_bytes, log_bytes, fetch_bytes;
+    /* Calls that wait at once, requests that wait for their turn beyond those, and how late the
+     * loop may be while any do. */
+    uint64_t concurrency, queue_length, loop_delay_ms;
 };
 
 struct bundle {
@@ -120,6 +123,8 @@ int program_prepare(struct error *err);
 /* Evaluates the user's code and takes the snapshots. module: NULL for js. 0 or a negative errno: it
  * has been reported. */
 int program_load(struct bundle *bundle, struct module *module);
+/* Calls what the function exports as shutdown, when no call is under way. */
+void program_shutdown(void);
 
 /* ---- call: one request through the function ---- */
 

@@ -2,6 +2,8 @@
 #include "fixture.h"
 
 #include "base/log.h"
+#include "base/must.h"
+#include "worker/program.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -15,13 +17,16 @@
 #define FIXTURE_REPORTS_MAX (1024 * 1024)
 
 struct http_request {
-    const char *method, *path, *query;
+    const char *method;
+    char *path, *query, *body_text;
     struct http_header headers[FIXTURE_HEADERS_MAX];
     size_t header_count;
     struct slice body;
+    struct answer answer;
+    bool is_answered;
 };
 
-static struct answer answer;
+static struct answer *last; /* for messages */
 static int report_pipe[2];
 static char reports[FIXTURE_REPORTS_MAX];
 static size_t report_len;
@@ -62,31 +67,32 @@ void http_request_each_header(const struct http_request *r,
         each(ctx, r->headers[i].name, r->headers[i].value);
 }
 
-static void begin_answer(unsigned status)
+static struct answer *begin_answer(struct http_request *r, unsigned status)
 {
-    answer.status = status;
-    buf_reset(&answer.headers);
-    buf_reset(&answer.body);
+    expect(!r->is_answered);
+    r->is_answered = true;
+    last = &r->answer;
+    last->status = status;
+    return last;
 }
 
 void http_respond(struct http_request *r, const struct http_response *response)
 {
-    begin_answer(response->status);
+    struct answer *answer = begin_answer(r, response->status);
     if (response->content_type != NULL)
-        buf_printf(&answer.headers, "Content-Type: %s\n", response->content_type);
+        buf_printf(&answer->headers, "Content-Type: %s\n", response->content_type);
     for (size_t i = 0; i < response->header_count; i++) {
-        buf_add_slice(&answer.headers, response->headers[i].name);
-        buf_add_text(&answer.headers, ": ");
-        buf_add_slice(&answer.headers, response->headers[i].value);
-        buf_add_byte(&answer.headers, '\n');
+        buf_add_slice(&answer->headers, response->headers[i].name);
+        buf_add_text(&answer->headers, ": ");
+        buf_add_slice(&answer->headers, response->headers[i].value);
+        buf_add_byte(&answer->headers, '\n');
     }
-    buf_add_slice(&answer.body, response->body);
+    buf_add_slice(&answer->body, response->body);
 }
 
 void http_respond_error(struct http_request *r, unsigned status, const struct error *err)
 {
-    begin_answer(status);
-    buf_add_text(&answer.body, err->message);
+    buf_add_text(&begin_answer(r, status)->body, err->message);
 }
 
 void http_respond_errorf(struct http_request *r, unsigned status, const char *format, ...)
@@ -96,13 +102,12 @@ void http_respond_errorf(struct http_request *r, unsigned status, const char *fo
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    begin_answer(status);
-    buf_add_text(&answer.body, text);
+    buf_add_text(&begin_answer(r, status)->body, text);
 }
 
 void http_respond_empty(struct http_request *r, unsigned status)
 {
-    begin_answer(status);
+    begin_answer(r, status);
 }
 
 const char *http_status_text(unsigned status)
@@ -143,7 +148,8 @@ _Noreturn void fixture_expect_failed(const char *file, int line, const char *con
 {
     char text[1024];
     int n = snprintf(text, sizeof(text), "%s:%d: %s\n  status %u\n  body %.400s\n", file, line,
-                     condition, answer.status, answer.body.ptr != NULL ? answer.body.ptr : "");
+                     condition, last != NULL ? last->status : 0,
+                     last != NULL && last->body.ptr != NULL ? last->body.ptr : "");
     (void)!write(STDERR_FILENO, text, (size_t)n);
     _exit(1);
 }
@@ -220,40 +226,80 @@ static void add_header(struct http_request *r, const char *name, const char *val
     r->headers[r->header_count++] = (struct http_header){slice_text(name), slice_text(value)};
 }
 
+static struct http_request *new_request(const char *method, const char *path, const char *body)
+{
+    struct http_request *r = calloc(1, sizeof(*r));
+    must(r != NULL);
+    const char *query = strchr(path, '?');
+    r->method = method;
+    r->query = query != NULL ? strdup(query + 1) : strdup("");
+    r->path = strndup(path, query != NULL ? (size_t)(query - path) : strlen(path));
+    r->body_text = strdup(body);
+    r->body = slice_text(r->body_text);
+    return r;
+}
+
+static struct http_request *handle(struct http_request *r)
+{
+    admission_begin_turn();
+    call_handle(r, NULL);
+    return r;
+}
+
+const struct answer *fixture_finish(struct http_request *r)
+{
+    while (!r->is_answered)
+        wait_turn(NULL, UINT64_MAX, NULL);
+    static struct answer answer;
+    buf_done(&answer.headers);
+    buf_done(&answer.body);
+    answer = r->answer;
+    last = &answer;
+    free(r->path);
+    free(r->query);
+    free(r->body_text);
+    free(r);
+    return &answer;
+}
+
+bool fixture_is_answered(const struct http_request *r)
+{
+    return r->is_answered;
+}
+
+struct http_request *fixture_begin(const char *path, const char *id, const char *data)
+{
+    struct http_request *r = new_request("POST", path, data);
+    add_header(r, "Host", "localhost");
+    add_header(r, "ce-specversion", "1.0");
+    add_header(r, "ce-id", id);
+    add_header(r, "ce-type", "test.type");
+    add_header(r, "ce-source", "/test");
+    add_header(r, "Content-Type", "application/json");
+    return handle(r);
+}
+
 const struct answer *fixture_event(const char *data)
 {
-    struct http_request r = {.method = "POST", .path = "/", .query = ""};
-    r.body = slice_text(data);
-    add_header(&r, "Host", "localhost");
-    add_header(&r, "ce-specversion", "1.0");
-    add_header(&r, "ce-id", "event-1");
-    add_header(&r, "ce-type", "test.type");
-    add_header(&r, "ce-source", "/test");
-    add_header(&r, "Content-Type", "application/json");
-    call_handle(&r, NULL);
-    return &answer;
+    return fixture_finish(fixture_begin("/", "event-1", data));
 }
 
 const struct answer *fixture_post(const struct http_header *headers, size_t count, const char *body)
 {
-    struct http_request r = {.method = "POST", .path = "/", .query = ""};
-    r.body = slice_text(body);
+    struct http_request *r = new_request("POST", "/", body);
     for (size_t i = 0; i < count && i < FIXTURE_HEADERS_MAX; i++)
-        r.headers[r.header_count++] = headers[i];
-    call_handle(&r, NULL);
-    return &answer;
+        r->headers[r->header_count++] = headers[i];
+    return fixture_finish(handle(r));
 }
 
 const struct answer *fixture_request(const char *method, const char *path, const char *type,
                                      const char *body)
 {
-    struct http_request r = {.method = method, .path = path, .query = ""};
-    r.body = slice_text(body);
-    add_header(&r, "Host", "localhost");
+    struct http_request *r = new_request(method, path, body);
+    add_header(r, "Host", "localhost");
     if (type != NULL)
-        add_header(&r, "Content-Type", type);
-    call_handle(&r, NULL);
-    return &answer;
+        add_header(r, "Content-Type", type);
+    return fixture_finish(handle(r));
 }
 
 const char *fixture_reports(void)

@@ -28,6 +28,11 @@ const struct answer *fixture_request(const char *method, const char *path, const
                                      const char *body);
 const struct answer *fixture_post(const struct http_header *headers, size_t count,
                                   const char *body);
+/* An event that is handled, and perhaps waits; ids are borrowed until its end. */
+struct http_request *fixture_begin(const char *path, const char *id, const char *data);
+bool fixture_is_answered(const struct http_request *r);
+/* Lets the worker go on until that one is answered, whose answer is valid until the next. */
+const struct answer *fixture_finish(struct http_request *r);
 /* What the function has logged and reported so far, as lines. */
 const char *fixture_reports(void);
 const char *fixture_body(const struct answer *a);
