@@ -31,9 +31,11 @@ static void check_timers(void)
         "module.exports = async () => {\n"
         "  const seen = [];\n"
         "  const note = (...values) => seen.push(values.join('+'));\n"
-        "  setTimeout(note, 5, 'five'); setTimeout(note, 2, 'two', 2);\n"
+        "  const late = setTimeout(note, 60000, 'late');\n"
+        "  setImmediate(note, 'now', 1); setTimeout(note, 'soon', 'nan');\n"
+        "  setTimeout(note, 2, 'two', 2);\n"
         "  for (let i = 0; i < 3; i++) setTimeout(note, 3, `same${i}`);\n"
-        "  setTimeout(note, 'soon', 'nan'); setImmediate(note, 'now', 1);\n"
+        "  setTimeout(note, 5, 'five');\n"
         "  clearTimeout(setTimeout(note, 1, 'never'));\n"
         "  clearTimeout(String(+setTimeout(note, 1, 'never')));\n"
         "  clearImmediate(setImmediate(note, 'never')); clearTimeout(undefined);\n"
@@ -43,7 +45,7 @@ static void check_timers(void)
         "    note('tick'); if (++ticks === 2) { clearInterval(t); r(); } }, 6); });\n"
         "  const t = setTimeout(() => {}, 10);\n"
         "  note(t.hasRef(), t.unref().hasRef(), t.ref() === t, t.refresh() === t, typeof +t);\n"
-        "  t.close();\n"
+        "  t.close(); clearTimeout(late);\n"
         "  for (const bad of [undefined, 'x', {}])\n"
         "    try { setTimeout(bad, 1); note('taken'); } catch (e) { note(e.code); }\n"
         "  return seen.join(' ');\n"
@@ -186,7 +188,7 @@ static void check_memory_again(void)
 /* Others trap, run out of time and of memory meanwhile. */
 static void check_among_failures(void)
 {
-    fixture_load("event", "\"timeoutMs\":150,\"memoryBytes\":16777216",
+    fixture_load("event", "\"timeoutMs\":400,\"memoryBytes\":16777216",
                  SLEEP
                  "const bad = {\n"
                  "  loop: () => { for (;;); },\n"
@@ -211,11 +213,11 @@ static void check_among_failures(void)
         unsigned status;
         const char *text;
     } cases[] = {
-        {"\"loop\"", 504, "longer than its time limit of 150 ms"},
-        {"\"native\"", 504, "longer than its time limit of 150 ms"},
+        {"\"loop\"", 504, "longer than its time limit of 400 ms"},
+        {"\"native\"", 504, "longer than its time limit of 400 ms"},
         {"\"memory\"", 500, "needs more memory"},
-        {"\"later\"", 504, "longer than its time limit of 150 ms"},
-        {"\"never\"", 504, "longer than its time limit of 150 ms"},
+        {"\"later\"", 504, "longer than its time limit of 400 ms"},
+        {"\"never\"", 504, "longer than its time limit of 400 ms"},
         {"\"throws\"", 500, "later"},
         {"\"stuck\"", 500, "never finishes"},
         {"\"callback\"", 500, "tick"},
@@ -276,7 +278,7 @@ static void check_shared_instance(void)
 /* Ending a guest half-way takes the instance, and with it the calls that share it. */
 static void check_lost_instance(void)
 {
-    fixture_load("instance", "\"timeoutMs\":200",
+    fixture_load("instance", "\"timeoutMs\":400",
                  SLEEP "let state = 0;\n"
                        "setInterval(() => { state += 100; }, 1);\n"
                        "module.exports = async (context, event) => {\n"
