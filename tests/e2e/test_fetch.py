@@ -355,7 +355,8 @@ def test_many_of_one_call(runner):
 def test_many_calls_that_wait(isolation):
     """50 calls wait at the same time, each for its own answer, and then all are answered."""
     code = "const r = await fetch(url + '/wait'); const s = await fetch(`${url}/echo?${i}`); return [i, await r.text(), (await s.json()).path];"
-    with Origin() as other, serving_one(other, isolation=isolation) as server:
+    limits = {"concurrency": 50}
+    with Origin() as other, serving_one(other, isolation=isolation, limits=limits) as server:
         runner = Runner(server)
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             calls = [pool.submit(runner.value, code, url=other.url, i=i) for i in range(50)]
