@@ -47,6 +47,8 @@ TARGETS = {
     'js-fresh-instance': Target('call in a fresh instance', False, 2.5, 1.5),
     'first-reply': Target('apply to first reply', False, 1 / 10, 1 / 40),
     'memory': Target('memory of serve and two functions', False, 1 / 4, 1 / 8),
+    'cold-start': Target('cold start of an idle function vs node -e 0', False, 1 / 5, 1 / 15),
+    'memory-idle': Target('1,000 deployed, idle functions', False, 100, 20),
     'chain': Target('the demo\'s whole chain', True, None, 15000),
     'chain-p50': Target('… p50 at half that rate', False, None, None),
     'chain-p99': Target('… p99 at half that rate', False, None, None),

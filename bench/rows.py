@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import chain
+import idle
 import kernels
 import ours
 import peers
@@ -233,6 +234,8 @@ ROWS = [
     ('js-fresh-instance', fresh_instance),
     ('first-reply', first_reply),
     ('memory', memory),
+    ('cold-start', idle.cold_start),
+    ('memory-idle', idle.memory),
     ('chain', chain.measure),
     ('triggers', triggers),
     ('cpu-wasm', kernels.measure),

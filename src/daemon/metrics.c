@@ -69,6 +69,7 @@ VALUE(cold_starts, s->functions.cold_starts)
 VALUE(cold_start_seconds, (double)s->functions.cold_start_ns / 1e9)
 VALUE(restarts_crash, s->functions.restarts_crash)
 VALUE(restarts_time, s->functions.restarts_time)
+VALUE(restarts_health, s->functions.restarts_health)
 VALUE(restarts_zygote, s->functions.restarts_zygote)
 VALUE(calls, s->functions.calls)
 VALUE(call_failures, s->functions.failures)
@@ -157,6 +158,9 @@ static const struct metric table[] = {
      restarts_crash},
     {"sluice_worker_restarts_time_total", "Processes replaced because a call took too long.",
      METRIC_COUNTER, restarts_time},
+    {"sluice_worker_restarts_health_total",
+     "Workers replaced because they said that they are not alive.", METRIC_COUNTER,
+     restarts_health},
     {"sluice_worker_restarts_zygote_total", "Workers lost with the zygote.", METRIC_COUNTER,
      restarts_zygote},
     {"sluice_function_calls_total", "Calls of functions.", METRIC_COUNTER, calls},

@@ -19,8 +19,8 @@ static json_t *limits_of(const struct function_spec *s)
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "memoryBytes", (json_int_t)s->memory_bytes,
                      "timeoutMs", (json_int_t)(s->timeout_ns / CLOCK_MILLISECOND), "requestBytes",
                      (json_int_t)s->request_bytes, "responseBytes", (json_int_t)s->response_bytes,
-                     "logBytes", (json_int_t)LOG_BYTES, "fetchBytes",
-                     (json_int_t)s->fetch_bytes, "concurrency", (json_int_t)s->concurrency);
+                     "logBytes", (json_int_t)LOG_BYTES, "fetchBytes", (json_int_t)s->fetch_bytes,
+                     "concurrency", (json_int_t)s->concurrency);
 }
 
 static void add_text(json_t *bundle, const char *name, const json_t *value, const char *fallback)

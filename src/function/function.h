@@ -62,7 +62,8 @@ struct function_host_stats {
     unsigned functions, ready, workers, workers_busy;
     unsigned waiting; /* calls for which no worker has room */
     uint64_t calls, failures, waited, rejected;
-    uint64_t worker_starts, worker_exits, restarts_crash, restarts_time, restarts_zygote;
+    uint64_t worker_starts, worker_exits, restarts_crash, restarts_time, restarts_zygote,
+        restarts_health;
     uint64_t cold_starts, cold_start_ns;
     uint64_t builds, builds_cached, build_failures, prepares, prepare_failures;
     unsigned building, starting, failed, crashing; /* functions */

@@ -78,6 +78,8 @@ struct function_spec {
     enum function_form form;
     uint64_t memory_bytes, timeout_ns, idle_ns, request_bytes, response_bytes, fetch_bytes;
     unsigned concurrency, scale_min, scale_max;
+    uint64_t health_period_ns; /* 0: nobody asks */
+    unsigned health_failures;  /* in a row, until a worker is replaced */
     const struct runtime *runtime;
     const char *main_file;   /* js, processes: lives as long as source */
     const char *export_name; /* wasm: the same; NULL: the usual ones */
@@ -234,6 +236,11 @@ struct worker {
     uint64_t progress; /* when the last call began or ended */
     uint64_t started_at, ready_at;
     bool cold; /* a call waits for it, and there was no other */
+    struct {
+        struct loop_timer timer;
+        struct http_call *call; /* NULL: none is under way */
+        unsigned failures;      /* in a row */
+    } health;
     char socket_path[108];
 };
 int worker_start(struct version *v, struct worker **ret, struct error *err);
@@ -255,6 +262,12 @@ void worker_started(struct worker *w, int value);
 void worker_exited(struct worker *w, int status);
 /* At the end of the host: nobody is waited for. */
 void worker_free(struct worker *w);
+
+/* ---- health.c: asks workers whether they are alive ---- */
+
+/* It is ready. */
+void health_begin(struct worker *w);
+void health_end(struct worker *w);
 
 /* ---- version.c: one generation, its build and its workers ---- */
 

@@ -58,6 +58,8 @@ static void read_limits(struct reading *r)
     s->scale_min = (unsigned)resource_integer_at(o, "spec.scale.min", 0);
     s->scale_max = (unsigned)resource_integer_at(o, "spec.scale.max", 4);
     s->idle_ns = resource_duration_at(o, "spec.scale.idle", 60 * CLOCK_SECOND);
+    s->health_period_ns = resource_duration_at(o, "spec.health.period", 0);
+    s->health_failures = (unsigned)resource_integer_at(o, "spec.health.failures", 3);
     if (s->idle_ns < IDLE_LEAST)
         s->idle_ns = IDLE_LEAST;
     if (s->concurrency == 0)

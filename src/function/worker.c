@@ -118,6 +118,7 @@ static void report_ready(struct worker *w)
     if (w->calls > 0)
         loop_timer_set(h->loop, &w->deadline,
                        w->progress + w->version->spec.timeout_ns + HANG_MARGIN);
+    health_begin(w);
     version_worker_ready(w);
 }
 
@@ -363,6 +364,7 @@ void worker_free(struct worker *w)
 {
     struct function_host *h = host_of(w);
     worker_close_report(w);
+    health_end(w);
     process_end(&w->process);
     loop_timer_cancel(h->loop, &w->deadline);
     map_remove(&h->workers, number_key(w));
@@ -461,6 +463,7 @@ void worker_exited(struct worker *w, int status)
     struct function_host *h = host_of(w);
     worker_read_reports(w, 64); /* what it said last */
     worker_close_report(w);
+    health_end(w);
     loop_timer_cancel(h->loop, &w->deadline);
     (void)unlink(w->socket_path);
     h->stats.worker_exits++;

@@ -308,6 +308,12 @@ static const struct resource_field fields[] = {
      .help = "most workers"},
     {"spec.scale.idle", RESOURCE_DURATION, .fallback = "\"PT60S\"", .min = 0, .max = 86400 * SECOND,
      .help = "time without calls after which a worker ends"},
+    {"spec.health", RESOURCE_OBJECT, .help = "whether workers are asked if they are alive"},
+    {"spec.health.period", RESOURCE_DURATION, .required = true, .min = SECOND / 10,
+     .max = 3600 * SECOND, .help = "time between two GET /health/liveness"},
+    {"spec.health.failures", RESOURCE_INTEGER, .min = 1, .max = 100,
+     .help = "answers in a row of 400 and more, or none, after which a worker is replaced; 3 by "
+             "default"},
     {"spec.network", RESOURCE_OBJECT, .help = "what fetch may reach"},
     {"spec.network.allow", RESOURCE_LIST, .max = 1000, .help = "allowed destinations"},
     {"spec.network.allow[]", RESOURCE_STRING, .min = 1, .max = 300, .help = "HOST:PORT"},

@@ -32,7 +32,7 @@ SERVER = """
 import os, runpy, socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-handle = runpy.run_path(os.environ["CODE"] + "/handler.py")["handle"]
+code = runpy.run_path(os.environ["CODE"] + "/handler.py")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,8 +40,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def take(self):
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        answer = b"ok" if self.path.startswith("/health/") else handle(body).encode()
-        self.send_response(200)
+        alive = self.path != "/health/liveness" or code.get("alive", bool)() is not None
+        answer = b"ok" if self.path.startswith("/health/") else code["handle"](body).encode()
+        self.send_response(200 if alive else 503)
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -181,6 +182,33 @@ def test_a_process_that_is_killed_comes_back(shared, deploy):
     runner = [p for p in processes.children(shared.pid) if "runner" in processes.command(p)]
     os.kill(runner[0], signal.SIGKILL)
     waiting.until(lambda: called.event().status == 200, 20)
+
+
+def test_a_worker_that_says_it_is_not_alive_is_replaced(shared, deploy):
+    """No call fails meanwhile."""
+    code = """
+calls = 0
+
+def handle(body):
+    global calls
+    calls += 1
+    return str(calls)
+
+def alive():
+    return None if calls >= 2 else True
+"""
+    called = deploy(**tiny(code, health={"period": "PT0.1S", "failures": 2}))
+    seen = []
+
+    def starts_anew():
+        answer = called.event()
+        assert answer.status == 200, answer
+        seen.append(int(answer.body))
+        return seen.count(1) >= 2
+
+    waiting.until(starts_anew, 20)
+    assert shared.metrics()["sluice_worker_restarts_health_total"] >= 1
+    assert "/health/liveness answered 503, 2 times in a row" in called.logs()
 
 
 def test_deleted_with_all_that_is_left(shared, place, deploy):
