@@ -489,9 +489,14 @@ while (accept(my $client, $listener)) {
 """
 
 
-def test_a_runtime_is_added(tmp_path):
-    """As docs/runtimes.md says: a folder with a runtime.yaml, here for Perl."""
-    folder = tmp_path / "runtimes" / "perl"
+PERL_FILES = {
+    "handler.pl": 'sub handle { open(my $f, "<", $ENV{WORDS}); my $w = <$f>; chomp $w; return "$w $_[0] $_[1]" } 1;',
+    "words.txt": "from perl\n",
+}
+
+
+def add_perl(directory):
+    folder = directory / "perl"
     folder.mkdir(parents=True)
     (folder / "server.pl").write_text(PERL)
     (folder / "runtime.yaml").write_text(
@@ -503,10 +508,12 @@ def test_a_runtime_is_added(tmp_path):
         "  - {when: words.txt, command: [/bin/cp, '${code}/words.txt', '${packages}/words.txt']}\n"
         "environment: {WORDS: '${packages}/words.txt'}\n"
     )
-    files = {
-        "handler.pl": 'sub handle { open(my $f, "<", $ENV{WORDS}); my $w = <$f>; chomp $w; return "$w $_[0] $_[1]" } 1;',
-        "words.txt": "from perl\n",
-    }
+    return folder
+
+
+def test_a_runtime_is_added(tmp_path):
+    """As docs/runtimes.md says: a folder with a runtime.yaml, here for Perl."""
+    folder, files = add_perl(tmp_path / "runtimes"), PERL_FILES
     options = ("--runtimes", tmp_path / "runtimes")
     with serving(tmp_path / "one", "perl5", files, *options) as served:
         assert served.call("/x", body=b"abc").body == b"from perl /x abc"
@@ -668,3 +675,51 @@ def test_command_line():
         words = ["worker", "--runtime", runtimes.RUNTIMES / "python", "--folder", "/nonexistent"]
         done = subprocess.run([RUNNER, *words], capture_output=True, text=True, check=False, timeout=10)
         assert "--uid is needed: functions do not run as root" in done.stderr
+
+
+# ---- through the broker ----
+
+
+@pytest.fixture(scope="module")
+def served_by_broker(tmp_path_factory):
+    """A broker whose runtimes are its own and one more, for Perl."""
+    folder = tmp_path_factory.mktemp("broker")
+    shutil.copytree(runtimes.RUNTIMES, folder / "runtimes")
+    add_perl(folder / "runtimes")
+    broker = daemon.Daemon(folder, "--allow-unsandboxed", "--runtimes", str(folder / "runtimes")).start()
+    yield broker
+    broker.stop()
+
+
+def deploy(broker, name, runtime, files, **spec):
+    document = daemon.function(name, "default", runtime=runtime, codeSource=files, **spec)
+    document["spec"].pop("isolation", None)
+    broker.apply(document)
+    broker.wait_ready_condition("Function", name, "default", timeout=60 * daemon.TIME_FACTOR)
+    return lambda path="/", body=b"", **headers: broker.http.post(f"/functions/default/{name}{path}", body, headers)
+
+
+def test_broker_runs_each_runtime(served_by_broker):
+    code = "import os\ndef handle(event, context):\n    return {'body': [event.cloudevent['data'], os.getuid()]}\n"
+    answer = deploy(served_by_broker, "py", "python", {"handler.py": code})(body=b'{"a":1}', **EVENT)
+    data, uid = answer.json()
+    assert data == {"a": 1} and (uid == os.geteuid() or (ROOT and uid >= 2000000000))
+    program = deploy(served_by_broker, "sh", "exec", {"main.sh": EXEC})
+    answer = program("/event", b"{}", **EVENT)
+    assert (answer.headers["ce-type"], answer.body) == ("x", b'{"n":"1"}')
+    assert program("/fail").status == 500
+    perl = deploy(served_by_broker, "pl", "perl", PERL_FILES)
+    assert perl("/x", b"abc").body == b"from perl /x abc"
+    served_by_broker.wait_log(r"function default/pl: generation 1 serves")
+
+
+def test_broker_shows_why_a_program_does_not_start(served_by_broker):
+    served_by_broker.apply(
+        daemon.function("broken", "default", runtime="python", codeSource={"handler.py": "def handle(:\n"})
+    )
+
+    def failed(found):
+        text = json.dumps(found.get("status", {}))
+        return "handler.py:1" in text and "SyntaxError" in text
+
+    served_by_broker.wait_condition("Function", "broken", "default", failed, timeout=30 * daemon.TIME_FACTOR)
