@@ -10,7 +10,7 @@
 
 #define MEBIBYTE           (UINT64_C(1) << 20)
 #define BUNDLE_ENV_MAX     1024
-#define BUNDLE_WORDS_MAX   64
+#define BUNDLE_WORDS_MAX   1000
 #define BUNDLE_NAME_MAX    255
 #define BUNDLE_CONCURRENCY 1024
 

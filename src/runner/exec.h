@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#define EXEC_WORDS_MAX 64
+#define EXEC_WORDS_MAX 1000
 
 /* From the environment that the runner gives (docs/runtimes.md). */
 struct exec_settings {

@@ -1,0 +1,3 @@
+"use strict";
+
+exports.greet = (name) => `${process.env.GREETING ?? "Hello"}, ${name}!`;

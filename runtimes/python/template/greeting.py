@@ -1,0 +1,5 @@
+import os
+
+
+def greet(name):
+    return f"{os.environ.get('GREETING', 'Hello')}, {name}!"
