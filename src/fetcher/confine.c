@@ -26,7 +26,7 @@
 #define NOBODY          65534
 #define TRUSTED_MAX     (16u << 20)
 #define DESCRIPTORS_MAX 4096
-#define DATA_MAX        (512u << 20) /* answers on their way; beyond, single requests fail */
+#define DATA_MORE       (512u << 20) /* answers on their way; beyond, single requests fail */
 #define DNS_PORT        53
 
 /* Rights and fields that are newer than the C library's headers; the number is the version of the
@@ -305,6 +305,17 @@ static int leave_root(void)
     return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
 }
 
+/* Bytes that count for RLIMIT_DATA now; 0: unknown. */
+static uint64_t data_bytes(void)
+{
+    char text[4096];
+    autoclose int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    text[n > 0 ? n : 0] = '\0';
+    const char *line = strstr(text, "VmData:");
+    return line != NULL ? strtoull(line + 7, NULL, 10) * 1024 : 0;
+}
+
 static int limit(__rlimit_resource_t which, rlim_t value)
 {
     struct rlimit l;
@@ -318,11 +329,12 @@ static int limit(__rlimit_resource_t which, rlim_t value)
 
 int confine_self(const struct allow_list *allow, struct error *err)
 {
+    uint64_t data = data_bytes();
     int r = limit(RLIMIT_CORE, 0);
     if (r == 0)
         r = limit(RLIMIT_NOFILE, DESCRIPTORS_MAX);
-    if (r == 0)
-        r = limit(RLIMIT_DATA, DATA_MAX);
+    if (r == 0 && data > 0)
+        r = limit(RLIMIT_DATA, data + DATA_MORE);
     if (r < 0)
         return error_set(err, r, "cannot lower the resource limits: %s", strerror(-r));
     r = leave_root();

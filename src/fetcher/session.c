@@ -248,7 +248,7 @@ static int add_entry(void *ctx, struct slice entry)
 
 int session_read_allow(struct session *s, struct error *err)
 {
-    struct fetcher_frame frame;
+    struct fetcher_frame frame = {.id = 0};
     int r = 0;
     while (r == 0) {
         struct pollfd fd = {.fd = s->socket, .events = POLLIN};

@@ -12,6 +12,9 @@
 
 #define QUEUE_EXTRA (32u << 20) /* bytes of several requests, beside one of the largest */
 
+/* A call's own time limit comes first, and cancels what it waits for. */
+#define GRACE_MS 1000
+
 struct fetch {
     struct operation operation;
     struct list node; /* in fetches */
@@ -139,7 +142,7 @@ static const char *write_request(const engine_value *argv, uint64_t id, struct b
     }
     double redirect = engine_number(argv[4]);
     request = (struct fetcher_request){
-        .timeout_ms = limits->timeout_ms,
+        .timeout_ms = limits->timeout_ms + GRACE_MS,
         .response_max = limits->fetch_bytes,
         .redirect = redirect >= 0 && redirect < FETCHER_REDIRECT_COUNT
                         ? (enum fetcher_redirect)redirect

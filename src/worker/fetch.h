@@ -28,6 +28,8 @@ void fetch_lost(void);
 
 /* allow: the bundle's list, checked. queue_max: bytes that may wait to be sent. */
 int fetch_link_start(struct json_t *allow, size_t queue_max, struct error *err);
+/* Starts the program with that socket. 0 or a negative errno. */
+int fetch_link_spawn(int socket);
 bool fetch_link_is_up(void);
 bool fetch_link_was_up(void); /* it was started once */
 size_t fetch_link_room(void);

@@ -161,55 +161,62 @@ static void ready(void *ctx, short events)
 
 /* ---- the start ---- */
 
-/* Beside this program, or beside what it was built as. */
-static int find_program(char path[PATH_MAX], struct error *err)
+/* Beside this program. */
+static int find_program(char path[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(PROGRAM_NAME));
     char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
     if (slash == NULL)
-        return error_set(err, -ENOENT, "where " PROGRAM_NAME " is cannot be told");
+        return -ENOENT;
     memcpy(slash + 1, PROGRAM_NAME, sizeof(PROGRAM_NAME));
-    if (access(path, X_OK) != 0)
-        return error_set(err, -errno,
-                         "the function has a network.allow, but %s, which does its requests, "
-                         "cannot be run: %s",
-                         path, strerror(errno));
-    return 0;
+    return access(path, X_OK) == 0 ? 0 : -errno;
 }
 
-struct start {
-    char path[PATH_MAX];
-    int socket;
-};
-
-/* Nothing of the worker goes with it but its standard streams and the socket. */
-static int spawn(void *ctx)
+static int check_program(struct error *err)
 {
-    struct start *s = ctx;
-    char *const argv[] = {s->path, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
+    char path[PATH_MAX];
+    int r = find_program(path);
+    return r < 0
+               ? error_set(err, r,
+                           "the function has a network.allow, but %s, which does its requests, "
+                           "cannot be run: %s",
+                           r == -ENOENT ? PROGRAM_NAME " beside sluice-worker" : path, strerror(-r))
+               : 0;
+}
+
+static int set_up(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int socket)
+{
     sigset_t none, all;
-    pid_t pid;
     sigemptyset(&none);
     sigfillset(&all);
-    int r = posix_spawn_file_actions_init(&actions);
-    if (r != 0)
+    int r = posix_spawn_file_actions_adddup2(actions, socket, FETCHER_FD);
+    if (r == 0)
+        r = posix_spawn_file_actions_addclosefrom_np(actions, FETCHER_FD + 1);
+    if (r == 0)
+        r = posix_spawnattr_setsigmask(attributes, &none);
+    if (r == 0)
+        r = posix_spawnattr_setsigdefault(attributes, &all);
+    return r == 0 ? posix_spawnattr_setflags(attributes,
+                                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
+                  : r;
+}
+
+/* Nothing goes with it but the standard streams and the socket. */
+int fetch_link_spawn(int socket)
+{
+    char path[PATH_MAX];
+    char *const argv[] = {path, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    pid_t pid;
+    int r = -find_program(path);
+    if (r != 0 || (r = posix_spawn_file_actions_init(&actions)) != 0)
         return -r;
     r = posix_spawnattr_init(&attributes);
     if (r == 0) {
-        r = posix_spawn_file_actions_adddup2(&actions, s->socket, FETCHER_FD);
+        r = set_up(&actions, &attributes, socket);
         if (r == 0)
-            r = posix_spawn_file_actions_addclosefrom_np(&actions, FETCHER_FD + 1);
-        if (r == 0)
-            r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (r == 0)
-            r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (r == 0)
-            r = posix_spawnattr_setflags(&attributes,
-                                         POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (r == 0)
-            r = posix_spawn(&pid, s->path, &actions, &attributes, argv, environ);
+            r = posix_spawn(&pid, path, &actions, &attributes, argv, environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);
@@ -231,16 +238,14 @@ static int send_allow_list(json_t *allow)
 
 int fetch_link_start(json_t *allow, size_t queue_max, struct error *err)
 {
-    struct start s;
     int ends[2];
-    int r = find_program(s.path, err);
+    int r = check_program(err);
     if (r < 0)
         return r;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return error_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
-    s.socket = ends[1];
     signal(SIGCHLD, SIG_IGN); /* nobody has to wait for it */
-    r = network_visit(spawn, &s);
+    r = network_act(fetch_link_spawn, ends[1]);
     close(ends[1]);
     fetcher.fd = ends[0];
     fetcher.was_there = true;
@@ -250,5 +255,5 @@ int fetch_link_start(json_t *allow, size_t queue_max, struct error *err)
         r = worker_watch(fetcher.fd, POLLIN, ready, NULL);
     if (r == 0)
         r = send_allow_list(allow);
-    return r < 0 ? error_set(err, r, "cannot start %s: %s", s.path, strerror(-r)) : 0;
+    return r < 0 ? error_set(err, r, "cannot start " PROGRAM_NAME ": %s", strerror(-r)) : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice-worker: the program that runs the user's functions. As `zygote` it serves the broker; as
  * `serve` it is a function server of its own. */
+#include "worker/fetch.h"
 #include "worker/worker_internal.h"
 
 #include "base/encoding.h"
@@ -68,7 +69,7 @@ static int run_zygote(void)
     struct error err = ERROR_INIT;
     if (prepare(false, &err) < 0)
         return fail(err.message);
-    network_leave();
+    network_leave(fetch_link_spawn);
     return zygote_run(WORKER_ZYGOTE_FD);
 }
 

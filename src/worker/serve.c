@@ -112,7 +112,7 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         start_server(b, o, &server, &err);
     if (err.code == 0)
         fetch_start(b, &err);
-    network_leave_for_good();
+    network_forget();
     struct confine_options confinement = {.memory_bytes = b->limits.memory_bytes,
                                           .own_bytes = fetch_own_bytes(b),
                                           .writes_files = o->alone,

@@ -147,16 +147,15 @@ void confine_close_others(const int *keep, size_t count);
  * report. 0 or a negative errno with a message. */
 int confine_self(const struct confine_options *options, struct error *err);
 
-/* ---- network.c: a namespace without network for the worker ---- */
-/* In the zygote: for all workers, when it can be entered again; else each leaves for itself. */
-void network_leave(void);
-/* Of the network that was left, to keep it open; -1: there is none. */
+/* ---- network.c: a namespace without network for the workers ---- */
+/* In the zygote. act(fd) is what workers may ask for with network_act(). */
+void network_leave(int (*act)(int fd));
+/* What a worker needs for network_act(); -1: nothing. */
 int network_descriptor(void);
-/* Runs act(ctx) where the network is. Its result, or a negative errno. */
-int network_visit(int (*act)(void *ctx), void *ctx);
-/* In the worker, once it needs no network any more. */
-void network_leave_for_good(void);
-/* The network that was left cannot be entered any more. */
+/* Runs act(fd) where the network is, here or in the porter. Its result, 0 when another process does
+ * it, or a negative errno. */
+int network_act(int (*act)(int fd), int fd);
+/* In the worker: it needs no network any more. */
 void network_forget(void);
 
 struct serve_options {

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -468,6 +469,30 @@ def test_fetcher_ends_with_its_worker(tmp_path, origin):
     assert not processes.wait_gone(processes.identified([fetcher]), 5)
     assert processes.children(zygote.process.pid) == []  # not even a zombie
     zygote.close()
+
+
+def test_without_root(tmp_path, origin):
+    """Who cannot go back to a network that was left has a process that stayed there."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-fetch-"))
+    folder.chmod(0o755)
+    for program in ("sluice-worker", "sluice-fetcher"):
+        shutil.copy(WORKER.parent / program, folder)
+    wrapper = ["setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups"]
+    zygote = Zygote(tmp_path, folder / "sluice-worker", wrapper if os.geteuid() == 0 else ())
+    code = "exports.handle = async () => (await fetch(process.env.ORIGIN + '/echo')).json();"
+    allowed = {"network": {"allow": [origin.place]}, "env": {"ORIGIN": origin.url}}
+    for number in (1, 2):
+        pid, path = zygote.start(number, bundle(code, **allowed))
+        assert zygote.report(number) == {"report": "ready"}
+        status, body = call_unix(path)
+        assert status == 200 and json.loads(body)["path"] == "/echo"
+    network = os.readlink("/proc/self/ns/net")
+    assert len(fetchers(zygote.process.pid)) == 2
+    assert all(os.readlink(f"/proc/{f}/ns/net") == network for f in fetchers(zygote.process.pid))
+    assert os.readlink(f"/proc/{zygote.process.pid}/ns/net") != network
+    everyone = processes.identified(processes.descendants(zygote.process.pid))
+    zygote.close()
+    assert not processes.wait_gone(everyone, 5)
 
 
 # ---- https ----

@@ -481,12 +481,12 @@ START, KILL, READY, STARTED, EXITED = 1, 2, 3, 4, 5
 
 
 class Zygote:
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, program=WORKER, wrapper=()):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(10)
         self.socket, self.folder, self.reports = ours, tmp_path, {}
         self.process = subprocess.Popen(
-            ["/bin/bash", "-c", f'exec "$0" zygote 3<&{theirs.fileno()}', WORKER],
+            [*wrapper, "/bin/bash", "-c", f'exec "$0" zygote 3<&{theirs.fileno()}', program],
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
