@@ -456,12 +456,21 @@
     }, bodiless ? null : { bytes: answer.body });
   }
 
+  // Errors come when the caller is not on the stack any more: they get the stack of its call.
+  function placed(error, stack) {
+    return Object.defineProperty(error, 'stack', { value: stack, writable: true, configurable: true });
+  }
+
+  function stackOfCall() {
+    return new Error().stack.split('\n').filter(line => !line.includes('(sluice:')).join('\n');
+  }
+
   // As Node's, whose cause says more; what only the function's author can change says so at once.
-  function errorOf({ problem, code, message }) {
-    if (problem === NOT_ALLOWED || problem === BAD_REQUEST) return new TypeError(message);
-    const cause = new Error(message);
+  function errorOf({ problem, code, message }, stack) {
+    if (problem === NOT_ALLOWED || problem === BAD_REQUEST) return placed(new TypeError(message), stack);
+    const cause = placed(new Error(message), stack);
     if (code !== '') cause.code = code;
-    return new TypeError('fetch failed', { cause });
+    return placed(new TypeError('fetch failed', { cause }), stack);
   }
 
   async function contentOfRequest(request) {
@@ -472,25 +481,25 @@
     return contentOf(state.body);
   }
 
-  function begin({ method, url, headers, redirect }, content) {
+  function begin({ method, url, headers, redirect }, content, stack) {
     let lines = '';
     for (const [name, value] of listOf(headers)) lines += `${name}\0${value}\0`;
     const { href, hash } = url;
     try {
       return host.fetch(method, hash === '' ? href : href.slice(0, href.length - hash.length), lines, content, REDIRECT_MODES.indexOf(redirect));
     } catch (error) {
-      throw new TypeError(error.message);
+      throw placed(new TypeError(error.message), stack);
     }
   }
 
-  function send(parts, content) {
-    const promise = begin(parts, content);
+  function send(parts, content, stack) {
+    const promise = begin(parts, content, stack);
     const number = host.fetchNumber();
     return new Promise((resolve, reject) => {
       let over = false;
       promise.then(answer => {
         over = true;
-        if (answer.problem !== undefined) reject(errorOf(answer));
+        if (answer.problem !== undefined) reject(errorOf(answer, stack));
         else resolve(responseOf(answer, parts.method));
       }, reject);
       if (parts.signal !== undefined) {
@@ -508,12 +517,13 @@
     needArguments(arguments.length, 1, 'fetch');
     const request = new Request(input, init);
     const parts = partsOf(request);
+    const stack = stackOfCall();
     parts.signal?.throwIfAborted();
     const { protocol } = parts.url;
-    if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError('fetch failed', { cause: new Error(`unknown scheme ${protocol} fetch calls http: and https: URLs`) });
+    if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError('fetch failed', { cause: new Error(`${protocol} URLs are not fetched: http: and https: are`) });
     const content = await contentOfRequest(request);
     parts.signal?.throwIfAborted();
-    return send(parts, content);
+    return send(parts, content, stack);
   }
   exposeGlobal('fetch', fetch);
 }

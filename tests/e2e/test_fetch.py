@@ -217,6 +217,22 @@ def test_failures(runner, origin):
         assert runner.run(code, url=url)["error"] == "TypeError", url
 
 
+def test_cause_is_told(tmp_path):
+    """To whoever called, in the log, and as console.log shows it."""
+    code = """
+    exports.handle = async context => {
+      try { await fetch('http://127.0.0.1:1/'); } catch (e) { console.log(e); throw e; }
+    };
+    """
+    with serving(tmp_path, code, network={"allow": ["127.0.0.1:1"]}) as server:
+        status, _, answer = server.call("GET")
+        told = "fetch failed: http://127.0.0.1:1: nobody listens there"
+        assert status == 500 and told in answer.decode(), answer
+        assert told in server.log()
+        assert re.search(r"^TypeError: fetch failed\n(.*\n)* *\[cause\]: Error: http://127.0.0.1:1: nobody", server.log(), re.M)
+        assert "code: 'ECONNREFUSED'" in server.log() and "index.js:3:" in server.log()
+
+
 def test_not_allowed(runner, origin):
     code = "return (await fetch(url)).text();"
     with Origin() as other:
