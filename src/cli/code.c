@@ -224,9 +224,12 @@ static void on_import(void *ctx, struct slice specifier, int line)
     struct closure *c = ctx;
     if (c->status < 0)
         return;
+    bool builtin = imports_is_builtin(specifier) && !packages_has(c->folder, specifier);
     if (imports_is_file(specifier))
         add_imported_file(c, specifier);
-    else if (imports_is_builtin(specifier) && !packages_has(c->folder, specifier))
+    else if (builtin && imports_is_given(specifier))
+        return;
+    else if (builtin)
         c->status = packages_refuse(c->file, line, specifier, c->err);
     else
         c->bundle = true;

@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 
 #define SETTLE_NS      (80 * CLOCK_MILLISECOND) /* editors write a file in several steps */
+#define LATE_NS        CLOCK_SECOND             /* then it serves, whatever the one before says */
 #define CRASH_FIRST_NS (500 * CLOCK_MILLISECOND)
 #define CRASH_LAST_NS  (10 * CLOCK_SECOND)
 
@@ -36,6 +37,8 @@ struct run {
     struct project project;    /* the same */
     uint64_t crash_delay;
     bool announced, ending;
+    bool taking_over; /* the version before may still take a connection */
+    struct loop_timer late;
 };
 
 struct version {
@@ -83,11 +86,29 @@ static void announce(struct run *r, const struct version *v)
 static void take_over(struct version *v)
 {
     struct run *r = v->run;
-    if (r->current != NULL)
-        instance_stop(&r->current->instance);
+    struct version *before = r->current;
     r->current = v;
     r->next = NULL;
-    announce(r, v);
+    if (before == NULL) {
+        announce(r, v);
+        return;
+    }
+    instance_stop(&before->instance);
+    r->taking_over = true;
+    loop_timer_set(r->loop, &r->late, loop_now(r->loop) + LATE_NS);
+}
+
+static void took_over(struct run *r)
+{
+    if (r->taking_over && r->current != NULL && !r->ending)
+        announce(r, r->current);
+    r->taking_over = false;
+    loop_timer_cancel(r->loop, &r->late);
+}
+
+static void on_late(struct loop_timer *t)
+{
+    took_over(t->ctx);
 }
 
 static void on_report(struct loop_watch *w, uint32_t events)
@@ -96,6 +117,8 @@ static void on_report(struct loop_watch *w, uint32_t events)
     bool more = instance_read(&v->instance, print_log, NULL);
     if (v == v->run->next && v->instance.state == INSTANCE_READY)
         take_over(v);
+    if (v != v->run->current && v->instance.state == INSTANCE_DRAINING)
+        took_over(v->run);
     if (!more)
         loop_unwatch(v->run->loop, w);
 }
@@ -123,6 +146,8 @@ static void on_end(struct loop_watch *w, uint32_t events)
     if (failed && v->instance.state != INSTANCE_FAILED)
         terminal_error("the function's process ended before it was ready");
     version_free(v);
+    if (!serving && !failed)
+        took_over(r);
     if (r->ending && list_empty(&r->versions))
         loop_stop(r->loop);
     if (serving && !r->ending)
@@ -213,6 +238,7 @@ static void on_signal(struct loop_watch *w, uint32_t events)
     r->ending = true;
     loop_timer_cancel(r->loop, &r->settled);
     loop_timer_cancel(r->loop, &r->restart);
+    loop_timer_cancel(r->loop, &r->late);
     list_for_each (node, &r->versions) {
         struct version *v = list_entry(node, struct version, link);
         if (again)
@@ -242,6 +268,7 @@ static int prepare(struct run *r)
     r->signal_watch = (struct loop_watch){.ready = on_signal, .ctx = r};
     r->change_watch = (struct loop_watch){.ready = on_change, .ctx = r};
     r->settled = (struct loop_timer){.due = on_settled, .ctx = r};
+    r->late = (struct loop_timer){.due = on_late, .ctx = r};
     r->restart = (struct loop_timer){.due = on_restart, .ctx = r};
     r->crash_delay = CRASH_FIRST_NS;
     r->loop = loop_new();

@@ -52,6 +52,10 @@ const char *const imports_builtins[] = {
     NULL,
 };
 
+static const char *const given[] = {"assert", "buffer",     "console", "events",
+                                    "path",   "path/posix", "process", "querystring",
+                                    "timers", "url",        "util",    "timers/promises"};
+
 enum token_kind { TOKEN_NONE, TOKEN_WORD, TOKEN_STRING, TOKEN_OTHER };
 
 struct token {
@@ -269,6 +273,17 @@ bool imports_is_builtin(struct slice specifier)
         specifier.len = (size_t)(slash - specifier.ptr);
     for (size_t i = 0; imports_builtins[i] != NULL; i++) {
         if (slice_is(specifier, imports_builtins[i]))
+            return true;
+    }
+    return false;
+}
+
+bool imports_is_given(struct slice specifier)
+{
+    if (slice_starts(specifier, "node:"))
+        specifier = slice_of(specifier.ptr + 5, specifier.len - 5);
+    for (size_t i = 0; i < COUNT_OF(given); i++) {
+        if (slice_is(specifier, given[i]))
             return true;
     }
     return false;

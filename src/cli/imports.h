@@ -11,8 +11,10 @@
 
 typedef void imports_found_fn(void *ctx, struct slice specifier, int line);
 void imports_each(struct slice text, imports_found_fn *each, void *ctx);
-/* A module of Node.js itself: node:fs, fs, fs/promises. */
+/* A module of Node.js itself: node:fs, fs, fs/promises. Some of them the js runtime has, too
+ * (src/worker/bundle_builtin.c); a test compares the lists. */
 bool imports_is_builtin(struct slice specifier);
+bool imports_is_given(struct slice specifier);
 /* All of them without node:, NULL-terminated. */
 extern const char *const imports_builtins[];
 /* ./x, ../x, /x. */

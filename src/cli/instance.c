@@ -179,6 +179,8 @@ static void take_report(struct instance *i, struct slice line, instance_log_fn *
         terminal_error("the function server said \"" SLICE_FMT "\"", SLICE_ARG(line));
     } else if (strcmp(kind, "ready") == 0) {
         i->state = INSTANCE_READY;
+    } else if (strcmp(kind, "draining") == 0) {
+        i->state = INSTANCE_DRAINING;
     } else if (strcmp(kind, "failed") == 0) {
         i->state = INSTANCE_FAILED;
         print_failure(report);

@@ -12,7 +12,8 @@
 enum instance_state {
     INSTANCE_STARTING,
     INSTANCE_READY,
-    INSTANCE_FAILED, /* the function could not be loaded; it was said why */
+    INSTANCE_DRAINING, /* takes no more connections */
+    INSTANCE_FAILED,   /* the function could not be loaded; it was said why */
     INSTANCE_STATE_COUNT
 };
 

@@ -130,6 +130,13 @@ static char *find_esbuild(const char *folder)
     return found != NULL ? found : place_fetched("esbuild");
 }
 
+static const struct form {
+    const char *name, *format, *banner;
+} commonjs_form = {"index.cjs", "--format=cjs", NULL},
+  module_form = {"index.mjs", "--format=esm",
+                 "--banner:js=const require = name => globalThis[Symbol.for('sluice.require')]("
+                 "name.startsWith('node:') ? name : `node:${name}`);"};
+
 struct bundler {
     const char *folder, *main_file;
     char *program, *temporary; /* owned */
@@ -169,7 +176,7 @@ static void add_external(struct bundler *b, const char *name)
 
 static int bundler_init(struct bundler *b)
 {
-    struct buf metafile = BUF_INIT, outfile = BUF_INIT;
+    struct buf metafile = BUF_INIT;
     b->program = find_esbuild(b->folder);
     if (b->program == NULL)
         return error_field(b->err, -ENOENT, FIELD,
@@ -181,21 +188,24 @@ static int bundler_init(struct bundler *b)
     if (b->temporary == NULL)
         return error_set(b->err, -errno, "cannot make a temporary folder: %s", strerror(errno));
     buf_printf(&metafile, "--metafile=%s/meta.json", b->temporary);
-    buf_printf(&outfile, "--outfile=%s/bundle.js", b->temporary);
     b->metafile = buf_steal(&metafile);
-    b->outfile = buf_steal(&outfile);
     for (size_t i = 0; imports_builtins[i] != NULL; i++) {
         if (!packages_has(b->folder, slice_text(imports_builtins[i])))
             add_external(b, imports_builtins[i]);
     }
-    return b->metafile != NULL && b->outfile != NULL ? 0
-                                                     : error_set(b->err, -ENOMEM, "out of memory");
+    return b->metafile != NULL ? 0 : error_set(b->err, -ENOMEM, "out of memory");
 }
 
 /* For an engine without Node's modules and with the web's; nothing is renamed, so that errors name
  * what the sources name. */
-static void write_arguments(struct bundler *b, const char *format)
+static int write_arguments(struct bundler *b, const struct form *form)
 {
+    struct buf outfile = BUF_INIT;
+    buf_printf(&outfile, "--outfile=%s/%s", b->temporary, form->name);
+    free(b->outfile);
+    b->outfile = buf_steal(&outfile);
+    if (b->outfile == NULL)
+        return -ENOMEM;
     b->argument_count = 0;
     add(b, b->program);
     add(b, b->main_file);
@@ -215,19 +225,23 @@ static void write_arguments(struct bundler *b, const char *format)
     };
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         add(b, fixed[i]);
-    add(b, format);
+    add(b, form->format);
+    if (form->banner != NULL)
+        add(b, form->banner);
     add(b, b->metafile);
     add(b, b->outfile);
     for (size_t i = 0; i < b->external_count; i++)
         add(b, b->externals[i]);
     b->argv[b->argument_count] = NULL;
+    return 0;
 }
 
-static int run_esbuild(struct bundler *b, const char *format)
+static int run_esbuild(struct bundler *b, const struct form *form)
 {
     autobuf complaint = BUF_INIT;
     int code = 0;
-    write_arguments(b, format);
+    if (write_arguments(b, form) < 0)
+        return error_set(b->err, -ENOMEM, "out of memory");
     int status = subprocess_run(&(struct subprocess){.argv = b->argv, .folder = b->folder}, NULL,
                                 &complaint, &code, b->err);
     if (status < 0 || code == 0)
@@ -279,58 +293,58 @@ static int check_imports(const struct bundler *b, const char *file, const json_t
     {
         struct slice path = slice_text(json_string_value(json_object_get(import, "path")));
         if (json_is_true(json_object_get(import, "external")) && path.ptr != NULL &&
-            imports_is_builtin(path))
+            imports_is_builtin(path) && !imports_is_given(path))
             return packages_refuse(file, line_of_import(b, file, path), path, b->err);
     }
     return 0;
 }
 
-/* Whether the entry is CommonJS: then the bundle is, too, so that its exports stay what they are.
- */
-static bool is_commonjs(const struct bundler *b, json_t *inputs)
-{
-    const char *format =
-        json_string_value(json_object_get(json_object_get(inputs, b->main_file), "format"));
-    return format != NULL && strcmp(format, "cjs") == 0;
-}
-
-static int take_bundle(const struct bundler *b, const char *name, json_t *files)
+static int take_bundle(const struct bundler *b, const struct form *form, json_t *files)
 {
     autobuf path = BUF_INIT, text = BUF_INIT;
-    buf_printf(&path, "%s/bundle.js", b->temporary);
+    buf_printf(&path, "%s/%s", b->temporary, form->name);
     int status = buf_ok(&path) ? fdio_read_file(path.ptr, BUNDLE_MAX, &text) : -ENOMEM;
     if (status == -EFBIG)
         return error_field(b->err, status, FIELD, "the bundle is larger than %u MiB",
                            BUNDLE_MAX >> 20);
     json_t *value = status == 0 ? json_stringn(text.len > 0 ? text.ptr : "", text.len) : NULL;
-    if (value == NULL || json_object_set_new(files, name, value) < 0)
+    if (value == NULL || json_object_set_new(files, form->name, value) < 0)
         return error_set(b->err, -EIO, "esbuild's bundle cannot be read");
     return 0;
 }
 
-static int bundle(struct bundler *b, json_t *files, char **ret_name)
+/* What any of the bundled files imports of Node's own. */
+static int check_all_imports(struct bundler *b)
 {
-    int status = bundler_init(b);
-    if (status == 0)
-        status = run_esbuild(b, "--format=esm");
-    if (status < 0)
-        return status;
-    json_t *meta = read_metafile(b), *inputs = json_object_get(meta, "inputs"), *input;
     const char *file;
-    status = meta != NULL ? 0 : b->err->code;
-    json_object_foreach(inputs, file, input)
+    json_t *meta = read_metafile(b), *input;
+    int status = meta != NULL ? 0 : b->err->code;
+    json_object_foreach(json_object_get(meta, "inputs"), file, input)
     {
         if (status == 0)
             status = check_imports(b, file, input);
     }
-    bool commonjs = is_commonjs(b, inputs);
     json_decref(meta);
-    if (status == 0 && commonjs)
-        status = run_esbuild(b, "--format=cjs");
-    const char *name = commonjs ? "index.cjs" : "index.mjs";
+    return status;
+}
+
+/* As CommonJS, which has require() for what packages want of Node's; with an await at its top it
+ * can only be an ECMAScript module. */
+static int bundle(struct bundler *b, json_t *files, char **ret_name)
+{
+    int status = bundler_init(b);
     if (status == 0)
-        status = take_bundle(b, name, files);
-    if (status == 0 && (*ret_name = strdup(name)) == NULL)
+        status = run_esbuild(b, &module_form);
+    if (status == 0)
+        status = check_all_imports(b);
+    if (status < 0)
+        return status;
+    struct error ignored = ERROR_INIT, *told = b->err;
+    b->err = &ignored;
+    const struct form *form = run_esbuild(b, &commonjs_form) == 0 ? &commonjs_form : &module_form;
+    b->err = told;
+    status = take_bundle(b, form, files);
+    if (status == 0 && (*ret_name = strdup(form->name)) == NULL)
         status = error_set(b->err, -ENOMEM, "out of memory");
     return status;
 }

@@ -20,6 +20,8 @@
  *
  * Report pipe: one JSON object a line, at most WORKER_REPORT_MAX bytes, written with one write:
  *   {"report":"ready"}                                             serving from now on
+ *   {"report":"draining"}                                          taking no more connections; only
+ * of one that runs without a host
  *   {"report":"failed","message":…,"file":…,"line":…,"column":…}   could not load (syntax error,
  * throwing init…); the worker exits with status 2
  *   {"report":"log","time":ns,"level":"info"|"warn"|"error"|"debug","event":id or "","text":…} one

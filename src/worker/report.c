@@ -94,6 +94,14 @@ void report_ready(void)
     end();
 }
 
+void report_draining(void)
+{
+    if (is_plain)
+        return;
+    begin("draining");
+    end();
+}
+
 static struct slice shorten(struct slice text, size_t max)
 {
     while (text.len > max || (text.len > 0 && text.len == max && (text.ptr[max - 1] & 0x80)))

@@ -81,6 +81,9 @@ static void drain(struct http_server *server, bool alone)
     stopping = 0;
     http_server_quiesce(server);
     uint64_t now = clock_monotonic(), deadline = now + (alone ? SERVE_DRAIN : 0);
+    wait_turn(server, now, &waiting); /* in which it stops listening */
+    if (alone)
+        report_draining();
     do {
         wait_turn(server, now + SERVE_DRAIN_TURN, &waiting);
         now = clock_monotonic();

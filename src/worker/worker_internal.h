@@ -111,6 +111,7 @@ void report_setup(int fd, bool plain);
 /* label and value as one line of text. */
 void report_plain(const char *label, const char *value);
 void report_ready(void);
+void report_draining(void); /* it takes no more connections */
 void report_failed(const struct engine_failure *f);
 void report_failed_text(const char *message);
 void report_log(enum report_level level, struct slice event, struct slice text);

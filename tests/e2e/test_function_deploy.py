@@ -3,6 +3,7 @@
 only Node.js has is refused before anything is sent."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -80,8 +81,8 @@ def test_packages_are_fetched_and_bundled(shared, project):
     source = deployed(shared, "shouter")["spec"]["codeSource"]
     assert list(source) == ["index.cjs"]
     (text,) = source.values()
-    # only what is used, and under its own name
-    assert "function shout(" in text and "never bundled" not in text
+    # nothing is renamed or minified, so that errors name what the sources name
+    assert '"shout")' in text and "// packages/times/index.js" in text
     again = shared.cli("apply", "-f", str(project / "function.yaml"), env={"SLUICE_ESBUILD": str(ESBUILD)})
     assert "unchanged" in again.stdout and "npm" not in again.stderr
     # run, test and build read a project the same way
@@ -121,6 +122,36 @@ def test_imports_that_only_node_has(shared, project):
     assert result.returncode == 1
     for word in ("times/index.js:2", '"child_process"', "runtime: node"):
         assert word in result.stderr, result.stderr
+
+
+def names_of(table):
+    """The modules of Node's in that table of the worker's."""
+    source = (ROOT / "src" / "worker" / "bundle_builtin.c").read_text()
+    return re.findall(r'"([a-z0-9_/]+)"', re.search(rf"{table}\[\] = {{(.*?)}};", source, re.S)[1])
+
+
+def test_the_command_line_and_the_worker_know_the_same_modules(shared, tmp_path):
+    given = names_of("given")
+    main = tmp_path / "index.js"
+    lines = [f"require('{name}'); require('node:{name}');" for name in given]
+    main.write_text("\n".join(lines) + "\nmodule.exports = () => 'all there';\n")
+    deploy(shared, main, "--wait")
+    assert call(shared, "index").body == b"all there"
+    # bundled they are the same
+    (tmp_path / "index.mts").write_text(
+        "const one: number = await Promise.resolve(1);\nimport path from 'path';\n"
+        "import { join } from './old.cjs';\n"
+        "export const handle = () => ({ one, a: path.join('a', 'b'), c: join('c', 'd') });\n"
+    )
+    (tmp_path / "old.cjs").write_text("exports.join = require('path').join;\n")
+    deploy(shared, tmp_path / "index.mts", "--wait")
+    assert call(shared, "index").body == b'{"one":1,"a":"a/b","c":"c/d"}'
+    refused = 0
+    for name in names_of("node_only"):
+        main.write_text(f"require('node:{name}');\n")
+        result = deploy(shared, main, "--dry-run", check=False)
+        refused += result.returncode == 1 and f'index.js:1 imports "node:{name}"' in result.stderr
+    assert refused == len(names_of("node_only")) > 30
 
 
 def test_a_package_in_the_place_of_a_module_of_node(shared, tmp_path):

@@ -415,7 +415,8 @@ def test_a_socket_and_a_report_pipe_that_were_given(tmp_path):
     assert (line["report"], line["text"], line["event"]) == ("log", "seen", EVENT["ce-id"])
     process.terminate()
     assert process.wait(5) == 0
-    assert process.stdout.read() == b"" and reports.read() == ""
+    assert process.stdout.read() == b""
+    assert reports.read() == '{"report":"draining"}\n'
 
 
 def test_what_is_under_way_is_answered_before_the_end(tmp_path):
