@@ -84,11 +84,11 @@ static void drain(struct http_server *server, bool alone)
     wait_turn(server, now, &waiting); /* in which it stops listening */
     if (alone)
         report_draining();
-    do {
+    while (!stopping &&
+           (admission_is_busy() || (http_server_connections(server) > 0 && now < deadline))) {
         wait_turn(server, now + SERVE_DRAIN_TURN, &waiting);
         now = clock_monotonic();
-    } while (!stopping &&
-             (admission_is_busy() || (http_server_connections(server) > 0 && now < deadline)));
+    }
     program_shutdown();
 }
 
