@@ -526,7 +526,7 @@ int main(int argc, char **argv)
     struct builder b = {
         .memory_pages = module_limits_default.memory_pages_max,
         .cache_files = CACHE_FILES_MAX,
-        .limits = {.cpu_seconds = 120, .wall_seconds = 600, .memory_bytes = UINT64_C(2) << 30},
+        .limits = {.cpu_seconds = 300, .wall_seconds = 800, .memory_bytes = UINT64_C(4) << 30},
         .reason = "BuildFailed",
         .err = ERROR_INIT,
     };

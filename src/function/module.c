@@ -9,12 +9,12 @@
 
 const struct module_limits module_limits_default = {
     .bytes_max = 8u << 20,
-    .function_bytes_max = 192u << 10,
+    .function_bytes_max = 400u << 10,
     .functions_max = 50000,
     .types_max = 10000,
     .globals_max = 10000,
     .exports_max = 10000,
-    .segments_max = 10000,
+    .segments_max = 100000, /* Go makes tens of thousands */
     .locals_max = 4000,
     .nesting_max = 2000,
     .tables_max = MODULE_TABLES_MAX,
