@@ -61,8 +61,9 @@ static void copy_fields(json_t *to, const json_t *from, const char *const *names
 
 char *project_bundle(const struct project *p)
 {
-    static const char *const wasm_fields[] = {"module", "function", "arguments", "response"};
-    static const char *const fields[] = {"main", "isolation", "network"};
+    static const char *const wasm_fields[] = {"module", "function", "arguments", "response",
+                                              "result"};
+    static const char *const fields[] = {"main", "isolation", "network", "command"};
     const json_t *spec = json_object_get(p->object, "spec");
     json_t *files = json_object_get(spec, "codeSource");
     json_t *bundle =
@@ -117,11 +118,8 @@ char *project_compile(const struct project *p)
     autofree char *builder = place_program("sluice-builder");
     autofree char *cache = place_cache();
     const char *function = resource_text_at(p->object, "spec.function");
-    if (function == NULL) {
-        terminal_error("%s: spec.function: which export is called is not said", p->path);
-        terminal_hint("name it in function.yaml or with --function; _start for a WASI command");
-        return NULL;
-    }
+    if (function == NULL)
+        function = ""; /* _start or handle */
     if (decode_module(p, &module) < 0)
         return NULL;
     if (builder == NULL || cache == NULL) {

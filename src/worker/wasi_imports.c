@@ -87,7 +87,7 @@ IMPORT_iii(path_create_directory);
 IMPORT_iiiii(path_filestat_get);
 IMPORT_iiiiIIi(path_filestat_set_times);
 IMPORT_iiiiiii(path_link);
-IMPORT_iiiiiIIii(path_open);
+IMPORT_iiiiiIIii(path_open); /* NOLINT(readability-function-size) */
 IMPORT_iiiiii(path_readlink);
 IMPORT_iii(path_remove_directory);
 IMPORT_iiiiii(path_rename);

@@ -37,6 +37,7 @@ uint32_t wasi_path_link(uint32_t old_fd, uint32_t old_flags, uint32_t old_path, 
                                               : (uint32_t)WASI_FAULT;
 }
 
+/* As WASI has it. NOLINTNEXTLINE(readability-function-size) */
 uint32_t wasi_path_open(uint32_t fd, uint32_t lookup, uint32_t path, uint32_t len, uint32_t flags,
                         uint64_t rights, uint64_t inheriting, uint32_t fd_flags, uint32_t ret)
 {
