@@ -86,7 +86,11 @@ int runtime_set_load(const char *directory, struct runtime_set **ret, struct err
     if (folder == NULL)
         return error_set(err, -errno, "the runtimes' directory %s: %s", directory, strerror(errno));
     struct runtime_set *s = calloc(1, sizeof(*s));
-    int status = s != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+    if (s == NULL) {
+        closedir(folder);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    int status = 0;
     for (struct dirent *e; status == 0 && (e = readdir(folder)) != NULL;)
         if (e->d_name[0] != '.')
             status = load_folder(s, directory, e->d_name, err);

@@ -54,7 +54,7 @@ static bool read_host(struct slice host, struct allow_rule *rule)
 {
     bool bracketed = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
     bool suffix = host.len > 2 && memcmp(host.ptr, "*.", 2) == 0;
-    char text[ALLOW_HOST_MAX + 1];
+    char text[ALLOW_HOST_MAX + 1] = "";
     if (bracketed)
         host = slice_of(host.ptr + 1, host.len - 2);
     else if (suffix)
@@ -72,7 +72,7 @@ static bool read_host(struct slice host, struct allow_rule *rule)
         rule->kind = suffix ? ALLOW_SUFFIX : ALLOW_NAME;
     else
         return false;
-    strcpy(rule->host, text);
+    memcpy(rule->host, text, sizeof(text));
     return true;
 }
 

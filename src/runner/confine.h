@@ -28,6 +28,11 @@ int confine_limits(const struct confine_limits *l);
 /* The user and group, without supplementary groups and capabilities; then no new privileges.
  * uid (uid_t)-1: the present ones. */
 int confine_user(uid_t uid);
+/* What the runner itself keeps, once all is started: no capabilities, no new privileges, the files
+ * that names of hosts are looked up in (Landlock, where the kernel has it), the same calls as a
+ * function. Its user id stays, which its own sockets may need. kept: folders in which it makes and
+ * removes things. */
+int confine_supervisor(const char *const *kept);
 /* -ENOSYS, -EOPNOTSUPP: the kernel has no Landlock. */
 int confine_files(const struct confine_paths *p);
 int confine_calls(void);

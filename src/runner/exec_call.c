@@ -372,16 +372,15 @@ static void fail_exit(struct call *c)
     fail(c, 500, "exit", message);
 }
 
-static void answer_output(struct call *c)
+static void answer_output(struct call *c, struct stdio_reply *reply)
 {
-    struct stdio_reply *reply = calloc(1, sizeof(*reply));
     char id[RANDOM_UUID_SIZE], now[CLOCK_RFC3339_SIZE], message[384];
     struct error err = ERROR_INIT;
     random_uuid(id);
     size_t now_len = clock_format_rfc3339(clock_realtime(), 3, now);
     const struct event_defaults defaults = {slice_text(id), slice_text(c->server->settings.source),
                                             slice_of(now, now_len)};
-    int r = reply == NULL || !buf_ok(&c->output)
+    int r = !buf_ok(&c->output)
                 ? error_set(&err, -ENOMEM, "out of memory")
                 : stdio_reply_read(buf_slice(&c->output), &defaults, &c->arena, reply, &err);
     if (r < 0) {
@@ -396,6 +395,15 @@ static void answer_output(struct call *c)
     } else {
         exec_answer_plain(c->request, reply);
     }
+}
+
+static void read_answer(struct call *c)
+{
+    struct stdio_reply *reply = calloc(1, sizeof(*reply)); /* too large for the stack */
+    if (reply == NULL)
+        fail(c, 503, "memory", "out of memory");
+    else
+        answer_output(c, reply);
     free(reply);
 }
 
@@ -422,7 +430,7 @@ static void on_exit_of_process(struct loop_watch *w, uint32_t events)
     else if (!WIFEXITED(c->status) || WEXITSTATUS(c->status) != 0)
         fail_exit(c);
     else
-        answer_output(c);
+        read_answer(c);
     call_free(c);
 }
 

@@ -92,7 +92,7 @@ int mode_worker(const struct runner_options *o)
     keep_from_programs(RUNNER_LISTENER_FD);
     keep_from_programs(RUNNER_REPORT_FD);
     report_setup(RUNNER_REPORT_FD);
-    if (read_parts(o, RUNNER_BUNDLE_FD, &runtime, &bundle, &err) < 0)
+    if (read_parts(o, RUNNER_BUNDLE_FD, &runtime, &bundle, &err) < 0 || runtime == NULL)
         return fail_worker(&err);
     const struct sandbox_options sandbox = {
         .runtime = runtime,
@@ -326,6 +326,7 @@ static int prepare_and_serve(const struct runner_options *o, const struct runtim
         .words = runtime->command,
         .uid = o->uid,
         .confinement = o->confinement,
+        .standalone = true,
         .listener = listener.fd,
     };
     int status = worker_run(&sandbox, o->report == NULL ? say_address : NULL, listener.address);
@@ -353,7 +354,8 @@ int mode_serve(const struct runner_options *given)
         r = make_folder(folder, sizeof(folder), &err);
     if (o.folder == NULL)
         o.folder = folder;
-    int status = r < 0 ? fail_worker(&err) : prepare_and_serve(&o, runtime, &bundle, &err);
+    int status = r < 0 || runtime == NULL ? fail_worker(&err)
+                                          : prepare_and_serve(&o, runtime, &bundle, &err);
     if (folder[0] != '\0')
         (void)fdio_remove_tree(folder);
     bundle_done(&bundle);

@@ -22,8 +22,9 @@ struct sandbox_options {
     char *const *words; /* the program, with ${…} */
     uid_t uid;          /* (uid_t)-1: the runner's own */
     enum confinement confinement;
-    bool preparing; /* packages are installed: with the system's network, a writable folder */
-    int listener;   /* becomes descriptor 3 of the program; -1: none */
+    bool preparing;  /* packages are installed: with the system's network, a writable folder */
+    bool standalone; /* the runner has files to remove at the end */
+    int listener;    /* becomes descriptor 3 of the program; -1: none */
 };
 
 /* Messages on the control socket, one a datagram: a byte, then text or data. */

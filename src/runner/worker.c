@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
+#include "runner/confine.h"
 #include "runner/output.h"
 #include "runner/probe.h"
 #include "runner/protocol.h"
@@ -173,6 +174,15 @@ static void tell_missing(const struct supervisor *s)
     report_log("warn", buf_slice(&text));
 }
 
+/* The bytes of a function come by here: the runner keeps no more rights than it needs to see it
+ * end, unless there are folders of other users that it has to remove then. */
+static int confine_self(const struct supervisor *s)
+{
+    static const char *const kept[] = {"/sys/fs/cgroup", NULL};
+    bool tidies = s->o->standalone || s->sandbox.tmp[0] != '\0';
+    return tidies ? 0 : confine_supervisor(kept);
+}
+
 /* ---- the end ---- */
 
 static struct slice last_line(struct slice text)
@@ -324,6 +334,8 @@ int worker_run(const struct sandbox_options *o, void (*ready)(void *ctx), void *
     }
     tell_missing(&s);
     r = watch_all(&s);
+    if (r == 0)
+        r = confine_self(&s);
     if (r < 0)
         snprintf(s.problem, sizeof(s.problem), "cannot watch the program: %s", strerror(-r));
     else

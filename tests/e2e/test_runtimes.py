@@ -6,6 +6,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import textwrap
 import time
 
 import pytest
+import yaml
 
 import daemon
 import processes
@@ -311,9 +313,9 @@ def test_python_that_cannot_start(tmp_path, files, message):
 
 def test_seed_004(tmp_path):
     """The example of the fourth seed as it stands there, and the neighbour that it imports."""
-    example = daemon.ROOT / "examples" / "kubediag-python"
-    files = {name: (example / name).read_text() for name in ("handler.py", "hello.py")}
-    with serving(tmp_path, "python3", files) as served:
+    example = yaml.safe_load((daemon.ROOT / "examples" / "kubediag-python" / "function.yaml").read_text())
+    files = example["spec"]["codeSource"]
+    with serving(tmp_path, example["spec"]["runtime"], files) as served:
         answer = served.call("/", "POST", b'{"node":"n1","param.x":"y"}')
         assert (answer.status, answer.json) == (200, {"node": "n1", "param.x": "y", "a": "1", "b": "2"})
         assert served.call("/").json == {"a": "1", "b": "2"}
@@ -723,3 +725,28 @@ def test_broker_shows_why_a_program_does_not_start(served_by_broker):
         return "handler.py:1" in text and "SyntaxError" in text
 
     served_by_broker.wait_condition("Function", "broken", "default", failed, timeout=30 * daemon.TIME_FACTOR)
+
+
+def test_worker_keeps_no_rights_itself(tmp_path):
+    """The runner outside of the sandbox, by which a function's bytes pass."""
+    code = """
+        import socket
+        def handle(event, context):
+            with socket.create_connection(("localhost", int(event.query["port"]))) as s:
+                return {"body": s.recv(100)}
+    """
+    files = {"handler.py": textwrap.dedent(code)}
+    assert prepare(tmp_path, "python", files)[0] == 0
+    with runtimes.echo_server() as (port, _), Worker(
+        tmp_path, "python", files, network={"allow": [f"localhost:{port}"]}
+    ) as worker:
+        assert worker.next()["report"] == "ready"
+        assert worker.call(f"/?port={port}").body == b"hello from outside\n"
+        status = processes.read(f"/proc/{worker.process.pid}/status")
+        assert "CapEff:\t0000000000000000" in status and "CapBnd:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
+        family = processes.identified(processes.descendants(worker.process.pid))
+        worker.process.terminate()
+        assert worker.process.wait(10) == 0
+        assert not processes.wait_gone(family, 10)
+    assert not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/sluice-{min(pid for pid, _ in family)}"))
