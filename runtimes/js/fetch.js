@@ -12,6 +12,11 @@
   const FORBIDDEN = new Set(['CONNECT', 'TRACE', 'TRACK']);
   const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+  // As undici's, whose errors of this kind have no code.
+  function need(given, needed, what) {
+    if (given < needed) throw new TypeError(`${what}: ${needed} argument${needed > 1 ? 's' : ''} required, but only ${given} present.`);
+  }
+
   // ---- Headers ----
 
   function byteText(value, what) {
@@ -70,7 +75,7 @@
     }
 
     append(name, value) {
-      needArguments(arguments.length, 2, 'Headers.append');
+      need(arguments.length, 2, 'Headers.append');
       const key = headerName(name);
       const text = headerValue(value, key);
       this.#change();
@@ -78,7 +83,7 @@
     }
 
     set(name, value) {
-      needArguments(arguments.length, 2, 'Headers.set');
+      need(arguments.length, 2, 'Headers.set');
       const key = headerName(name);
       const text = headerValue(value, key);
       this.#change();
@@ -89,21 +94,21 @@
     }
 
     delete(name) {
-      needArguments(arguments.length, 1, 'Headers.delete');
+      need(arguments.length, 1, 'Headers.delete');
       const key = headerName(name);
       this.#change();
       this.#list = this.#list.filter(pair => pair[0] !== key);
     }
 
     get(name) {
-      needArguments(arguments.length, 1, 'Headers.get');
+      need(arguments.length, 1, 'Headers.get');
       const key = headerName(name);
       const values = this.#list.filter(pair => pair[0] === key);
       return values.length > 0 ? values.map(pair => pair[1]).join(', ') : null;
     }
 
     has(name) {
-      needArguments(arguments.length, 1, 'Headers.has');
+      need(arguments.length, 1, 'Headers.has');
       const key = headerName(name);
       return this.#list.some(pair => pair[0] === key);
     }
@@ -123,7 +128,7 @@
     }
 
     forEach(callback, self = undefined) {
-      needArguments(arguments.length, 1, 'Headers.forEach');
+      need(arguments.length, 1, 'Headers.forEach');
       if (typeof callback !== 'function') throw new TypeError('Headers.forEach needs a function');
       for (const [name, value] of this.#sorted()) callback.call(self, value, name, this);
     }
@@ -180,9 +185,10 @@
   }
 
   async function take(state) {
+    if (state.body === null) return '';
     if (state.used) throw new TypeError('Body is unusable: Body has already been read');
     state.used = true;
-    return state.body === null ? '' : contentOf(state.body);
+    return contentOf(state.body);
   }
 
   async function takeBytes(state) {
@@ -303,13 +309,16 @@
     return NORMALIZED.has(upper) ? upper : method;
   }
 
-  function urlOf(input) {
-    let url;
+  function parsed(input) {
     try {
-      url = new web.URL(input);
+      return new web.URL(input);
     } catch (error) {
       throw new TypeError(`Failed to parse URL from ${input}`, { cause: error });
     }
+  }
+
+  function urlOf(input) {
+    const url = parsed(input);
     if (url.username !== '' || url.password !== '') throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${input}`);
     return url;
   }
@@ -326,7 +335,7 @@
     #parts;
 
     constructor(input, init = undefined) {
-      needArguments(arguments.length, 1, 'Request');
+      need(arguments.length, 1, 'Request');
       const options = init ?? {};
       const from = input instanceof Request ? input.#parts : undefined;
       const method = options.method !== undefined ? methodOf(options.method) : from?.method ?? 'GET';
@@ -412,7 +421,7 @@
     }
 
     static json(data, init = undefined) {
-      needArguments(arguments.length, 1, 'Response.json');
+      need(arguments.length, 1, 'Response.json');
       const text = stringify(data);
       if (text === undefined) throw new TypeError('Value is not JSON serializable');
       const headers = new Headers(init?.headers);
@@ -421,8 +430,8 @@
     }
 
     static redirect(url, status = 302) {
-      needArguments(arguments.length, 1, 'Response.redirect');
-      const { href } = new web.URL(`${url}`);
+      need(arguments.length, 1, 'Response.redirect');
+      const { href } = parsed(`${url}`);
       if (!REDIRECTS.has(Number(status))) throw new RangeError(`Invalid status code ${status}`);
       return makeResponse({ type: 'default', status: Number(status), statusText: '', headers: freeze(new Headers({ location: href })), url: '', redirected: false }, null);
     }
@@ -483,7 +492,7 @@
 
   function begin({ method, url, headers, redirect }, content, stack) {
     let lines = '';
-    for (const [name, value] of listOf(headers)) lines += `${name}\0${value}\0`;
+    for (const [name, value] of headers.entries()) lines += `${name}\0${value}\0`;
     const { href, hash } = url;
     try {
       return host.fetch(method, hash === '' ? href : href.slice(0, href.length - hash.length), lines, content, REDIRECT_MODES.indexOf(redirect));
@@ -514,7 +523,7 @@
   }
 
   async function fetch(input, init = undefined) {
-    needArguments(arguments.length, 1, 'fetch');
+    need(arguments.length, 1, 'fetch');
     const request = new Request(input, init);
     const parts = partsOf(request);
     const stack = stackOfCall();
