@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define ARGUMENTS_MAX   64
-#define RUNTIME_FILES   4096
 #define CONTEXT_CODE    "function"
 #define CONTEXT_RUNTIME "runtime"
 
@@ -122,21 +121,41 @@ static int run_shown(const struct words *w, const char *what)
     return r < 0 || code != 0 ? -EIO : 0;
 }
 
-static int run_build(const struct cli_call *call, const struct engine *engine,
-                     const struct runtime *runtime, const char *context, const char *reference)
+/* The file that is started: as the manifest says, or the one that the runtime looks for. */
+static const char *main_of(const struct project *p, const struct runtime *runtime)
+{
+    const char *names[512], *name;
+    size_t count = 0;
+    json_t *text;
+    json_object_foreach(resource_at(p->object, "spec.codeSource"), name, text)
+    {
+        if (count < COUNT_OF(names))
+            names[count++] = name;
+    }
+    return runtime_choose_main(runtime, resource_text_at(p->object, "spec.main"), names, count);
+}
+
+static int run_build(const struct cli_call *call, const struct project *p,
+                     const struct engine *engine, const struct runtime *runtime,
+                     const char *context, const char *reference)
 {
     struct words w = {.count = 0};
-    autobuf dockerfile = BUF_INIT;
-    const char *argument;
+    autobuf dockerfile = BUF_INIT, main_argument = BUF_INIT;
+    const char *argument, *main_file = main_of(p, runtime);
     size_t at = 0;
     buf_printf(&dockerfile, "%s/" CONTEXT_RUNTIME "/%s", context, runtime->dockerfile);
-    if (!buf_ok(&dockerfile))
+    buf_printf(&main_argument, "MAIN=%s", main_file != NULL ? main_file : "");
+    if (!buf_ok(&dockerfile) || !buf_ok(&main_argument))
         return -ENOMEM;
     add(&w, engine->name);
     for (size_t i = 0; engine->build[i] != NULL; i++)
         add(&w, engine->build[i]);
     while ((argument = cli_call_next(call, "engine-option", &at)) != NULL)
         add(&w, argument);
+    if (main_file != NULL) {
+        add(&w, "--build-arg");
+        add(&w, main_argument.ptr);
+    }
     add(&w, "-t");
     add(&w, reference);
     add(&w, "-f");
@@ -179,7 +198,7 @@ static int build_in(const struct cli_call *call, const struct project *p,
         terminal_error("%s", err.message);
         return err.code;
     }
-    int r = run_build(call, engine, runtime, context, reference);
+    int r = run_build(call, p, engine, runtime, context, reference);
     if (r == 0 && out != NULL)
         r = push(call, engine, reference, out);
     if (r == 0)

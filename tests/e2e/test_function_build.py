@@ -11,7 +11,7 @@ import time
 import pytest
 
 from command import run
-from containers import Podman, under_runc, unpack
+from containers import Podman, python_base, under_runc, unpack
 from projects import new, running
 
 EVENT = {
@@ -195,3 +195,36 @@ def test_what_cannot_be_built(probe, tmp_path):
         result = run("function", "build", str(project), *arguments, cwd=tmp_path)
         assert (result.returncode, word in result.stderr) == (code, True), result.stderr
     assert (tmp_path / "full" / "mine").read_text() == "precious"
+
+
+def test_a_python_image_from_its_dockerfile(podman, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    python_base(base)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    bud = ["buildah", "bud", "--isolation=chroot", "-t", "base", "-f", tmp_path / "Dockerfile"]
+    subprocess.run([*bud, base], check=True, capture_output=True, env=podman.env)
+    project = new(tmp_path, "python")
+    options = [f"--engine-option={o}" for o in ("--isolation=chroot", "--build-arg=BASE=localhost/base")]
+    answer = run(
+        "function", "build", str(project), "-t", "greeter:1", "-o", "image", "--engine", "buildah",
+        *options, cwd=tmp_path, env=podman.env,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "greeter:1 built by buildah, in image" in answer.stdout
+    assert "buildah builds the image" in answer.stderr
+    bundle = unpack(tmp_path / "image", "greeter:1", tmp_path / "bundle")
+    with under_runc(bundle, tmp_path) as subject:
+        status, headers, body = subject.call("/", "POST", b'{"name":"Grace"}', EVENT)
+        assert status == 200 and b"Grace" in body
+    config = json.loads((bundle / "config.json").read_text())
+    assert config["process"]["user"]["uid"] == 65532
+
+
+def test_without_a_container_engine(tmp_path):
+    project = new(tmp_path, "python")
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    result = run("function", "build", str(project), "-t", "x", cwd=tmp_path, env={"PATH": str(empty)})
+    assert result.returncode == 1
+    assert "buildah, podman and docker" in result.stderr and "apt install buildah" in result.stderr

@@ -19,6 +19,9 @@ VARIABLE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\b\d\d:\d\d:\d\d\.\d+", "TIME"),
     (r"\b\d+s\b", "AGE"),
+    (r"\b\d+\.\d ms\b", "TIME"),
+    (r"sha256:[0-9a-f]{64}", "DIGEST"),
+    (r"\b\d+\.\d [kM]B\b", "SIZE"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"[ \t]+", " "),
 ]
