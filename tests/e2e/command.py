@@ -16,13 +16,13 @@ def environment(**more):
     return {**kept, **more}
 
 
-def run(*arguments, stdin=None, env=None, **options):
+def run(*arguments, stdin=None, env=None, timeout=30, **options):
     return subprocess.run(
         [str(BINARY), *arguments],
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=timeout,
         env=environment(**(env or {})),
         **options,
     )

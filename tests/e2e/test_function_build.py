@@ -208,7 +208,7 @@ def test_a_python_image_from_its_dockerfile(podman, tmp_path):
     options = [f"--engine-option={o}" for o in ("--isolation=chroot", "--build-arg=BASE=localhost/base")]
     answer = run(
         "function", "build", str(project), "-t", "greeter:1", "-o", "image", "--engine", "buildah",
-        *options, cwd=tmp_path, env=podman.env,
+        *options, cwd=tmp_path, env=podman.env, timeout=120,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert "greeter:1 built by buildah, in image" in answer.stdout

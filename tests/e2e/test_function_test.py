@@ -22,8 +22,9 @@ exports.handle = (context, event) => {
 """
 
 
-def check(folder, *arguments, cwd=None, **env):
-    return run("function", "test", str(folder), *arguments, cwd=cwd, env=env)
+def check(folder, *arguments, cwd=None, timeout=30, **env):
+    words = ["function", "test", str(folder), *arguments]
+    return run(*words, cwd=cwd, env=env, timeout=timeout)
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def echo(tmp_path):
 @pytest.mark.parametrize("runtime", TEMPLATES)
 def test_the_cases_of_each_template_pass(tmp_path, runtime):
     folder = new(tmp_path, runtime)
-    result = check(folder, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    # node fetches its runtime from the registry
+    result = check(folder, timeout=180, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert result.returncode == 0, result.stdout + result.stderr
     passed, failed = result.stdout.splitlines()[-1].split(", ")
     assert int(passed.split()[0]) >= 2 and failed == "0 failed"
