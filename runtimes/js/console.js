@@ -93,7 +93,10 @@ const contextLog = logWith(print);
 function logOf(number) {
   return logWith((level, values) => {
     const before = host.enter(number);
-    print(level, values);
-    if (before !== undefined) host.leave(before);
+    try {
+      print(level, values);
+    } finally {
+      if (before !== undefined) host.leave(before);
+    }
   });
 }

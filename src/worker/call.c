@@ -163,6 +163,7 @@ static void lose_instance(void)
     operation_cancel_all(&background, true);
     list_for_each_safe (node, next, &waiting)
         end_early(list_entry(node, struct call, node), CALL_INSTANCE_LOST);
+    operation_drop_stale(true);
 }
 
 /* Also with `isolation: instance` after anything that stopped the guest half-way. */
@@ -218,6 +219,7 @@ void call_finish_entry(bool threw)
         (void)fail(&failure);
     else
         take_rejections();
+    operation_drop_stale(false);
 }
 
 /* Calls an entry of the prelude. */

@@ -7,7 +7,13 @@
 
 #include <errno.h>
 
+#define STALE_MAX 256
+
 static unsigned in_flight;
+
+/* What cancelled operations held of a shared instance, until its guest runs again. */
+static engine_value stale[STALE_MAX];
+static unsigned stale_count;
 
 unsigned operation_count(void)
 {
@@ -47,6 +53,19 @@ engine_value operation_begin(struct operation *op, void (*cancel)(struct operati
     return engine_pass(promise);
 }
 
+static void leave_stale(engine_value value)
+{
+    if (value != 0 && !program.bundle->isolate_events && stale_count < STALE_MAX)
+        stale[stale_count++] = value;
+}
+
+void operation_drop_stale(bool lost)
+{
+    while (!lost && stale_count > 0)
+        engine_drop(stale[--stale_count]);
+    stale_count = 0;
+}
+
 void operation_cancel_all(struct call *c, bool keep)
 {
     list_for_each_safe (node, next, &c->operations) {
@@ -54,6 +73,8 @@ void operation_cancel_all(struct call *c, bool keep)
         if (keep && op->of_snapshot)
             continue;
         operation_end(op);
+        leave_stale(op->resolve);
+        leave_stale(op->reject);
         op->cancel(op);
     }
 }

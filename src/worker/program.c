@@ -266,6 +266,8 @@ static int report_end(const struct call *c, bool late)
                  (unsigned long long)program.bundle->limits.memory_bytes);
     else if (ended != 0)
         snprintf(message, sizeof(message), "loading ended with a trap: %s", guard_describe(ended));
+    else if (!c->failed && wait_stopping != 0)
+        snprintf(message, sizeof(message), "it was told to end while it loaded");
     else if (!c->failed)
         snprintf(message, sizeof(message),
                  "init never finished: it awaits something that will not happen");
@@ -284,8 +286,10 @@ static const struct call *run_to_end(void (*fn)(void *ctx), uint64_t deadline, b
     program.loaded = false;
     const struct call *c = call_run_loading(fn, deadline);
     bool late = false;
-    while (!program.loaded && !late && c->ended == 0 && !c->failed && operation_count() > 0) {
-        wait_turn(NULL, deadline, NULL);
+    sigset_t mask = wait_mask();
+    while (!program.loaded && !late && c->ended == 0 && !c->failed && operation_count() > 0 &&
+           wait_stopping == 0) {
+        wait_turn(NULL, deadline, &mask);
         late = clock_monotonic() >= deadline;
     }
     call_end_loading();

@@ -152,6 +152,8 @@ void answer_log_failure(const struct engine_failure *f);
 unsigned operation_count(void);
 /* keep: but for those that began while the function was loaded. */
 void operation_cancel_all(struct call *c, bool keep);
+/* In the guest: frees what those held that were cancelled; lost: it went with the instance. */
+void operation_drop_stale(bool lost);
 /* From one call to another. */
 void operation_give(struct call *from, struct call *to);
 
@@ -182,6 +184,10 @@ void admission_run_queue(uint64_t now);
 bool admission_is_busy(void);
 
 /* ---- wait.c ---- */
+/* The worker is told to end; set by the handlers of SIGTERM and SIGINT, which are blocked but while
+ * it waits with that mask, so that none is lost between test and wait. */
+extern volatile sig_atomic_t wait_stopping;
+sigset_t wait_mask(void);
 /* The process is to end as soon as nothing is under way: what it cannot do without is gone. */
 void wait_end_when_idle(void);
 bool wait_is_over(void); /* now */

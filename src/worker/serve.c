@@ -18,11 +18,9 @@
 #define SERVE_FAILED     2 /* exit status: the function could not be loaded */
 #define SERVE_LOST       3 /* what it needs is gone, and only a new process gets it back */
 
-static volatile sig_atomic_t stopping;
-
 static void on_stop(int sig)
 {
-    stopping = 1;
+    wait_stopping = 1;
 }
 
 static void handle_health(struct http_request *request, void *ctx)
@@ -56,20 +54,10 @@ static int start_server(const struct bundle *b, const struct serve_options *o,
     return http_server_start(&options, ret, err);
 }
 
-/* SIGTERM and SIGINT are blocked but while waiting, so none is lost between test and wait. */
-static sigset_t waiting_mask(void)
-{
-    sigset_t waiting;
-    sigprocmask(SIG_SETMASK, NULL, &waiting);
-    sigdelset(&waiting, SIGTERM);
-    sigdelset(&waiting, SIGINT);
-    return waiting;
-}
-
 static void serve_loop(struct http_server *server)
 {
-    sigset_t waiting = waiting_mask();
-    while (!stopping && !wait_is_over())
+    sigset_t waiting = wait_mask();
+    while (!wait_stopping && !wait_is_over())
         wait_turn(server, UINT64_MAX, &waiting);
 }
 
@@ -77,18 +65,19 @@ static void serve_loop(struct http_server *server)
  * once more. Alone, clients may have sent more by the time that they learn of it. */
 static void drain(struct http_server *server, bool alone)
 {
-    sigset_t waiting = waiting_mask();
-    stopping = 0;
+    sigset_t waiting = wait_mask();
+    wait_stopping = 0;
     http_server_quiesce(server);
     uint64_t now = clock_monotonic(), deadline = now + (alone ? SERVE_DRAIN : 0);
     wait_turn(server, now, &waiting); /* in which it stops listening */
     if (alone)
         report_draining();
-    while (!stopping &&
+    while (!wait_stopping &&
            (admission_is_busy() || (http_server_connections(server) > 0 && now < deadline))) {
         wait_turn(server, now + SERVE_DRAIN_TURN, &waiting);
         now = clock_monotonic();
     }
+    http_server_run_once(server, 0, NULL); /* sends the last answers */
     program_shutdown();
 }
 

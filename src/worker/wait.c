@@ -20,6 +20,17 @@ static struct watch watches[1 + WORKER_WATCH_MAX];
 static unsigned watch_count;
 static bool ending;
 
+volatile sig_atomic_t wait_stopping;
+
+sigset_t wait_mask(void)
+{
+    sigset_t mask;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    sigdelset(&mask, SIGTERM);
+    sigdelset(&mask, SIGINT);
+    return mask;
+}
+
 static unsigned place_of(int fd)
 {
     for (unsigned i = 1; i <= watch_count; i++)

@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 
 import pytest
 import waiting
-from test_worker import EVENT, serving
+from test_worker import EVENT, WORKER, bundle, serving
 
 # Each call leaves its mark in every place that it can reach, and looks for it after each wait.
 MANY = """
@@ -178,6 +179,18 @@ def test_stop_lets_calls_finish(tmp_path, isolation):
             assert [job.result(10)[2] for job in jobs] == [b"done /s%d" % i for i in range(3)]
         assert server.process.wait(10) == 0
         assert server.log().endswith("shut down\n")
+
+
+def test_stop_while_loading(tmp_path):
+    code = "exports.init = () => { console.log('loading'); return new Promise(r => setTimeout(r, 60000)); };"
+    source = tmp_path / "bundle.json"
+    source.write_text(bundle(f"{code} exports.handle = () => 1;"))
+    command = [WORKER, "serve", "--bundle", source, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.terminate()
+        assert process.wait(10) == 2
+        assert process.stdout.read() == "it was told to end while it loaded\n"
 
 
 def test_under_the_broker(deploy):
