@@ -8,6 +8,7 @@ import socket
 import threading
 
 import processes
+import wasm_compilers
 from command import run
 from daemon import ROOT
 from projects import Running, new, running
@@ -132,6 +133,15 @@ def test_a_module_without_a_manifest(tmp_path):
     with running(module, *words, cwd=tmp_path, env={"XDG_CACHE_HOME": str(tmp_path)}) as subject:
         headers = {"content-type": "application/json"}
         assert subject.call("/", "POST", b'{"a":3,"b":4}', headers)[2] == b'{"sum":7}'
+
+
+def test_a_wasi_command(tmp_path):
+    """Without a manifest's word about it: the module exports _start."""
+    source = ROOT / "tests" / "e2e" / "wasi" / "ends.c"
+    module = tmp_path / "ends.wasm"
+    module.write_bytes(wasm_compilers.from_c(source))
+    with running(module, cwd=tmp_path, env={"XDG_CACHE_HOME": str(tmp_path)}) as subject:
+        assert subject.call("/?good")[2] == b"good\n"
 
 
 def test_the_wasm_template_is_compiled_anew(tmp_path):

@@ -83,9 +83,7 @@ def test_wasi_bad_ends(shared, deploy, how):
 
 
 def test_wasi_log(deploy):
-    called = deploy(
-        **command(wasm_compilers.from_c(FOLDER / "ends.c"), command=["ends", "exit"])
-    )
+    called = deploy(**command(wasm_compilers.from_c(FOLDER / "ends.c"), command=["ends", "exit"]))
     called.event()
     log = called.wait_logs("exit code 3")
     assert "info [1] first line\n" in log and "info [1] what went wrong\n" in log
@@ -141,7 +139,9 @@ def import_all():
         module = "wasi_snapshot_preview1" if kind == "WASI" else "env"
         given = " ".join(types[c] for c in parameters)
         taken = " ".join(types[c] for c in results)
-        imports += f'(import "{module}" "{name}" (func $f{number} (param {given}) (result {taken})))\n'
+        imports += (
+            f'(import "{module}" "{name}" (func $f{number} (param {given}) (result {taken})))\n'
+        )
         if name in ("proc_exit", "abort"):
             continue
         values = " ".join(f"{types[c]}.const {-1 if c in 'iI' else 1}" for c in parameters)

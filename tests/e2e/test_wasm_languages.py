@@ -52,7 +52,9 @@ def test_example_in_rust(example):
 
 
 def test_example_in_assemblyscript(example):
-    called = example("assemblyscript", "greet.ts", "greet.wasm", wasm_compilers.from_script, "greet")
+    called = example(
+        "assemblyscript", "greet.ts", "greet.wasm", wasm_compilers.from_script, "greet"
+    )
     for name in ("Ann", "J\u00fcrgen \U0001f600"):
         answer = called.event(('{"name":"%s"}' % name).encode())
         assert answer.headers["ce-type"] == "greeting", answer

@@ -34,7 +34,10 @@ NUMBERS = """(module (func (export "f") (param i32 i64 f32 f64) (result f64 f32 
     "given, taken",
     [
         ("[-1, -2n, 0.5, 0.25]", ["0.25", "0.5", "-2", "-1"]),
-        ("['7', 9223372036854775807n, 1e30, -0]", ["0", "1.0000000150474662e+30", "9223372036854775807", "7"]),
+        (
+            "['7', 9223372036854775807n, 1e30, -0]",
+            ["0", "1.0000000150474662e+30", "9223372036854775807", "7"],
+        ),
         ("[4294967295, 5, -Infinity, Infinity]", ["Infinity", "-Infinity", "5", "-1"]),
         ("[2147483648, -1, NaN, NaN]", ["NaN", "NaN", "-1", "-2147483648"]),
     ],
@@ -92,12 +95,18 @@ RESULTS = [
 def test_wasm_results_as_said(deploy, mapped, kind, body, status, content_type):
     spec = from_c("handle", result=kind)
     if mapped:
-        spec["arguments"] = "(event, context) => [new Uint8Array(context.cloudevent ? [] : (event ?? []))]"
+        spec["arguments"] = (
+            "(event, context) => [new Uint8Array(context.cloudevent ? [] : (event ?? []))]"
+        )
     called = deploy(**spec)
     answer = called.http("POST", body=body, headers={"Content-Type": "application/octet-stream"})
     assert answer.status == status, answer
     if status == 200:
-        assert answer.headers["content-type"].replace(" ", "").startswith(content_type.replace(" ", ""))
+        assert (
+            answer.headers["content-type"]
+            .replace(" ", "")
+            .startswith(content_type.replace(" ", ""))
+        )
         if kind == "event":
             assert answer.headers["ce-type"] == "t" and answer.json() == {"x": 1}
             assert answer.headers["ce-source"] == f"/functions/{called.place}/f"
