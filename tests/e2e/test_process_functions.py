@@ -68,13 +68,21 @@ def handle(body):
 """
 
 
+PYTHON = """
+import os
+
+def handle(event, context):
+    return {"statusCode": 200, "body": os.environ["WORD"]}
+"""
+
+
 @pytest.fixture(name="runtimes", scope="module")
 def make_runtimes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runtimes")
     (folder / "tiny").mkdir()
     (folder / "tiny" / "runtime.yaml").write_text(RUNTIME)
     (folder / "tiny" / "server.py").write_text(SERVER)
-    for name in ("js", "http"):
+    for name in ("js", "http", "python", "exec"):
         (folder / name).symlink_to(daemon.ROOT / "runtimes" / name)
     for above in (folder, *folder.parents):
         if above.stat().st_uid == os.getuid() and above != above.parent:
@@ -247,6 +255,25 @@ def test_as_subscriber_of_a_trigger(shared, place):
     shared.wait_ready_condition("Trigger", "t", place, 60)
     shared.send(f"/{place}/default", binary_event(), b'"hello"')
     Called(shared, place, "f").wait_logs("took")
+
+
+@pytest.mark.parametrize(
+    "runtime, files",
+    [
+        ("python3", {"handler.py": PYTHON}),
+        ("exec", {"main": '#!/bin/sh\ncat >/dev/null\necho "$WORD"\n'}),
+    ],
+)
+def test_given_runtimes(shared, place, runtime, files):
+    """Deployed as any function, with an environment from a Secret."""
+    metadata = {"name": "s", "namespace": place}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    shared.apply({**secret, "stringData": {"key": "from-secret"}})
+    env = [{"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}}]
+    shared.apply(daemon.function("f", place, runtime=runtime, codeSource=files, env=env))
+    shared.wait_ready_condition("Function", "f", place, 60)
+    answer = Called(shared, place, "f").event()
+    assert (answer.status, answer.body.strip()) == (200, b"from-secret"), answer
 
 
 # ---- http: what serves already ----
