@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define END_GRACE                  (10 * CLOCK_SECOND) /* for deliveries that are in flight */
 #define CHECKPOINT_GRACE           (10 * CLOCK_SECOND)
 #define ANSWER_GRACE               CLOCK_SECOND /* for requests that came meanwhile */
+#define DESCRIPTORS_WANTED         65536
 #define TURN                       (20 * CLOCK_MILLISECOND)
 #define LOG_SIZE_MAX               (UINT64_C(10) << 30)
 
@@ -294,9 +296,22 @@ static void take_apart(struct server *s)
     free(s->routes);
 }
 
+/* A connection, a socket of a worker and a function's log take one each; the usual soft limit of
+ * 1024 is for programs that use select(). Those that are started set limits of their own. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warn("at most %llu descriptors may be open", (unsigned long long)limit.rlim_cur);
+}
+
 int serve_run(const struct serve_options *o)
 {
     log_setup("broker", o->quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, o->log_json);
+    raise_descriptors();
     mallopt(M_ARENA_MAX,
             2); /* few threads, short-lived blocks: more arenas would only hold memory */
     struct server server = {.options = o, .started_ns = clock_realtime()};

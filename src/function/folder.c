@@ -52,7 +52,8 @@ int folder_digest(const struct function_spec *s, char ret[FOLDER_DIGEST_SIZE])
         return -ENOMEM;
     sha256_init(&hash);
     hash_runtime(&hash, s->runtime);
-    hash_text(&hash, s->main_file, strlen(s->main_file));
+    if (s->main_file != NULL)
+        hash_text(&hash, s->main_file, strlen(s->main_file));
     hash_text(&hash, text, strlen(text));
     free(text);
     sha256_digest(&hash, sizeof(digest), digest);

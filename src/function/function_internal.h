@@ -203,6 +203,8 @@ void function_log_free(struct function_log *l, bool remove);
 void function_log_add(struct function_log *l, uint64_t time_ns, const char *level,
                       struct slice event, struct slice text);
 void function_log_flush(struct function_log *l);
+/* Nothing is added for a while: holds no descriptor. */
+void function_log_rest(struct function_log *l);
 /* The last lines (0: all that are kept). */
 int function_log_read(struct function_log *l, unsigned tail_lines, struct buf *out);
 void function_log_serve(struct function_log *l, struct http_request *request, unsigned tail_lines,

@@ -246,6 +246,13 @@ void function_log_flush(struct function_log *l)
     buf_reset(&l->unwritten);
 }
 
+void function_log_rest(struct function_log *l)
+{
+    function_log_flush(l);
+    log_close(l);
+    buf_done(&l->unwritten);
+}
+
 void function_log_add(struct function_log *l, uint64_t time_ns, const char *level,
                       struct slice event, struct slice text)
 {

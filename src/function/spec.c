@@ -68,6 +68,8 @@ static void read_limits(struct reading *r)
         s->scale_max = 1;
     if (s->scale_min > s->scale_max)
         s->scale_min = s->scale_max;
+    if (s->form == FUNCTION_URL)
+        s->scale_min = 0; /* it has no workers of ours */
 }
 
 /* Text of the object, which lives as long as it. */
@@ -99,7 +101,8 @@ static int read_code(struct reading *r)
                       "there is no code: spec.codeSource has it as file name: text, and the "
                       "command line makes it out of spec.path");
     r->spec->main_file = find_main(r, files);
-    if (r->spec->main_file != NULL)
+    bool has_command = json_object_get(r->spec->source, "command") != NULL; /* of exec */
+    if (r->spec->main_file != NULL || (has_command && r->spec->form == FUNCTION_PROCESS))
         return 0;
     char **wanted = r->spec->runtime->main;
     r->reason = "MainMissing";

@@ -138,6 +138,8 @@ void version_release_worker(struct worker *w)
     worker_free(w);
     if (list_empty(&v->workers) && v->bundle >= 0)
         close(STEAL_FD(v->bundle));
+    if (list_empty(&v->workers))
+        function_log_rest(v->function->log);
     version_end_when_idle(v);
 }
 

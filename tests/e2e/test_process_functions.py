@@ -262,6 +262,7 @@ def test_as_subscriber_of_a_trigger(shared, place):
     [
         ("python3", {"handler.py": PYTHON}),
         ("exec", {"main": '#!/bin/sh\ncat >/dev/null\necho "$WORD"\n'}),
+        ("exec", {"a": '#!/bin/sh\necho "$WORD"\n', "b": "x"}),
     ],
 )
 def test_given_runtimes(shared, place, runtime, files):
@@ -270,7 +271,8 @@ def test_given_runtimes(shared, place, runtime, files):
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
     shared.apply({**secret, "stringData": {"key": "from-secret"}})
     env = [{"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}}]
-    shared.apply(daemon.function("f", place, runtime=runtime, codeSource=files, env=env))
+    more = {"command": ["./a"]} if "a" in files else {}
+    shared.apply(daemon.function("f", place, runtime=runtime, codeSource=files, env=env, **more))
     shared.wait_ready_condition("Function", "f", place, 60)
     answer = Called(shared, place, "f").event()
     assert (answer.status, answer.body.strip()) == (200, b"from-secret"), answer
@@ -280,7 +282,7 @@ def test_given_runtimes(shared, place, runtime, files):
 
 
 def test_http_function_calls_its_url(shared, place, sink, deploy):
-    called = deploy(runtime="http", url=sink.url("/base/?a=b"))
+    called = deploy(runtime="http", url=sink.url("/base/?a=b"), scale={"min": 2})
     assert called.http("PUT", "below/x?c=d", body=b"data").status == 200
     assert called.event(id="direct").status == 200
     assert sink.wait(1, "/base/below/x?a=b&c=d")[0].body == b"data"
