@@ -174,6 +174,11 @@ int bundle_choose_function(struct bundle *b, const struct module *m, struct erro
     if (module_signature(m, b->wasm_function) == NULL)
         return error_set(err, -ENOENT, "%s exports no function named %s", b->wasm_module,
                          b->wasm_function);
+    if (strcmp(b->wasm_function, MODULE_COMMAND) == 0 && (b->has_mapping || b->wasm_result != NULL))
+        return error_set(err, -EINVAL,
+                         "spec.arguments, spec.response and spec.result are for exported "
+                         "functions: a WASI command (" MODULE_COMMAND ") reads the event from its "
+                         "standard input");
     return 0;
 }
 

@@ -13,8 +13,9 @@
 #include <stdio.h>
 
 #define HEADERS_MAX   128
-#define MESSAGE_TAIL  400 /* bytes of the error output in a message */
-#define EXIT_CODE_MAX 256 /* text of a message */
+#define INPUT_SPARE   65536 /* kept for the next request */
+#define MESSAGE_TAIL  400   /* bytes of the error output in a message */
+#define EXIT_CODE_MAX 256   /* text of a message */
 
 static struct {
     struct bundle *bundle;
@@ -204,6 +205,10 @@ static int prepare(void)
     };
     native_begin(native.has_event ? event_get(&native.event, "id") : slice_of(NULL, 0));
     set_environment();
+    if (native.input.cap > INPUT_SPARE || native.input.failed) {
+        buf_done(&native.input);
+        native.input = (struct buf)BUF_INIT;
+    }
     buf_reset(&native.input);
     stdio_input(&request, &native.input);
     int status = stdio_environment(&request, native.input.len, add_variable, NULL);

@@ -181,6 +181,8 @@ def test_wasi_export_is_chosen(deploy):
     assert deploy(name="g", **spec).event().json() == 1
     neither = '(module (func (export "x") (result i32) i32.const 1))'
     assert "handle" in deploy(name="h", **from_text(neither), wait=False).wait_failure()
+    mapped = deploy(name="j", **from_text(both, arguments="[]"), wait=False).wait_failure()
+    assert "standard input" in mapped
     wrong = '(module (func (export "_start") (param i32)))'
     assert "signature i:" in deploy(name="i", **from_text(wrong), wait=False).wait_failure()
 
