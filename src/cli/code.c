@@ -4,6 +4,7 @@
 #include "base/encoding.h"
 #include "base/fdio.h"
 #include "base/memory.h"
+#include "base/must.h"
 #include "cli/imports.h"
 #include "cli/packages.h"
 
@@ -439,6 +440,7 @@ int code_embed(json_t *spec, const char *manifest, struct error *err)
         json_object_set_new(spec, "codeSource", files);
     }
     int status = split(path.ptr, &p, err);
+    must(status < 0 || p.folder != NULL);
     bool js = runtime != NULL && strcmp(runtime, "js") == 0;
     if (status == 0 && js)
         status = embed_js(spec, files, &p, err);

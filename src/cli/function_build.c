@@ -47,19 +47,18 @@ static void report(const struct cli_call *call, const char *path, const char *re
                    const struct image_digests *digests, const struct tree *server,
                    const struct tree *code)
 {
-    double unpacked = (double)(tree_bytes(server) + tree_bytes(code)) / 1e6;
+    json_int_t bytes = (json_int_t)tree_bytes(server) + (json_int_t)tree_bytes(code);
     if (strcmp(cli_call_value(call, "output"), "json") == 0) {
         json_t *answer = json_pack("{s:s, s:s, s:s, s:I}", "image", reference, "digest",
-                                   digests->manifest, "path", path, "unpackedBytes",
-                                   (json_int_t)(tree_bytes(server) + tree_bytes(code)));
+                                   digests->manifest, "path", path, "unpackedBytes", bytes);
         json_dumpf(answer, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(answer);
         return;
     }
     printf("%s in %s\n    %s\n    %.1f MB unpacked: %.1f MB function server, %.1f kB function\n",
-           reference, path, digests->manifest, unpacked, (double)tree_bytes(server) / 1e6,
-           (double)tree_bytes(code) / 1e3);
+           reference, path, digests->manifest, (double)bytes / 1e6,
+           (double)tree_bytes(server) / 1e6, (double)tree_bytes(code) / 1e3);
 }
 
 struct built {

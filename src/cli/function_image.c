@@ -75,6 +75,7 @@ static int add_libraries(struct tree *tree, const char *loader, const char *prog
 static int find_loader(const char *program, char ret[256], struct error *err)
 {
     autobuf bytes = BUF_INIT;
+    ret[0] = '\0';
     int r = fdio_read_file(program, PROGRAM_MAX, &bytes);
     if (r == 0)
         r = elf_interpreter(buf_slice(&bytes), ret);
