@@ -44,6 +44,9 @@ int32_t url_default_port(struct slice scheme);
 /* Appends the whole URL (§4.5), or its origin. */
 void url_write(const struct url *u, struct buf *out);
 void url_write_origin(const struct url *u, struct buf *out);
+void url_write_host(const struct url *u, struct buf *out);
+/* A part and the sign before it, unless it is empty. */
+void url_write_signed(const struct buf *part, char sign, struct buf *out);
 
 /* ---- web_url_encode.c: §1.3 ---- */
 
