@@ -86,6 +86,10 @@ def test_expressions_as_in_node(tmp_path, name):
     assert not different, "\n".join(different)
 
 
+def test_expressions_are_many():
+    assert sum(len(expressions(p.name)) for p in HERE.glob("web_values*.txt")) >= 300
+
+
 def expected(test):
     return None if test.get("failure") else {f: test[f] for f in FIELDS if f in test}
 
