@@ -61,7 +61,7 @@ function toTable(array) {
 
 // What is at the place after the value has been put below it.
 function place(here, path, at, value) {
-  if (at === path.length) return here === undefined ? value : isTable(here) ? Object.assign(here, { [value]: true }) : [].concat(here, value);
+  if (at === path.length) return here === undefined ? value : [].concat(here, value);
   const name = path[at];
   const asArray = name === '' || isIndex(name);
   if (here === undefined) here = asArray ? [] : {};

@@ -3,6 +3,7 @@
  * their operations; what comes beyond waits here for its turn, unless there are too many, the
  * worker is late, or short of memory. A refused request has not run, so the client may send it
  * again. */
+#include "worker/metrics.h"
 #include "worker/native.h"
 #include "worker/program.h"
 
@@ -128,12 +129,14 @@ static void refuse(struct http_request *request, enum admission_reason reason)
 static void start(struct http_request *request, uint64_t now)
 {
     if (program.native) { /* it never waits */
+        metrics_called(0, http_request_body(request).len);
         native_handle(request, NULL);
+        metrics_answered(now);
         return;
     }
     struct call *c = call_new(request, now);
     if (c != NULL)
-        call_start(c);
+        call_start(c, 0);
     else
         refuse(request, ADMISSION_MEMORY);
 }
@@ -208,8 +211,17 @@ void admission_run_queue(uint64_t now)
         if (call_waiting_count() >= program.bundle->limits.concurrency)
             return;
         dequeue(c);
-        call_start(c);
+        call_start(c, now - c->begun);
     }
+}
+
+bool admission_refuse_full(struct http_request *request)
+{
+    const struct bundle_limits *limits = &program.bundle->limits;
+    if (call_waiting_count() < limits->concurrency || queue_len < limits->queue_length)
+        return false;
+    refuse(request, ADMISSION_QUEUE);
+    return true;
 }
 
 bool admission_is_busy(void)

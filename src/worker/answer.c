@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What came out of the guest becomes the HTTP answer: an event in binary mode, a plain answer, or
  * an error that says what went wrong and where. Nothing that the guest gave is trusted here. */
+#include "worker/metrics.h"
 #include "worker/program.h"
 
 #include <errno.h>
@@ -147,6 +148,7 @@ static void send_error(const struct answer_error *e)
 
 static void send_limit(unsigned status, const char *kind, const char *message, bool has_place)
 {
+    metrics_failed();
     report_limit(kind, call->event_id, message);
     struct answer_error e = {status, kind, slice_text(message), has_place};
     send_error(&e);
@@ -244,6 +246,7 @@ static void send_exception(void)
     struct engine_failure *f = &program.failure;
     program_fix_column(f);
     answer_log_failure(f);
+    metrics_failed();
     struct slice message = buf_slice(&f->message);
     if (message.len == 0 && f->name.len == 0)
         message = SLICE("the function threw a value that has no text");
@@ -340,6 +343,7 @@ static void send_event(void)
     add_cors();
     struct http_response response = {
         .status = 200, .headers = headers.list, .header_count = headers.count, .body = reply.data};
+    metrics_sent(response.body.len);
     if (buf_ok(&headers.text))
         http_respond(call->request, &response);
     else
@@ -356,6 +360,7 @@ static void send_plain(void)
                                      .headers = headers.list,
                                      .header_count = headers.count,
                                      .body = buf_slice(&call->body)};
+    metrics_sent(response.body.len);
     http_respond(call->request, &response);
 }
 
@@ -389,7 +394,7 @@ static void send_no_room(void)
     send_limit(503, "memory", "the worker has no memory left to keep the waiting call", false);
 }
 
-void answer_send(void)
+static void send_outcome(void)
 {
     if (call->fate == CALL_LATE)
         send_timeout(false);
@@ -415,6 +420,13 @@ void answer_send(void)
         send_event();
     else
         send_plain();
+}
+
+void answer_send(void)
+{
+    send_outcome();
+    if (call->page == SETTINGS_PAGE_COUNT)
+        metrics_answered(call->begun);
 }
 
 void answer_report(void)

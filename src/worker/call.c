@@ -5,6 +5,7 @@
  * With `isolation: event` the engine's memory holds the instance of one call at a time. That of a
  * waiting call stays in place until another call must run, and only then is it parked; so a call
  * that is alone is never copied. With `isolation: instance` all calls run in the one instance. */
+#include "worker/metrics.h"
 #include "worker/program.h"
 
 #include "base/clock.h"
@@ -81,6 +82,7 @@ struct call *call_new(struct http_request *request, uint64_t now)
     c->event.has_data = false;
     c->event.data = slice_of(NULL, 0);
     forget_outcome(c);
+    c->begun = now;
     c->deadline = now + program.bundle->limits.timeout_ms * CLOCK_MILLISECOND;
     return c;
 }
@@ -235,6 +237,12 @@ static void enter(engine_value entry, uint32_t argc, engine_value argument)
 
 static void run_entry(void *ctx)
 {
+    if (call->page != SETTINGS_PAGE_COUNT) {
+        enter(program.handle_health, 1,
+              engine_string(call->page == SETTINGS_LIVENESS ? SLICE("liveness")
+                                                            : SLICE("readiness")));
+        return;
+    }
     if (!call->has_event) {
         enter(program.handle_request, 0, 0);
         return;
@@ -434,10 +442,12 @@ void call_switch_back(uint32_t number)
 
 /* ---- requests and time ---- */
 
-void call_start(struct call *c)
+void call_start(struct call *c, uint64_t waited)
 {
     struct error err = ERROR_INIT;
     int status = request_read(c, &err);
+    if (c->page == SETTINGS_PAGE_COUNT)
+        metrics_called(waited, http_request_body(c->request).len);
     if (status < 0) {
         http_respond_error(c->request, request_error_status(status), &err);
         call_free(c);

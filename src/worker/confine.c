@@ -77,6 +77,8 @@ static const int allowed_calls[] = {
     SCMP_SYS(gettimeofday),
     SCMP_SYS(getrandom),
     SCMP_SYS(restart_syscall),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(pread64),
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
     SCMP_SYS(sched_yield),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The answers of functions without JavaScript, in the form that those with it have. */
+#include "worker/metrics.h"
 #include "worker/native.h"
 
 #include "base/memory.h"
@@ -40,6 +41,7 @@ int native_read_reply(const char *result, struct slice output,
 void native_answer_failure(struct http_request *request, struct slice event_id,
                            const struct native_failure *f)
 {
+    metrics_failed();
     autobuf out = BUF_INIT;
     buf_printf(&out, "{\"error\":{\"status\":%u,\"reason\":\"%s\",\"kind\":\"%s\",\"message\":",
                f->status, http_status_text(f->status), f->kind);

@@ -211,6 +211,7 @@ static void run_prelude(void *ctx)
     program.load = engine_property(entries, "load");
     program.handle_event = engine_property(entries, "handleEvent");
     program.handle_request = engine_property(entries, "handleRequest");
+    program.handle_health = engine_property(entries, "handleHealth");
     program.resume_wasm = engine_property(entries, "resumeWasm");
     program.fire_timer = engine_property(entries, "fireTimer");
     program.shutdown = engine_property(entries, "shutdown");
@@ -365,7 +366,7 @@ int program_load(struct bundle *bundle, struct module *module)
     struct error err = ERROR_INIT;
     program.bundle = bundle;
     program.module = module;
-    settings_reset(bundle->limits.request_bytes);
+    settings_reset(bundle->limits.request_bytes, bundle->name, bundle->is_wasm ? "wasm" : "js");
     entropy_reset();
     int status = 0;
     if (module != NULL)

@@ -18,8 +18,8 @@
 struct program {
     struct bundle *bundle;
     struct module *module; /* NULL for js */
-    engine_value load, handle_event, handle_request, resume_wasm, fire_timer, shutdown,
-        module_source;
+    engine_value load, handle_event, handle_request, handle_health, resume_wasm, fire_timer,
+        shutdown, module_source;
     bool loading, loaded;
     bool native; /* it needs no JavaScript: see native.h */
     struct engine_failure failure;
@@ -55,6 +55,8 @@ struct call {
     uint32_t number; /* what runtimes/js knows it by */
 
     struct http_request *request; /* NULL: the guest runs for no request */
+    uint64_t begun;               /* monotonic: when the request came */
+    enum settings_page page;      /* the function's own check that it asks for; COUNT: none */
     struct event event;
     struct event_arena arena;
     bool has_event;
@@ -92,7 +94,7 @@ extern struct call *call;
 
 /* The call has its time from now on. NULL: no memory. */
 struct call *call_new(struct http_request *request, uint64_t now);
-void call_start(struct call *c);
+void call_start(struct call *c, uint64_t waited);
 void call_free(struct call *c);
 /* Runs fn(ctx) in the guest for the call, which is answered, or waits, or is over afterwards. Not
  * inside guard_run(). */
@@ -125,6 +127,10 @@ extern const size_t module_call_function_count;
 /* Calls the export as the guest has said. The results become text for resumeWasm(). As guard_run().
  */
 int module_call_run(struct buf *results_text);
+
+/* ---- page.c ---- */
+/* Which of the worker's own pages it asks for, or SETTINGS_PAGE_COUNT. */
+enum settings_page page_of(const struct http_request *request);
 
 /* ---- request.c ---- */
 /* 1: there is an event, 0: a plain request, negative: it is refused. */
@@ -182,6 +188,8 @@ uint64_t admission_next_due(void);
 void admission_run_queue(uint64_t now);
 /* Calls wait, or requests for their turn. */
 bool admission_is_busy(void);
+/* Answers 503 when the next call would be refused for the length of the queue: whether it did. */
+bool admission_refuse_full(struct http_request *request);
 
 /* ---- wait.c ---- */
 /* The worker is told to end; set by the handlers of SIGTERM and SIGINT, which are blocked but while

@@ -223,8 +223,13 @@ int request_read_event(const struct http_request *r, struct event *e, struct eve
 int request_read(struct call *c, struct error *err)
 {
     const struct http_request *r = c->request;
+    c->page = SETTINGS_PAGE_COUNT;
     if (http_request_body(r).len > settings.body_max)
         return error_set(err, -E2BIG, "the body is larger than %zu bytes", settings.body_max);
+    c->page = page_of(r);
+    c->cors = CALL_CORS_NONE;
+    if (c->page != SETTINGS_PAGE_COUNT)
+        return 0;
     struct probe p = {0};
     http_request_each_header(r, probe_header, &p);
     enum event_mode mode = event_mode_of(p.content_type, p.has_ce);

@@ -2,6 +2,7 @@
 /* The function server: loads a bundle, confines the process, and answers HTTP until it is told to
  * end. The same under the broker (a worker of the zygote, on a Unix socket) and alone. */
 #include "worker/fetch.h"
+#include "worker/metrics.h"
 #include "worker/program.h"
 
 #include "base/clock.h"
@@ -23,26 +24,15 @@ static void on_stop(int sig)
     wait_stopping = 1;
 }
 
-static void handle_health(struct http_request *request, void *ctx)
-{
-    struct http_response response = {
-        .status = 200, .content_type = "text/plain; charset=utf-8", .body = SLICE("OK")};
-    http_respond(request, &response);
-}
-
 static int start_server(const struct bundle *b, const struct serve_options *o,
                         struct http_server **ret, struct error *err)
 {
     static struct http_route routes[] = {
-        {HTTP_GET | HTTP_HEAD, "/health/liveness", handle_health, NULL, HTTP_ROLE_PUBLIC, 0, true,
-         "answers as long as the function server lives"},
-        {HTTP_GET | HTTP_HEAD, "/health/readiness", handle_health, NULL, HTTP_ROLE_PUBLIC, 0, true,
-         "answers once the function is loaded"},
-        {HTTP_ANY, "/{path...}", call_handle, NULL, HTTP_ROLE_PUBLIC, 0, true,
-         "events and requests for the function"},
+        {HTTP_ANY, "/{path...}", page_handle, NULL, HTTP_ROLE_PUBLIC, 0, true,
+         "events and requests for the function, health and metrics"},
     };
     static const char *const origins[] = {"*", NULL}; /* answers say which pages may read them */
-    routes[2].body_max = b->limits.request_bytes;
+    routes[0].body_max = b->limits.request_bytes;
     struct http_server_options options = {
         .listen = o->listen,
         .listen_fd = o->listen_fd,
@@ -92,6 +82,7 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
     struct error err = ERROR_INIT;
     struct module *module = NULL;
     struct http_server *server = NULL;
+    metrics_begin();
     if (b->is_wasm && module_fd < 0)
         error_set(&err, -EINVAL, "a wasm function needs its compiled module");
     else if (b->is_wasm)
@@ -115,6 +106,7 @@ static int serve_bundle(struct bundle *b, int module_fd, const struct serve_opti
         return fail(&err);
     if (program_load(b, module) < 0)
         return SERVE_FAILED;
+    metrics_ready();
     report_ready();
     if (o->standalone)
         report_plain("listening on ",

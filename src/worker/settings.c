@@ -30,7 +30,7 @@ static const char *const label_names[SETTINGS_LABEL_COUNT] = {
     [SETTINGS_RUNTIME] = "runtime",
 };
 
-void settings_reset(size_t body_max)
+void settings_reset(size_t body_max, const char *name, const char *runtime)
 {
     settings.has_cors = false;
     settings.body_max = body_max;
@@ -41,6 +41,8 @@ void settings_reset(size_t body_max)
     }
     for (size_t i = 0; i < SETTINGS_LABEL_COUNT; i++)
         buf_reset(&settings.labels[i]);
+    buf_add_text(&settings.labels[SETTINGS_NAME], name);
+    buf_add_text(&settings.labels[SETTINGS_RUNTIME], runtime);
 }
 
 static void take_text(engine_value value, struct buf *to)

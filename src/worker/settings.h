@@ -30,8 +30,8 @@ struct settings {
 
 extern struct settings settings;
 
-/* Before the function is loaded. */
-void settings_reset(size_t body_max);
+/* Before the function is loaded; the texts are the first labels. */
+void settings_reset(size_t body_max, const char *name, const char *runtime);
 /* configure(name, value), for the prelude. */
 extern const struct engine_function settings_function;
 /* Which page a path is, or SETTINGS_PAGE_COUNT. */

@@ -131,6 +131,8 @@ void program_shutdown(void);
 
 /* http_handler_fn for every path. */
 void call_handle(struct http_request *request, void *ctx);
+/* The same for all: health and metrics are the worker's. */
+void page_handle(struct http_request *request, void *ctx);
 
 /* ---- confine, serve, zygote: see the files ---- */
 

@@ -56,6 +56,12 @@ def request_bytes(method, path, headers, body, version="1.1"):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
 
 
+def bytes_of(request):
+    """Of a faas_cases.Request."""
+    r = request
+    return request_bytes(r.method, r.path, r.headers, r.body, r.version)
+
+
 def ask(port, method, data):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(data)
@@ -82,37 +88,49 @@ def main_file(folder):
     return next(f for f in (folder / "index.js", folder / "index.mjs") if f.exists())
 
 
+class Ports(dict):
+    """{name: port}, of one process."""
+
+    process = None
+
+    def output(self):
+        """Ends the process; what it wrote."""
+        self.process.terminate()
+        return self.process.stdout.read()
+
+
 @contextlib.contextmanager
-def peers(names, env=None):
-    """The functions on faas-js-runtime, in one process: {name: port}."""
+def peers(names, **options):
+    """The functions on faas-js-runtime: their Ports."""
     node = shutil.which("node")
     assert node and (NODE_MODULES / "faas-js-runtime").is_dir(), "run scripts/setup test"
+    ports = Ports()
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET6)) for _ in names]
-        for one in sockets:
+        for name in names:
+            one = stack.enter_context(socket.socket(socket.AF_INET6))
             one.bind(("::", 0))
-        ports = dict(zip(names, [one.getsockname()[1] for one in sockets]))
+            ports[name] = one.getsockname()[1]
     jobs = [
-        {"file": str(main_file(FUNCTIONS / name)), "port": port, "options": {}}
+        {"file": str(main_file(FUNCTIONS / name)), "port": port, "options": options}
         for name, port in ports.items()
     ]
-    process = subprocess.Popen(
+    ports.process = subprocess.Popen(
         [node, FUNCTIONS / "peer.js", json.dumps(jobs)],
-        env={**os.environ, "PEER_MODULES": str(NODE_MODULES.parent), **(env or {})},
+        env={**os.environ, "PEER_MODULES": str(NODE_MODULES.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     try:
-        for line in process.stdout:
-            if line == "ready\n":
-                break
-            assert not line.startswith("failed"), line
+        line = ""
+        while line != "ready\n":
+            line = ports.process.stdout.readline()
+            assert line and not line.startswith("failed"), line
         yield ports
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        ports.process.kill()
+        ports.process.wait()
+        ports.process.stdout.close()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ const { loadFunction } = modules('faas-js-runtime/lib/function-loader.js');
 async function main() {
   for (const { file, port, options } of JSON.parse(process.argv[2])) {
     const exported = await loadFunction(file);
-    await start(exported, { logLevel: 'silent', port, config: path.dirname(file), ...options });
+    await start(exported, { port, config: path.dirname(file), ...options });
   }
   console.log('ready');
 }

@@ -49,6 +49,11 @@ struct slice http_request_query(const struct http_request *r)
     return slice_text(r->query);
 }
 
+enum http_method http_request_method(const struct http_request *r)
+{
+    return strcmp(http_request_method_text(r), "GET") == 0 ? HTTP_GET : HTTP_POST;
+}
+
 unsigned http_request_minor_version(const struct http_request *r)
 {
     return 1;

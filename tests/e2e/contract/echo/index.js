@@ -18,6 +18,7 @@ const parts = {
   arguments() { return { count: arguments.length }; },
   log: ({ log }) => ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'child'].map(name => typeof log[name]),
   logged: ({ log }) => { log.info({ a: 1 }, 'with %s', 'format'); return 'logged'; },
+  busy: () => { for (const end = Date.now() + 300; Date.now() < end;); return 'late'; },
   raw: context => ({ raw: shown(context.rawBody) }),
   name: context => context.constructor.name,
   keys: context => Object.keys(context).sort(),

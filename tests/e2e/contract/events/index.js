@@ -22,6 +22,7 @@ const parts = {
   clone: (context, event) => ({ body: attributes(event.cloneWith({ type: 'cloned', extra: 'more' })) }),
   frozen: (context, event) => ({ frozen: Object.isFrozen(event) }),
   absent: (context, event) => ({ has: 'subject' in event }),
+  spread: context => ({ body: Object.keys({ ...context }).sort() }),
   headers: ({ headers }) => headers,
   query: context => ({ query: context.query, name: shown(context.name) }),
   reply: (context, event) => event,
@@ -30,7 +31,7 @@ const parts = {
   none_reply: () => undefined,
   object_reply: () => ({ plain: 'object' }),
   full_reply: () => ({ statusCode: 202, headers: { 'x-own': '1' }, body: { a: 1 } }),
-  message_reply: () => ({ headers: { 'ce-id': '1', 'ce-type': 't', 'ce-source': '/s', 'ce-specversion': '1.0', 'content-type': 'application/json' }, body: '{"a":1}' }),
+  message_reply: () => ({ headers: { 'ce-id': '1', 'ce-type': 't', 'ce-source': '/s', 'ce-specversion': '1.0', 'content-type': 'application/json; charset=utf-8' }, body: '{"a":1}' }),
   structured_reply: () => ({
     headers: { 'content-type': 'application/cloudevents+json; charset=utf-8' },
     body: JSON.stringify({ specversion: '1.0', id: '1', type: 't', source: '/s', data: { a: 1 } }),
