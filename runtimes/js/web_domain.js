@@ -3,6 +3,8 @@
 // is what lower case and NFKC change) and Punycode (RFC 3492). Asked by src/worker/web_url_host.c.
 
 {
+  // In DNS a label has 63 bytes, a domain 253; the work grows with the square.
+  const LABEL_MAX = 1000, DOMAIN_MAX = 10000;
   const BASE = 36, T_MIN = 1, T_MAX = 26, SKEW = 38, DAMP = 700, BIAS = 72, FIRST = 128;
   // As they are now: users may change the prototypes.
   const uncurry = method => Function.prototype.call.bind(method);
@@ -94,6 +96,7 @@
   const isValid = label => !test(FORBIDDEN, label) && !test(MARK_FIRST, label);
 
   function labelToAscii(label) {
+    if (label.length > LABEL_MAX) return test(ASCII, label) && !label.startsWith('xn--') ? label : undefined;
     if (label.startsWith('xn--')) {
       const points = test(ASCII, label) ? fromPunycode(label.slice(4)) : undefined;
       if (points === undefined || points.length === 0) return undefined;
@@ -105,6 +108,7 @@
   }
 
   host.useDomains(domain => {
+    if (domain.length > DOMAIN_MAX) return undefined;
     const labels = [];
     for (const label of split(mapped(domain), '.')) {
       const ascii = labelToAscii(label);

@@ -118,8 +118,12 @@ bool url_domain_to_ascii(struct slice domain, struct buf *out)
 {
     engine_value text = engine_string(domain);
     engine_value result = engine_call(domain_mapper, 1, &text);
-    bool found = !engine_is_exception(result) && engine_is_string(result) &&
-                 engine_get_text(result, WEB_BYTES_MAX, out) == 0;
+    static struct engine_failure ignored; /* of a domain that is too long to be one */
+    bool threw = engine_is_exception(result);
+    if (threw)
+        engine_take_failure(&ignored);
+    bool found =
+        !threw && engine_is_string(result) && engine_get_text(result, WEB_BYTES_MAX, out) == 0;
     engine_drop(result);
     engine_drop(text);
     return found;

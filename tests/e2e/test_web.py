@@ -317,3 +317,15 @@ module.exports = async (context, body) => {
         assert inflated(1 << 20) == (200, b"1048576")
         assert inflated(100 << 20) == (200, b"decompressed, the bytes are more than 64 MiB")
         assert inflated(1000) == (200, b"1000")
+
+
+def test_domains_that_are_no_domains(tmp_path):
+    source = """
+module.exports = () => ['é'.repeat(300000), 'xn--' + 'a'.repeat(300000), 'a'.repeat(300000) + 'é', '日本'.repeat(30)]
+  .map(domain => URL.canParse(`http://${domain}/`));
+"""
+    with test_worker.serving(tmp_path, source, limits=LIMITS) as server:
+        for _ in range(2):
+            status, _, text = server.event()
+            assert status == 200, (text, server.log())
+            assert json.loads(text)[-1] is True
