@@ -93,6 +93,6 @@ return {
   handleHealth,
   resumeWasm,
   moduleSource,
-  fireTimer: Timeout.fire,
+  fireTimer: web.fireTimer,
   shutdown: () => { (async () => { if (isFunction(lifecycle.shutdown)) await lifecycle.shutdown(); })().then(host.loaded, host.fail); },
 };

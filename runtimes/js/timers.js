@@ -62,7 +62,7 @@ function callbackOf(value) {
 function delayOf(value) {
   const delay = Number(value);
   if (delay > DELAY_MAX) {
-    host.log(WARN, `TimeoutOverflowWarning: ${delay} does not fit into a 32-bit signed integer.\nTimeout duration was set to 1.`);
+    web.print(2, [`TimeoutOverflowWarning: ${delay} does not fit into a 32-bit signed integer.\nTimeout duration was set to 1.`]);
     return 1;
   }
   return delay >= 1 ? Math.trunc(delay) : 1;
@@ -84,3 +84,4 @@ const timerFunctions = {
 for (const [name, value] of Object.entries(timerFunctions)) {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: true });
 }
+web.fireTimer = Timeout.fire;

@@ -45,7 +45,7 @@ static void check_timers(void)
         "    note('tick'); if (++ticks === 2) { clearInterval(t); r(); } }, 6); });\n"
         "  const t = setTimeout(() => {}, 10);\n"
         "  note(t.hasRef(), t.unref().hasRef(), t.ref() === t, t.refresh() === t, typeof +t);\n"
-        "  t.close(); clearTimeout(late);\n"
+        "  t.close(); clearTimeout(late); clearTimeout(setTimeout(note, 2 ** 31));\n"
         "  for (const bad of [undefined, 'x', {}])\n"
         "    try { setTimeout(bad, 1); note('taken'); } catch (e) { note(e.code); }\n"
         "  return seen.join(' ');\n"
@@ -54,6 +54,7 @@ static void check_timers(void)
                   "now+1 nan two+2 same0 same1 same2 five tick tick true+false+true+true+number "
                   "ERR_INVALID_ARG_TYPE ERR_INVALID_ARG_TYPE ERR_INVALID_ARG_TYPE") == 0);
     expect(operation_count() == 0);
+    expect_contains(fixture_reports(), "TimeoutOverflowWarning: 2147483648 does not fit");
 }
 
 static void check_too_many(void)
