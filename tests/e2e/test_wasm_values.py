@@ -133,6 +133,15 @@ def test_wasm_texts_with_mappings(deploy, isolation):
         assert answer.json() == {"joined": f"{a}|{n}|{shown}"}, answer
 
 
+def test_wasm_response_without_arguments(deploy):
+    """The export gets the whole input, as it would without JavaScript."""
+    spec = from_c("handle", result="event", response="r => ({ type: r.type, data: r.data })")
+    called = deploy(**spec)
+    assert called.event(b'{"a":1}').json() == {"type": "test.type", "data": {"a": 1}}
+    called = deploy(name="g", **from_c("handle", result="text", response="r => r.toUpperCase()"))
+    assert called.http("POST", body=b"body", headers={"Content-Type": "text/plain"}).body == b"BODY"
+
+
 def test_wasm_bytes_with_mapping(deploy):
     spec = from_c("sum", arguments="[new Uint8Array([1, 2, 250])]", response="({ r: result })")
     assert deploy(**spec).event().json() == {"r": 253}
