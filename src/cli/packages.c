@@ -9,15 +9,17 @@
 #include "cli/subprocess.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#define ABSENT        "sluice:absent/" /* runtimes/js/modules.js has the same */
 #define FIELD         "spec.path"
 #define BUNDLE_MAX    (8u << 20)
 #define METAFILE_MAX  (64u << 20)
 #define COMPLAINT_MAX 400 /* of what a program wrote, in an error */
-#define EXTERNALS_MAX 64
+#define EXTERNALS_MAX 128
 #define ARGUMENTS_MAX (32 + EXTERNALS_MAX)
 
 /* ---- what Node.js alone has ---- */
@@ -165,13 +167,25 @@ static void add(struct bundler *b, const char *word)
         b->argv[b->argument_count++] = word;
 }
 
-static void add_external(struct bundler *b, const char *name)
+__attribute__((format(printf, 2, 3))) static void add_word(struct bundler *b, const char *format,
+                                                           ...)
 {
     struct buf word = BUF_INIT;
-    buf_printf(&word, "--external:%s", name);
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&word, format, args);
+    va_end(args);
     if (buf_ok(&word) && b->external_count < EXTERNALS_MAX)
         b->externals[b->external_count++] = buf_steal(&word);
     buf_done(&word);
+}
+
+/* A module that only Node has: what packages get for it complains when it is used. */
+static void add_absent(struct bundler *b, const char *name)
+{
+    if (!packages_has(b->folder, slice_text(name)))
+        add_word(b, "--alias:%s=" ABSENT "%s", name, name);
+    add_word(b, "--alias:node:%s=" ABSENT "node:%s", name, name);
 }
 
 static int bundler_init(struct bundler *b)
@@ -190,8 +204,11 @@ static int bundler_init(struct bundler *b)
     buf_printf(&metafile, "--metafile=%s/meta.json", b->temporary);
     b->metafile = buf_steal(&metafile);
     for (size_t i = 0; imports_builtins[i] != NULL; i++) {
-        if (!packages_has(b->folder, slice_text(imports_builtins[i])))
-            add_external(b, imports_builtins[i]);
+        const char *name = imports_builtins[i];
+        if (!imports_is_given(slice_text(name)))
+            add_absent(b, name);
+        else if (!packages_has(b->folder, slice_text(name)))
+            add_word(b, "--external:%s", name);
     }
     return b->metafile != NULL ? 0 : error_set(b->err, -ENOMEM, "out of memory");
 }
@@ -222,6 +239,7 @@ static int write_arguments(struct bundler *b, const struct form *form)
         "--define:process.env.NODE_ENV=\"production\"",
         "--define:global=globalThis",
         "--external:node:*",
+        "--external:" ABSENT "*",
     };
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         add(b, fixed[i]);
@@ -285,13 +303,18 @@ static int line_of_import(const struct bundler *b, const char *file, struct slic
     return s.line;
 }
 
+/* A package may import what it never uses. */
 static int check_imports(const struct bundler *b, const char *file, const json_t *input)
 {
+    if (strstr(file, "node_modules/") != NULL)
+        return 0;
     size_t i;
     json_t *import;
     json_array_foreach(json_object_get(input, "imports"), i, import)
     {
         struct slice path = slice_text(json_string_value(json_object_get(import, "path")));
+        if (path.ptr != NULL && slice_starts(path, ABSENT))
+            path = slice_of(path.ptr + strlen(ABSENT), path.len - strlen(ABSENT));
         if (json_is_true(json_object_get(import, "external")) && path.ptr != NULL &&
             imports_is_builtin(path) && !imports_is_given(path))
             return packages_refuse(file, line_of_import(b, file, path), path, b->err);

@@ -18,8 +18,10 @@ import faas_pair
 from daemon import ROOT
 from faas_cases import CASES, Case, Request
 from faas_pair import ask, request_bytes, steady
+from projects import running
 from test_worker import serving
 
+ESBUILD = ROOT / "build" / "npm" / "node_modules" / ".bin" / "esbuild"
 DOCUMENT = ROOT / "docs" / "functions-js.md"
 
 
@@ -311,6 +313,27 @@ def test_modules_that_are_given(tmp_path):
     done = subprocess.run(["node", script], capture_output=True, text=True, env={**os.environ, "WHO": "me"}, cwd="/")
     assert done.returncode == 0, done.stderr
     assert mine == json.loads(done.stdout)
+
+
+def test_package_cloudevents(tmp_path):
+    """Bundled by the command line as for a deploy; beside it Node loads the package itself. It asks
+    for http, which only Node has, and does not use it here."""
+    source = faas_pair.FUNCTIONS / "package_cloudevents.js"
+    (tmp_path / "index.js").write_text(source.read_text())
+    (tmp_path / "node_modules").symlink_to(faas_pair.NODE_MODULES)
+    event = [("ce-id", "1"), ("ce-specversion", "1.0"), ("ce-type", "t"), ("ce-source", "/s")]
+    event += [("ce-time", "1999-01-02T03:04:05.678Z")]
+    with faas_pair.peers([str(tmp_path)]) as ports:
+        with running(tmp_path, cwd=tmp_path, env={"SLUICE_ESBUILD": str(ESBUILD)}) as subject:
+            for part in ["event", "binary", "structured", "clone", "bytes", "bad", "parse"]:
+                for headers in (event, []):
+                    headers = [("x-part", part), *headers, ("origin", "https://any.example")]
+                    headers += [("content-type", "application/json")]
+                    data = request_bytes("POST", "/", headers, b'{"a":1}')
+                    mine, theirs = ask(subject.port, "POST", data), ask(ports[str(tmp_path)], "POST", data)
+                    assert mine.key() == theirs.key(), part
+            used = ask(subject.port, "POST", request_bytes("POST", "/", [("x-part", "http")], b""))
+            assert used.status == 500 and b"'http' is a module which only Node.js has" in used.body
 
 
 # ---- the table ----
