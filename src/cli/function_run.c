@@ -47,6 +47,7 @@ struct version {
     struct instance instance;
     struct loop_watch report, end;
     uint64_t started_ns;
+    bool trial; /* on a socket of its own, to see whether it loads */
 };
 
 static void print_log(void *ctx, const json_t *report)
@@ -82,10 +83,24 @@ static void announce(struct run *r, const struct version *v)
     fflush(stdout);
 }
 
+static void say_what_serves(const struct run *r)
+{
+    terminal_progress(r->current != NULL ? "the version before goes on serving"
+                                         : "waiting for a change");
+}
+
+static void start_one(struct run *r, int listener, bool trial, char *folder);
+
 /* It loaded: from here on it takes the requests, and the one before only ends its own. */
 static void take_over(struct version *v)
 {
     struct run *r = v->run;
+    if (v->trial) {
+        r->next = NULL;
+        start_one(r, r->listener, false, STEAL(v->instance.folder));
+        instance_stop(&v->instance);
+        return;
+    }
     struct version *before = r->current;
     r->current = v;
     r->next = NULL;
@@ -131,22 +146,16 @@ static void on_crash(struct run *r)
     r->crash_delay = 2 * r->crash_delay < CRASH_LAST_NS ? 2 * r->crash_delay : CRASH_LAST_NS;
 }
 
-static void say_what_serves(const struct run *r)
-{
-    terminal_progress(r->current != NULL ? "the version before goes on serving"
-                                         : "waiting for a change");
-}
-
 static void on_end(struct loop_watch *w, uint32_t events)
 {
     struct version *v = w->ctx;
     struct run *r = v->run;
-    bool serving = v == r->current, failed = v == r->next;
+    bool serving = v == r->current, failed = v == r->next, trial = v->trial;
     (void)instance_read(&v->instance, print_log, NULL);
     if (failed && v->instance.state != INSTANCE_FAILED)
         terminal_error("the function's process ended before it was ready");
     version_free(v);
-    if (!serving && !failed)
+    if (!serving && !failed && !trial)
         took_over(r);
     if (r->ending && list_empty(&r->versions))
         loop_stop(r->loop);
@@ -156,11 +165,17 @@ static void on_end(struct loop_watch *w, uint32_t events)
         say_what_serves(r);
 }
 
-static void start_version(struct run *r)
+static void start_one(struct run *r, int listener, bool trial, char *folder)
 {
     struct version *v = calloc(1, sizeof(*v));
-    if (v == NULL || instance_start(&r->project, &r->code, r->listener, &v->instance) < 0) {
+    if (v != NULL) {
+        v->trial = trial;
+        v->instance.folder = STEAL(folder);
+    }
+    if (v == NULL || instance_start(&r->project, &r->code, listener, &v->instance) < 0) {
+        free(folder);
         free(v);
+        say_what_serves(r);
         return;
     }
     v->run = r;
@@ -177,6 +192,18 @@ static void start_version(struct run *r)
     if (r->next != NULL)
         instance_stop(&r->next->instance);
     r->next = v;
+}
+
+/* The version before would answer for one that cannot tell by itself that it is ready. */
+static void start_version(struct run *r)
+{
+    bool trial = r->current != NULL && !instance_knows_itself(&r->project);
+    char address[280];
+    int listener = trial ? instance_listen("127.0.0.1:0", address) : r->listener;
+    if (listener >= 0)
+        start_one(r, listener, trial, NULL);
+    if (trial && listener >= 0)
+        close(listener);
 }
 
 /* ---- changes ---- */

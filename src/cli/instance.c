@@ -30,6 +30,11 @@ static bool runs_in_worker(const struct project *p)
     return strcmp(p->runtime, "js") == 0 || strcmp(p->runtime, "wasm") == 0;
 }
 
+bool instance_knows_itself(const struct project *p)
+{
+    return runs_in_worker(p);
+}
+
 int instance_code_make(const struct project *p, struct instance_code *ret)
 {
     struct instance_code c = {0};
@@ -145,7 +150,7 @@ static int start(const struct project *p, const struct instance_code *code, int 
 int instance_start(const struct project *p, const struct instance_code *code, int listener,
                    struct instance *ret)
 {
-    struct instance i = {.pidfd = -1, .report = -1, .line = BUF_INIT};
+    struct instance i = {.pidfd = -1, .report = -1, .line = BUF_INIT, .folder = STEAL(ret->folder)};
     int r = start(p, code, listener, &i);
     if (r < 0) {
         terminal_error("the function cannot be started: %s", strerror(-r));

@@ -39,7 +39,11 @@ bool instance_code_same(const struct instance_code *a, const struct instance_cod
 /* A listening TCP socket that every instance shares, its address as HOST:PORT. -1 after saying why
  * not. */
 int instance_listen(const char *listen, char address[280]);
-/* 0, or a negative errno after saying why. */
+/* Whether two versions can tell by themselves which of them is ready: not so those in a process of
+ * their own, which are asked over the socket that all share. */
+bool instance_knows_itself(const struct project *p);
+/* ret->folder: of an instance with the same code, taken over as it is; or NULL. 0, or a negative
+ * errno after saying why. */
 int instance_start(const struct project *p, const struct instance_code *code, int listener,
                    struct instance *ret);
 /* Reads what it reported meanwhile; each log line goes to log(). Failures are printed. False: the

@@ -117,17 +117,20 @@ int instance_start_process(const struct project *p, int bundle, int listener, in
         terminal_error("the sluice-runner program is not beside sluice");
         return -ENOENT;
     }
-    i->folder = place_temporary();
+    bool prepared = i->folder != NULL;
+    if (!prepared)
+        i->folder = place_temporary();
     if (i->folder == NULL)
         return -errno;
     /* Others pass through to what is theirs in it. */
     buf_printf(&folder, "%s/function", i->folder);
     if (!buf_ok(&folder) || chmod(i->folder, 0711) < 0)
         return -ENOMEM;
-    terminal_progress("preparing %s", p->path);
-    int status = prepare(runner, runtime, folder.ptr, bundle);
-    if (status == 0)
-        status = let_block(listener);
+    int status = let_block(listener);
+    if (status == 0 && !prepared) {
+        terminal_progress("preparing %s", p->path);
+        status = prepare(runner, runtime, folder.ptr, bundle);
+    }
     if (status < 0)
         return status;
     bool root = geteuid() == 0;

@@ -92,13 +92,14 @@ def _knative_like(config, port, env, seccomp):
 
 
 @contextlib.contextmanager
-def under_runc(bundle, folder, env=None, seccomp=None):
+def under_runc(bundle, folder, env=None, seccomp=None, arguments=()):
     """Runs an unpacked image; ends with its exit status in .status."""
     port, state = free_port(), folder / "runc"
     config = json.loads((bundle / "config.json").read_text())
     _knative_like(config, port, env, seccomp)
     run = folder / f"run-{port}"
     run.mkdir()
+    config["process"]["args"] += arguments
     config["root"]["path"] = str((bundle / "rootfs").resolve())
     (run / "config.json").write_text(json.dumps(config))
     name = f"sluice-{os.getpid()}-{port}"

@@ -197,6 +197,27 @@ def test_what_cannot_be_built(probe, tmp_path):
     assert (tmp_path / "full" / "mine").read_text() == "precious"
 
 
+def test_an_image_that_fetches(sink, tmp_path):
+    """With its own HTTP client, in two processes behind one port."""
+    project = new(tmp_path, name="fetcher")
+    (project / "index.js").write_text(
+        "exports.handle = async context => {\n"
+        "  const answer = await fetch(context.query.url, { method: 'POST', body: 'hello' });\n"
+        "  return { status: answer.status };\n};\n"
+    )
+    host = sink.url().split("/")[2]
+    manifest = (project / "function.yaml").read_text()
+    manifest += f'  network: {{allow: ["{host}"]}}\n'
+    (project / "function.yaml").write_text(manifest)
+    build(project, "-t", "f:1", "-o", "image", cwd=tmp_path)
+    bundle = unpack(tmp_path / "image", "f:1", tmp_path / "bundle")
+    with under_runc(bundle, tmp_path, arguments=["--workers", "2"]) as subject:
+        status, _, body = subject.call(f"/?url={sink.url()}")
+        assert (status, body) == (200, b'{"status":200}'), subject.log()
+        refused = subject.call("/?url=http://127.0.0.2:1/")
+        assert refused[0] == 500 and b"127.0.0.2" in refused[2]
+
+
 def test_a_python_image_from_its_dockerfile(podman, tmp_path):
     base = tmp_path / "base"
     base.mkdir()

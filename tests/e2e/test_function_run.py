@@ -189,6 +189,26 @@ def test_nothing_is_left_behind(tmp_path):
         assert not processes.wait_gone(family, 5)
 
 
+def test_a_function_in_a_process_of_its_own(tmp_path):
+    folder = new(tmp_path, "python")
+    with running(folder, cwd=tmp_path) as subject:
+        assert subject.call("/?name=Ada")[0] == 200
+        (folder / "handler.py").write_text(
+            "def handle(event, context):\n"
+            "    print('seen', event.method)\n"
+            "    return {'statusCode': 200, 'body': 'another'}\n"
+        )
+        subject.wait(NEW_VERSION)
+        assert subject.call()[2] == b"another"
+        subject.wait("seen GET")
+        (folder / "handler.py").write_text("def handle(:\n")
+        subject.wait("handler.py")
+        subject.wait(OLD_GOES_ON)
+        assert subject.call()[2] == b"another"
+        family = processes.identified(processes.descendants(subject.process.pid))
+    assert not processes.wait_gone(family, 10)
+
+
 def test_what_cannot_be_served(tmp_path):
     (tmp_path / "notes.txt").write_text("no function")
     (tmp_path / "empty").mkdir()
