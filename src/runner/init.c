@@ -30,6 +30,13 @@
 #define DATA_EXTRA      (UINT64_C(128) << 20) /* stacks and reserves of a process */
 #define LISTENER_FD     3
 
+/* A sanitizer's tables are data, terabytes of them. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LIMITS_DATA 0
+#else
+#define LIMITS_DATA 1
+#endif
+
 struct init {
     const struct init_options *o;
     const struct sandbox_options *sandbox;
@@ -186,7 +193,7 @@ static void set_limits(const struct init *i)
      * of a user namespace of its own, where the user is not the function's, over everybody's. */
     bool own_user = i->sandbox->uid != (uid_t)-1 || i->o->user_namespace;
     const struct confine_limits limits = {
-        .data_bytes = i->sandbox->preparing ? 0 : 2 * memory + DATA_EXTRA,
+        .data_bytes = i->sandbox->preparing || !LIMITS_DATA ? 0 : 2 * memory + DATA_EXTRA,
         .file_bytes = FILE_BYTES,
         .files = FILES_MAX + 2 * l->concurrency,
         .processes = own_user ? PROCESSES_LEAST + 16 * l->concurrency : 0,
