@@ -25,7 +25,12 @@
 
 struct bench {
     const char *name, *source;
+    bool in_pairs; /* two calls at a time, of which one waits aside while the other runs */
 };
+
+#define WAITS                                                                                      \
+    "module.exports = async (context, event) => {"                                                 \
+    " await new Promise(resolve => setImmediate(resolve)); return { got: event.data.msg }; };"
 
 static const struct bench benches[] = {
     {"nothing", "module.exports = { handle: (context, event) => {} };"},
@@ -44,6 +49,8 @@ static const struct bench benches[] = {
     {"log-context", "module.exports = (context, event) => { console.log(context); };"},
     {"answer", "module.exports = (context, event) => ({ statusCode: 201, headers: { 'x-a': 'b' },"
                " body: { a: 1 } });"},
+    {"await", WAITS},
+    {"await-pairs", WAITS, true},
     {"wasm", NULL},
 };
 /* As wasm-function.yaml has it. */
@@ -89,6 +96,12 @@ static void call(void)
         {{"Ce-Knativearrivaltime", 21}, {"2026-11-21T12:00:00.123Z", 24}},
         {{"Content-Type", 12}, {"application/json", 16}},
     };
+    if (bench->in_pairs) {
+        struct http_request *first = fixture_begin("/", "a", "{\"msg\":\"Message\"}");
+        fixture_finish(fixture_begin("/", "b", "{\"msg\":\"Message\"}"));
+        fixture_finish(first);
+        return;
+    }
     bool is_wasm = bench->source == NULL;
     fixture_post(headers, COUNT_OF(headers),
                  is_wasm ? "{\"received\":\"Message to js-example-service\",\"a\":4,\"b\":14}"
