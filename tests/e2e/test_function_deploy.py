@@ -200,3 +200,17 @@ def test_one_wrong_document_holds_all_back(shared, tmp_path):
     result = deploy(shared, folder, check=False)
     assert result.returncode == 1 and "metadata.name" in result.stderr
     assert deployed(shared, "halves") is None
+
+
+def test_a_function_outside_of_the_sandbox(make_daemon, tmp_path):
+    folder = new(tmp_path, "python", "greeter")
+    server = make_daemon("--allow-unsandboxed").start()
+    deploy(server, folder, "--wait")
+    assert b"Ada" in call(server, "greeter", "?name=Ada").body
+    assert sorted(deployed(server, "greeter")["spec"]["codeSource"]) == ["greeting.py", "handler.py"]
+
+
+def test_it_is_refused_without_a_token(shared, tmp_path):
+    folder = new(tmp_path, "python", "refused")
+    result = deploy(shared, folder, check=False)
+    assert result.returncode == 1 and "--allow-unsandboxed" in result.stderr
