@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+import faas_event_cases  # noqa: F401: adds its cases
 import faas_pair
 from daemon import ROOT
 from faas_cases import CASES, Case, Request
@@ -71,7 +72,7 @@ def test_case(pair, case):
 
 # ---- metrics ----
 
-SAMPLE = re.compile(r'([a-zA-Z0-9_]+)\{(.*)\} (\S+)$')
+SAMPLE = re.compile(r"([a-zA-Z0-9_]+)\{(.*)\} (\S+)$")
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -108,7 +109,9 @@ def test_metrics(tmp_path):
     assert mine["faas_invocations"][1] == theirs["faas_invocations"][1] == 2
     count = "faas_execution_latency_count"
     assert mine[count][1] == theirs[count][1] == mine["faas_execution_latency_bucket+Inf"][1] == 2
-    assert mine["faas_cold_start_latency_count"][1] == theirs["faas_cold_start_latency_count"][1] == 1
+    assert (
+        mine["faas_cold_start_latency_count"][1] == theirs["faas_cold_start_latency_count"][1] == 1
+    )
     assert mine["faas_mem_utilization"][1] > 0 and mine["process_cpu_seconds_total"][1] > 0
     # row metrics-errors: both calls threw
     assert (mine["faas_errors"][1], theirs["faas_errors"][1]) == (2, 0)
@@ -184,7 +187,9 @@ def test_overload(pair):
     for _ in range(20):
         thread = threading.Thread(target=ask, args=(port, "GET", faas_pair.bytes_of(busy.request)))
         thread.start()
-        answers = [ask(port, "GET", request_bytes("GET", "/health/liveness", [], None)) for _ in range(3)]
+        answers = [
+            ask(port, "GET", request_bytes("GET", "/health/liveness", [], None)) for _ in range(3)
+        ]
         thread.join()
         failed = [a for a in answers if a.status != 200]
         if failed:
@@ -195,7 +200,9 @@ def test_overload(pair):
 
 def test_readiness_under_overload(tmp_path):
     """Not ready while calls would be refused; alive all the same."""
-    source = "module.exports = { handle: (c, b) => new Promise(done => setTimeout(done, c.query.ms)) };"
+    source = (
+        "module.exports = { handle: (c, b) => new Promise(done => setTimeout(done, c.query.ms)) };"
+    )
     limits = {"concurrency": 1, "queueLength": 0, "timeoutMs": 60000}
     ask_for = lambda path: request_bytes("GET", path, [], None)
     with serving(tmp_path, {"index.js": source}, limits=limits) as server:
@@ -214,7 +221,12 @@ def test_readiness_under_overload(tmp_path):
 # ---- the older form ----
 
 OLDER = json.loads((faas_pair.FUNCTIONS / "older" / "answers.json").read_text())
-OLDER_EVENT = [("ce-id", "1"), ("ce-type", "t"), ("ce-source", "/s"), ("content-type", "application/json")]
+OLDER_EVENT = [
+    ("ce-id", "1"),
+    ("ce-type", "t"),
+    ("ce-source", "/s"),
+    ("content-type", "application/json"),
+]
 # row ow-fields: status and body
 OLDER_DIFFERENCES = {
     "plain text": (200, b"a text"),
@@ -241,7 +253,9 @@ def test_older_form(tmp_path):
             else:
                 assert got.status == recorded["status"], (name, got)
                 assert got.body.decode() == recorded["body"], name
-        path = ask(server.port, "GET", request_bytes("GET", "/sub?a=1", [("x-part", "method")], None))
+        path = ask(
+            server.port, "GET", request_bytes("GET", "/sub?a=1", [("x-part", "method")], None)
+        )
         assert json.loads(path.body) == {"method": "GET", "user": "", "path": "/sub"}
         body = [("x-part", "body"), ("content-type", "application/json")]
         got = ask(server.port, "POST", request_bytes("POST", "/", body, b'{"a": 1}'))
@@ -251,8 +265,12 @@ def test_older_form(tmp_path):
 # ---- modules ----
 
 
-@pytest.mark.parametrize("name", ["fs", "node:path/win32", "http", "node:net", "child_process", "worker_threads"])
-@pytest.mark.parametrize("form", ["const x = require('{}');", 'import x from "{}";', "import '{}';"])
+@pytest.mark.parametrize(
+    "name", ["fs", "node:path/win32", "http", "node:net", "child_process", "worker_threads"]
+)
+@pytest.mark.parametrize(
+    "form", ["const x = require('{}');", 'import x from "{}";', "import '{}';"]
+)
 def test_modules_that_only_node_has(tmp_path, name, form):
     file = "index.js" if "require" in form else "index.mjs"
     source = f"// first line\n{form.format(name)}\nexports.handle = () => 1;"
@@ -310,7 +328,9 @@ def test_modules_that_are_given(tmp_path):
         mine = json.loads(server.call("GET")[2])
     script = tmp_path / "given.mjs"
     script.write_text(GIVEN + "console.log(JSON.stringify(await handle()));")
-    done = subprocess.run(["node", script], capture_output=True, text=True, env={**os.environ, "WHO": "me"}, cwd="/")
+    done = subprocess.run(
+        ["node", script], capture_output=True, text=True, env={**os.environ, "WHO": "me"}, cwd="/"
+    )
     assert done.returncode == 0, done.stderr
     assert mine == json.loads(done.stdout)
 
@@ -330,7 +350,9 @@ def test_package_cloudevents(tmp_path):
                     headers = [("x-part", part), *headers, ("origin", "https://any.example")]
                     headers += [("content-type", "application/json")]
                     data = request_bytes("POST", "/", headers, b'{"a":1}')
-                    mine, theirs = ask(subject.port, "POST", data), ask(ports[str(tmp_path)], "POST", data)
+                    mine, theirs = ask(subject.port, "POST", data), ask(
+                        ports[str(tmp_path)], "POST", data
+                    )
                     assert mine.key() == theirs.key(), part
             used = ask(subject.port, "POST", request_bytes("POST", "/", [("x-part", "http")], b""))
             assert used.status == 500 and b"'http' is a module which only Node.js has" in used.body
@@ -355,4 +377,11 @@ def test_there_are_enough_cases():
 
 
 # Rows that other tests of this file show.
-OTHER_ROWS = {"metrics-errors", "metrics-type", "overload", "log-level", "default-export", "ow-fields"}
+OTHER_ROWS = {
+    "metrics-errors",
+    "metrics-type",
+    "overload",
+    "log-level",
+    "default-export",
+    "ow-fields",
+}
