@@ -9,6 +9,7 @@ or port PORT of all addresses. What: file SLUICE_MAIN (handler.py) of folder SLU
 import asyncio
 import base64
 import collections.abc
+import concurrent.futures
 import ctypes
 import datetime
 import http.server
@@ -331,15 +332,29 @@ class Loaded:
                 return reply
 
             async def wait():
-                return await reply
+                return await asyncio.wait_for(reply, TIMEOUT)
 
             return asyncio.run(wait())
-        future = asyncio.run_coroutine_threadsafe(self.handle(event, context), self.loop)
+        return self._call_in_loop(event, context)
+
+    def _call_in_loop(self, event, context):
+        ended = threading.Event()
+
+        async def run():
+            try:
+                return await self.handle(event, context)
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(run(), self.loop)
         try:
-            return future.result()
-        except TimeLimit:
+            return future.result(TIMEOUT)
+        except (TimeoutError, concurrent.futures.TimeoutError):
+            if future.done():  # the handler's own
+                raise
             future.cancel()
-            raise
+            ended.wait()  # for ever when it does not give way: then the watch replaces the process
+            raise TimeLimit() from None
 
 
 def position_of(problem):
