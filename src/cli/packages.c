@@ -239,7 +239,7 @@ static int write_arguments(struct bundler *b, const struct form *form)
         "--define:process.env.NODE_ENV=\"production\"",
         "--define:global=globalThis",
         "--external:node:*",
-        "--external:" ABSENT "*",
+        ("--external:" ABSENT "*"),
     };
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         add(b, fixed[i]);
