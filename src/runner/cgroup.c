@@ -5,6 +5,7 @@
 #include "base/fdio.h"
 #include "base/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #define CGROUP_FILE_MAX 65536
 #define REMOVE_ATTEMPTS 50
+#define NAME_PREFIX     "sluice-"
 
 /* The runner's own group of the memory controller: a line "N:…,memory,…:/path" (version 1) or
  * "0::/path" (version 2) of /proc/self/cgroup. */
@@ -56,13 +58,33 @@ static int write_value(const struct cgroup *g, const char *file, uint64_t value)
     return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
+/* A runner that was killed could not remove its group, whose name has the process that was in it.
+ */
+static void sweep(const char *parent)
+{
+    DIR *folder = opendir(parent);
+    for (struct dirent *e; folder != NULL && (e = readdir(folder)) != NULL;) {
+        char process[64];
+        unsigned long pid;
+        if (strncmp(e->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
+            continue;
+        pid = strtoul(e->d_name + strlen(NAME_PREFIX), NULL, 10);
+        snprintf(process, sizeof(process), "/proc/%lu", pid);
+        if (access(process, F_OK) < 0)
+            (void)unlinkat(dirfd(folder), e->d_name, AT_REMOVEDIR);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
 int cgroup_enter(struct cgroup *g, pid_t process, uint64_t memory_bytes)
 {
     int r = find_own(g);
     if (r < 0)
         return r;
+    sweep(g->path);
     size_t len = strlen(g->path);
-    snprintf(g->path + len, sizeof(g->path) - len, "/sluice-%d", (int)process);
+    snprintf(g->path + len, sizeof(g->path) - len, "/" NAME_PREFIX "%d", (int)process);
     if (mkdir(g->path, 0755) < 0) {
         r = -errno;
         g->path[0] = '\0';

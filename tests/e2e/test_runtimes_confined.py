@@ -386,6 +386,7 @@ def test_nothing_outlives_its_worker(folder):
                     time.sleep(300)
                 os._exit(0)
     """
+    groups = []
     for signal_number in (9, 15):
         process = runtimes.start(folder / f"end-{signal_number}", "python", FILES)
         log = folder / f"end-{signal_number}" / "out"
@@ -395,12 +396,16 @@ def test_nothing_outlives_its_worker(folder):
             ask(runtimes.Served(process, log, port), code)
             family = processes.identified(processes.descendants(process.pid))
             assert len(family) >= 5
+            groups.append(min(pid for pid, _ in family))
             process.send_signal(signal_number)
             process.wait(10)
             assert not processes.wait_gone(family, 10)
         finally:
             process.kill()
             process.wait()
+    # the second took away what the first, which was killed, could not
+    left = {path.name for path in pathlib.Path("/sys/fs/cgroup").glob("**/sluice-*")}
+    assert not left & {f"sluice-{pid}" for pid in groups}
 
 
 def test_two_functions_do_not_see_each_other(folder):
