@@ -82,14 +82,17 @@ static void job_fail_with(struct job *j, int error, const char *message)
 
 static void job_answer(struct job *j, const struct http_call_result *result)
 {
+    if (result->header_count > FETCHER_HEADERS_MAX) {
+        job_fail_with(j, -EMSGSIZE, "the answer has more than 128 headers");
+        return;
+    }
     struct fetcher_response response = {
         .status = result->status,
         .redirected = j->redirects > 0,
         .reason = result->reason,
         .url = buf_slice(&j->url),
         .body = result->body,
-        .header_count =
-            result->header_count < FETCHER_HEADERS_MAX ? result->header_count : FETCHER_HEADERS_MAX,
+        .header_count = result->header_count,
     };
     for (unsigned i = 0; i < response.header_count; i++)
         response.headers[i] = result->headers[i];

@@ -11,7 +11,7 @@
 #define CALL_MAGIC                0x63616c6cu
 #define CALL_TIMEOUT_DEFAULT      (30 * CLOCK_SECOND)
 #define CALL_RESPONSE_MAX_DEFAULT (1024 * 1024)
-#define CALL_HEADERS_MAX          128
+#define CALL_HEADERS_MAX          256 /* of an answer; more are left out */
 
 struct url;
 /* Request line and headers. 0, -EINVAL for a header that would end its line, -ENOMEM. */

@@ -102,8 +102,10 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_heads(self):
-        """More header bytes than anybody needs."""
-        self.answer(200, b"", [(f"x-{i}", "v" * 1000) for i in range(100)])
+        """More headers than anybody needs, by count or by bytes."""
+        size = int(self.query.get("size", 1000))
+        count = int(self.query.get("count", 100))
+        self.answer(200, b"", [(f"x-{i}", "v" * size) for i in range(count)])
 
     def do_wait(self):
         """Until the test lets go, or who asked goes away."""

@@ -598,6 +598,18 @@ def test_without_root(tmp_path, origin):
     assert not processes.wait_gone(everyone, 5)
 
 
+def test_no_fetcher_there(tmp_path):
+    shutil.copy(WORKER, tmp_path / "sluice-worker")
+    (tmp_path / "bundle.json").write_text(bundle(RUN, network={"allow": ["h:80"]}))
+    done = subprocess.run(
+        [tmp_path / "sluice-worker", "serve", "--bundle", tmp_path / "bundle.json", "--listen", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 2 and "sluice-fetcher beside sluice-worker" in done.stdout
+
+
 # ---- https ----
 
 

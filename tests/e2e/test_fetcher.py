@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
-import time
+import threading
 
 import pytest
 
@@ -130,20 +130,21 @@ class Fetcher:
 
 
 @contextlib.contextmanager
-def fetching(*allow, env=None):
+def fetching(*allow, env=None, wrapper=()):
     ours, theirs = socket.socketpair()
     ours.settimeout(20)
     # bash moves the socket to descriptor 3, where it is expected.
     process = subprocess.Popen(
-        ["bash", "-c", f'exec "$0" 3<&{theirs.fileno()} {theirs.fileno()}<&-', PROGRAM],
+        [*wrapper, "bash", "-c", f'exec "$0" 3<&{theirs.fileno()} {theirs.fileno()}<&-', PROGRAM],
         pass_fds=[theirs.fileno()],
         stderr=subprocess.PIPE,
         env={**os.environ, **(env or {})},
     )
     theirs.close()
     f = Fetcher(process, ours)
-    f.send(ALLOW, 0, struct.pack("<I", len(allow)) + b"".join(text(entry) for entry in allow))
     try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
+            f.send(ALLOW, 0, struct.pack("<I", len(allow)) + b"".join(map(text, allow)))
         yield f
         ours.close()
         assert process.wait(5) == 0, process.stderr.read()
@@ -312,6 +313,10 @@ def test_broken_answers(origin):
         for path, code in [("die", "ECONNRESET"), ("junk", "EPROTO"), ("heads", "EMSGSIZE")]:
             failed = f.fetch(f"{origin.url}/{path}")
             assert failed.code == code, failed
+        assert len(f.fetch(f"{origin.url}/heads?count=127&size=1").headers) == 128
+        for count in (128, 400):
+            failed = f.fetch(f"{origin.url}/heads?count={count}&size=1")
+            assert (failed.code, failed.message) == ("EMSGSIZE", "the answer has more than 128 headers")
         assert f.fetch("http://127.0.0.1:1/").code == "ECONNREFUSED"
         assert f.fetch("http://nowhere.invalid/").code == "ENOTFOUND"
         assert f.fetch(f"{origin.url}/chunked").status == 200
@@ -377,6 +382,55 @@ def test_ipv6_and_names():
             assert f.fetch(f"http://[0:0:0:0:0:0:0:1]:{six.port}/echo").status == 200
             assert f.fetch(f"http://LOCALHOST.:{four.port}/echo").status == 200
             assert f.fetch(f"http://localhost:{six.port}/echo").problem == "not allowed"
+
+
+class Names(threading.Thread):
+    """A name server: all names in .test are 127.0.0.1, there are no others (RFC 1035 §4.1)."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 53))
+        self.asked = []
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                query, client = self.socket.recvfrom(512)
+                self.socket.sendto(self.answer(query), client)
+
+    def answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        question, kind = query[12 : at + 5], struct.unpack_from(">H", query, at + 1)[0]
+        self.asked.append(".".join(labels))
+        known = labels[-1] == "test"
+        record = b"\xc0\x0c" + struct.pack(">HHIH4B", 1, 1, 60, 4, 127, 0, 0, 1)
+        found = record if known and kind == 1 else b""
+        flags = 0x8180 if known else 0x8183
+        return query[:2] + struct.pack(">5H", flags, 1, 1 if found else 0, 0, 0) + question + found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a resolv.conf of its own")
+def test_names_are_looked_up(origin, tmp_path):
+    """By the system's resolver, which works in the confined process."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.77\noptions timeout:1 attempts:1\n")
+    (tmp_path / "resolv.conf").chmod(0o644)
+    names = Names("127.0.0.77")
+    names.start()
+    mount = f'mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec "$@"'
+    allow = [f"*.some.test:{origin.port}", f"nothing.invalid:{origin.port}"]
+    with fetching(*allow, wrapper=["unshare", "--mount", "sh", "-c", mount, "sh"]) as f:
+        said = f.fetch(f"http://a.some.test:{origin.port}/echo").json()
+        assert dict(said["headers"])["host"] == f"a.some.test:{origin.port}"
+        assert f.fetch(f"http://nothing.invalid:{origin.port}/").code == "ENOTFOUND"
+        # what is not allowed is not even looked up
+        assert f.fetch(f"http://secret.other.test:{origin.port}/").problem == "not allowed"
+    names.socket.close()
+    assert {"a.some.test", "nothing.invalid"} <= set(names.asked)
+    assert not any("other" in name for name in names.asked)
 
 
 def test_https(certificate, tmp_path):
