@@ -258,6 +258,17 @@ static int call_send(struct direct_call *k)
     return loop_rewatch(k->client->loop, w, EPOLLIN);
 }
 
+/* The same for a peer that takes no more: it may have answered before it had read all, which is
+ * seen when that is read. */
+static int call_send_or_listen(struct direct_call *k)
+{
+    int r = call_send(k);
+    if (r != -ECONNRESET || k->half_sent)
+        return r;
+    k->half_sent = true;
+    return loop_rewatch(k->client->loop, &k->connection->watch, EPOLLIN);
+}
+
 static bool call_again(struct direct_call *k);
 
 static void call_begin_on(struct direct_call *k, struct pool_connection *n)
@@ -266,7 +277,7 @@ static void call_begin_on(struct direct_call *k, struct pool_connection *n)
     n->call = k;
     if (n->connecting)
         return;
-    int r = call_send(k);
+    int r = call_send_or_listen(k);
     if (r < 0 && !call_again(k))
         call_fail_soon(k, r);
 }
@@ -360,11 +371,7 @@ static bool go_on_sending(struct direct_call *k)
         call_end(k, r);
         return false;
     }
-    r = call_send(k);
-    if (r == -ECONNRESET && !k->half_sent) { /* it may have answered before it had read all */
-        k->half_sent = true;
-        r = loop_rewatch(k->client->loop, &k->connection->watch, EPOLLIN);
-    }
+    r = call_send_or_listen(k);
     if (r == 0)
         return true;
     call_end(k, r);

@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #define TRANSFER_BUFFER (16 * 1024L)
 #define HEADERS_MAX     (64 * 1024) /* bytes of an answer's headers */
@@ -278,6 +279,21 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
     return buf_ok(&call->response_body) ? n : 0;
 }
 
+/* libcurl would read the folder of the system's authorities besides the file that has them all,
+ * some hundred files for each connection. */
+static void set_authorities(struct web_call *call)
+{
+    const struct curl_library *curl = call->client->curl;
+    const char *trusted = call->client->trusted;
+    char *system = NULL;
+    if (trusted != NULL)
+        curl->easy_setopt(call->easy, CURLOPT_CAINFO, trusted);
+    else
+        curl->easy_getinfo(call->easy, CURLINFO_CAINFO, &system);
+    if (trusted != NULL || (system != NULL && access(system, R_OK) == 0))
+        curl->easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
+}
+
 /* Options that are the same for every call. */
 static void set_options(struct web_call *call)
 {
@@ -288,8 +304,7 @@ static void set_options(struct web_call *call)
     curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl->easy_setopt(e, CURLOPT_PROXY, "");
-    if (call->client->trusted != NULL)
-        curl->easy_setopt(e, CURLOPT_CAINFO, call->client->trusted);
+    set_authorities(call);
     curl->easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl->easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
