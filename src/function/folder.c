@@ -2,14 +2,14 @@
 /* Where the code and packages of functions that are processes lie:
  *   DIR/functions/NAMESPACE/NAME.NUMBER/DIGEST/{code,packages}   made by sluice-runner prepare
  *   DIR/functions/NAMESPACE/NAME.NUMBER/DIGEST.ready             it is whole
- *   DIR/functions/.gone/NUMBER                            on its way out
+ *   DIR/functions/.gone.BATCH/NUMBER                      on its way out
  * NUMBER is the resource's: a function that is deleted and made again is another one. DIGEST stands
  * for the files and the runtime, so that a version with the same ones needs nothing prepared. What
- * no version uses is moved to .gone, which costs nothing, and removed by a process of its own:
+ * no version uses is moved away, which costs nothing, and removed by a process of its own:
  * there may be ten thousands of files. */
 #include "function/function_internal.h"
 
-#include "base/encoding.h"
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 
@@ -94,13 +94,22 @@ int folder_set_ready(const struct function *f, const char *digest)
 
 /* ---- what is not needed any more ---- */
 
+/* What is removed now gets nothing added any more. */
+static char *gone_path(const struct function_folders *o)
+{
+    char *path;
+    return asprintf(&path, "%s/.gone.%llu", o->path, (unsigned long long)o->batch) < 0 ? NULL
+                                                                                       : path;
+}
+
 static void removal_next(struct function_folders *o)
 {
-    autofree char *gone = NULL;
-    if (!o->dirty || o->removal.pid > 0 || asprintf(&gone, "%s/.gone", o->path) < 0)
+    autofree char *gone = gone_path(o);
+    if (!o->dirty || o->removal.pid > 0 || gone == NULL)
         return;
     const char *const argv[] = {"/bin/rm", "-rf", "--", gone, NULL};
     o->dirty = false;
+    o->batch++;
     int r = process_spawn(&o->removal, o->loop, argv, NULL, 0);
     if (r < 0)
         log_warn("cannot remove %s: %s", gone, strerror(-r));
@@ -108,15 +117,14 @@ static void removal_next(struct function_folders *o)
 
 static void removal_on_exit(struct process *p, int status)
 {
-    removal_next(p->ctx); /* what came meanwhile may have been missed */
+    removal_next(p->ctx); /* what came meanwhile */
 }
 
 /* Moves a file or folder out of the way. */
 static void discard(struct function_folders *o, const char *path)
 {
-    autofree char *gone = NULL, *to = NULL;
-    if (asprintf(&gone, "%s/.gone", o->path) < 0 ||
-        asprintf(&to, "%s/%llu.%d", gone, (unsigned long long)++o->discarded, (int)getpid()) < 0)
+    autofree char *gone = gone_path(o), *to = NULL;
+    if (gone == NULL || asprintf(&to, "%s/%llu", gone, (unsigned long long)++o->discarded) < 0)
         return;
     if (mkdir(gone, 0700) < 0 && errno != EEXIST)
         log_warn("cannot make %s: %s", gone, strerror(errno));
@@ -211,6 +219,14 @@ static void sweep_namespace(struct function_host *h, const char *namespace_name)
     (void)rmdir(path); /* when it is empty */
 }
 
+/* What a run before had not removed yet. */
+static void discard_left(struct function_folders *o, const char *name)
+{
+    autofree char *path = NULL, *own = gone_path(o);
+    if (own != NULL && asprintf(&path, "%s/%s", o->path, name) >= 0 && strcmp(path, own) != 0)
+        discard(o, path);
+}
+
 static void folders_on_start(struct loop_timer *t)
 {
     struct function_host *h = t->ctx;
@@ -218,8 +234,8 @@ static void folders_on_start(struct loop_timer *t)
     if (folder == NULL)
         return;
     for (struct dirent *e; (e = readdir(folder)) != NULL;) {
-        if (strcmp(e->d_name, ".gone") == 0)
-            h->folders.dirty = true;
+        if (strncmp(e->d_name, ".gone.", 6) == 0)
+            discard_left(&h->folders, e->d_name);
         else if (e->d_name[0] != '.' && e->d_type == DT_DIR)
             sweep_namespace(h, e->d_name);
     }
@@ -236,6 +252,7 @@ int folders_init(struct function_host *h, const char *data_dir, struct error *er
     o->loop = h->loop;
     o->removal.exited = removal_on_exit;
     o->removal.ctx = o;
+    o->batch = clock_realtime(); /* no other run's */
     o->start.due = folders_on_start;
     o->start.ctx = h;
     int r = fdio_make_folders(path, 0711);

@@ -142,6 +142,7 @@ struct prepare_queue {
     struct loop *loop;
     const char *runner_path;
     struct list waiting, running;
+    unsigned running_count;
     struct loop_timer kick;
     uint64_t prepares, failures;
 };
@@ -171,7 +172,7 @@ struct function_folders {
     struct uid_table *uids;
     struct process removal;
     bool dirty; /* there is something to remove */
-    uint64_t discarded;
+    uint64_t batch, discarded;
     struct loop_timer start;
 };
 int folders_init(struct function_host *h, const char *data_dir, struct error *err);

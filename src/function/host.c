@@ -57,8 +57,9 @@ int function_host_runtime(const struct function_host *h, const char *name,
 unsigned function_host_admit(const struct function_host *h, const json_t *object, bool admin,
                              struct error *err)
 {
-    const struct runtime *runtime;
-    if (function_host_runtime(h, resource_text_at(object, "spec.runtime"), &runtime, err) < 0)
+    const struct runtime *runtime = NULL;
+    if (function_host_runtime(h, resource_text_at(object, "spec.runtime"), &runtime, err) < 0 ||
+        runtime == NULL)
         return 422;
     if (runtime->sandbox != RUNTIME_PROCESS || h->allow_unsandboxed || admin)
         return 0;

@@ -21,6 +21,7 @@
 
 struct prepare {
     struct list link; /* in queue->waiting or queue->running */
+    bool running;
     struct prepare_queue *queue;
     struct version *version;
     struct process process;
@@ -48,6 +49,7 @@ static void prepare_free(struct prepare *p)
     process_end(&p->process);
     loop_timer_cancel(q->loop, &p->longest);
     list_remove(&p->link);
+    q->running_count -= p->running ? 1 : 0;
     json_decref(p->outcome);
     buf_done(&p->line);
     free(p);
@@ -179,11 +181,11 @@ static int prepare_spawn(struct prepare *p)
     autoclose int bundle =
         bundle_make(&v->spec, json_object_get(f->resource->object, "metadata"), v->generation);
     int r = bundle < 0 ? bundle : folder_make_parent(f);
-    int ends[2];
-    if (r == 0 && pipe2(ends, O_CLOEXEC) < 0)
-        r = -errno;
     if (r < 0)
         return r;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
     p->output = ends[0];
     p->watch = (struct loop_watch){.ready = prepare_on_output, .ctx = p};
     const struct process_descriptor descriptors[] = {{ends[1], 1}, {bundle, RUNNER_BUNDLE_FD}};
@@ -202,12 +204,11 @@ static int prepare_spawn(struct prepare *p)
 
 static void queue_next(struct prepare_queue *q)
 {
-    size_t running = 0;
-    list_for_each (node, &q->running)
-        running += node != NULL;
-    while (running < AT_ONCE && !list_empty(&q->waiting)) {
+    while (q->running_count < AT_ONCE && !list_empty(&q->waiting)) {
         struct prepare *p = list_entry(list_shift(&q->waiting), struct prepare, link);
         list_append(&q->running, &p->link);
+        p->running = true;
+        q->running_count++;
         q->prepares++;
         int r = prepare_spawn(p);
         if (r < 0) {
@@ -216,7 +217,6 @@ static void queue_next(struct prepare_queue *q)
             prepare_finish(p, r, "PrepareFailed", &err);
             return; /* it has gone on by itself */
         }
-        running++;
     }
 }
 

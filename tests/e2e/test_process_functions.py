@@ -234,11 +234,13 @@ def test_killed_in_the_middle_of_a_deploy(make_daemon, runtimes):
     server.kill()
     orphan = server.data_dir / "functions" / "n" / "gone.99" / "x"
     orphan.mkdir(parents=True)
+    left = server.data_dir / "functions" / ".gone.1" / "x"
+    left.mkdir(parents=True)
     waiting.until(lambda: not server.children_left(0.1))
     server.restart()
     server.wait_ready_condition("Function", "f", "n", 60)
     assert server.send("/functions/n/f/", binary_event()).status == 200
-    waiting.until(lambda: not orphan.exists())
+    waiting.until(lambda: not orphan.exists() and not left.exists())
     assert len(folders(server, "n")) == 2
     # what is ready is not prepared again
     server.stop()
