@@ -223,7 +223,7 @@ static const char *option(char **argv, const char *name)
 /* Words in the code: prepare-fails, slow-prepare. */
 static int prepare(char **argv)
 {
-    char *code = read_code(RUNNER_BUNDLE_FD);
+    autofree char *code = read_code(RUNNER_BUNDLE_FD);
     char path[512];
     const char *folder = option(argv, "--folder");
     printf("{\"progress\":{\"step\":1,\"steps\":1,\"text\":\"installing\"}}\n");
