@@ -482,6 +482,7 @@ static void a_call_waits_no_longer_than_it_may_take(void **state)
     assert_int_equal(function_invoke(f, "/", &options, true, NULL, NULL), 0);
     assert_true(world_answered(w, &refused, 3000));
     assert_int_equal(refused.error, -EAGAIN);
+    answer_done(&refused);
     assert_true(world_answered(w, &held, 9000)); /* by the next worker: the first one hangs */
     assert_int_equal(held.error, 0);
     assert_true(busy.done && busy.error < 0);
@@ -511,6 +512,7 @@ static void a_deleted_function_gives_up_what_waits(void **state)
     world_delete(w, "f");
     assert_true(second.done);
     assert_int_equal(second.error, -ENOENT);
+    answer_done(&second);
     assert_true(world_answered(w, &first, 3000));
     assert_int_equal(first.error, 0);
     answer_done(&first);
