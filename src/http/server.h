@@ -70,12 +70,11 @@ struct http_server_options {
     /* DESIGN §13. Names that Host may have, besides loopback names and the bound address;
      * NULL-terminated, or NULL. */
     const char *const *hosts;
-    const char *const
-        *origins;    /* allowed Origin values, "*" for all, or NULL: every request with an Origin is
-                        refused */
-    bool check_host; /* false for Unix sockets of workers */
-    size_t body_budget; /* bytes of bodies in memory over all connections; beyond: 429 with
-                           Retry-After. 0: none */
+    const char *const *origins; /* allowed Origin values, "*" for all, or NULL: every request with
+                                   an Origin is refused */
+    bool check_host;            /* false for Unix sockets of workers */
+    size_t body_budget;         /* bytes of bodies in memory over all connections; beyond: 429 with
+                                   Retry-After. 0: none */
     unsigned header_timeout_s, body_timeout_s, idle_timeout_s; /* 0: defaults 10, 60, 75 */
     unsigned stop_timeout_s; /* for kept requests to be answered at the end; 0: default 10 */
     /* Called on each HTTP thread when it has called the handlers of all requests that were there,
@@ -117,8 +116,8 @@ int http_server_timeout_ms(struct http_server *s);
 /* ---- the request: all slices live until the answer is given ---- */
 enum http_method http_request_method(const struct http_request *r);
 const char *http_request_method_text(const struct http_request *r);
-struct slice http_request_path(const struct http_request *r);  /* raw, without query */
-struct slice http_request_query(const struct http_request *r); /* raw, without ? */
+struct slice http_request_path(const struct http_request *r);      /* raw, without query */
+struct slice http_request_query(const struct http_request *r);     /* raw, without ? */
 unsigned http_request_minor_version(const struct http_request *r); /* of HTTP/1.x: 0 or 1 */
 /* Value of {name} of the route's pattern, percent-decoded; ptr NULL when there is none. */
 struct slice http_request_param(const struct http_request *r, const char *name);

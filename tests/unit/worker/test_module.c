@@ -31,7 +31,7 @@ static bool try_load(const char *isolation, const char *function, const char *ar
     struct buf json = BUF_INIT;
     buf_printf(&json,
                "{\"namespace\":\"ns\",\"name\":\"f\",\"runtime\":\"wasm\",\"isolation\":\"%s\","
-               "\"limits\":{\"timeoutMs\":150,\"memoryBytes\":16777216},"
+               "\"limits\":{\"timeoutMs\":800,\"memoryBytes\":16777216},"
                "\"wasm\":{\"module\":\"guest.wasm\",\"function\":\"%s\",\"arguments\":\"%s\","
                "\"response\":\"%s\"}}",
                isolation, function, arguments, response);
@@ -242,8 +242,8 @@ static void check_deep(void)
 static void check_loop(void)
 {
     uint64_t begin = clock_monotonic();
-    expect_stop("loop", "[]", 504, "longer than its time limit of 150 ms");
-    expect(clock_monotonic() - begin < 2000 * CLOCK_MILLISECOND);
+    expect_stop("loop", "[]", 504, "longer than its time limit of 800 ms");
+    expect(clock_monotonic() - begin < 20000 * CLOCK_MILLISECOND);
 }
 
 /* Stays within the 4 MiB that the module was given, whatever it declares. */
