@@ -78,24 +78,15 @@ static int exchange_directly(struct remote *r, struct exchange *x, struct error 
                              : error_set(err, -ENOMEM, "out of memory");
 }
 
-static int exchange(struct remote *r, struct exchange *x, struct error *err)
+static int exchange_as_is(struct remote *r, struct exchange *x, struct error *err)
 {
     const struct remote_request *q = x->request;
-    autobuf url = BUF_INIT, headers = BUF_INIT;
+    autobuf url = BUF_INIT;
     if (q->url != NULL)
         exchange_address(q->url, &url);
     else
         buf_printf(&url, "%s%s", r->base, q->path);
     if (!buf_ok(&url))
-        return error_set(err, -ENOMEM, "out of memory");
-    struct remote_request shown = *q;
-    if (r->token != NULL && q->url == NULL) { /* our server's, nobody else's */
-        buf_add_text(&headers, r->token);
-        buf_add_slice(&headers, q->headers);
-        shown.headers = buf_slice(&headers);
-        x->request = &shown;
-    }
-    if (!buf_ok(&headers))
         return error_set(err, -ENOMEM, "out of memory");
     x->url = url.ptr;
     x->server = q->url != NULL ? q->url : r->base;
@@ -105,6 +96,24 @@ static int exchange(struct remote *r, struct exchange *x, struct error *err)
         return status;
     return exchange_needs_curl(&x->parts) ? exchange_by_curl(r, x, err)
                                           : exchange_directly(r, x, err);
+}
+
+/* Shows the token to our server, and to nobody else. */
+static int exchange(struct remote *r, struct exchange *x, struct error *err)
+{
+    const struct remote_request *given = x->request;
+    if (r->token == NULL || given->url != NULL)
+        return exchange_as_is(r, x, err);
+    autobuf headers = BUF_INIT;
+    struct remote_request shown = *given;
+    buf_add_text(&headers, r->token);
+    buf_add_slice(&headers, given->headers);
+    shown.headers = buf_slice(&headers);
+    x->request = &shown;
+    int status =
+        buf_ok(&headers) ? exchange_as_is(r, x, err) : error_set(err, -ENOMEM, "out of memory");
+    x->request = given;
+    return status;
 }
 
 int remote_request(struct remote *r, const struct remote_request *request,
