@@ -54,6 +54,8 @@ TARGETS = {
     'chain-p99': Target('… p99 at half that rate', False, None, None),
     'cpu-wasm': Target('CPU-bound wasm vs native -O2', False, 1.6, 1.2),
     'triggers': Target('CPU per event, 10,000 triggers vs 10', False, 2.0, 1.1),
+    'image-wasm': Target('image of a wasm function, unpacked', False, 10, 4),
+    'image-js': Target('image of a js function, unpacked', False, 12, 6),
 }
 
 

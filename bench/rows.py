@@ -11,6 +11,7 @@ import time
 
 import chain
 import idle
+import images
 import kernels
 import ours
 import peers
@@ -239,4 +240,6 @@ ROWS = [
     ('chain', chain.measure),
     ('triggers', triggers),
     ('cpu-wasm', kernels.measure),
+    ('image-wasm', images.size_of('wasm')),
+    ('image-js', images.size_of('js')),
 ]
