@@ -278,7 +278,6 @@ static int compile(struct builder *b)
                                 "module.so",
                                 "module.c",
                                 "descriptor.c",
-                                "-lm",
                                 NULL};
     return run(b, "the C compiler", argv);
 }

@@ -181,6 +181,16 @@ static void add_gap(struct buf *out, unsigned indent)
     add_spaces(out, indent);
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 /* How many columns a list is laid out in; 1 or less: each item has its own line. As Node does it:
  * columns about 2.5 times as many as lines are high, with room for the widest item. */
 static int column_count(const struct group_view *v, size_t whole)
@@ -188,16 +198,16 @@ static int column_count(const struct group_view *v, size_t whole)
     double widest = 0, total = 0;
     for (size_t i = 0; i < whole; i++) {
         total += v->items[i].width + 2;
-        widest = fmax(widest, v->items[i].width);
+        widest = larger(widest, v->items[i].width);
     }
     widest += 2;
     unsigned indent = v->group->indent;
     if (widest * 3 + indent >= LINE_WIDTH || (total / widest <= 5 && widest > 8))
         return 0;
-    double typical = fmax(widest - 3 - sqrt(widest - total / (double)v->count), 1);
+    double typical = larger(widest - 3 - sqrt(widest - total / (double)v->count), 1);
     double columns = floor(sqrt(2.5 * typical * (double)whole) / typical + 0.5);
-    columns = fmin(columns, floor((LINE_WIDTH - (double)indent) / widest));
-    return (int)fmin(columns, COLUMNS_MAX);
+    columns = smaller(columns, floor((LINE_WIDTH - (double)indent) / widest));
+    return (int)smaller(columns, COLUMNS_MAX);
 }
 
 static void add_row(struct buf *out, const struct group_view *v, size_t begin, size_t end,

@@ -139,14 +139,14 @@ def test_a_wasm_image(tmp_path):
     project = new(tmp_path, "wasm", "divisor")
     build(project, "-t", "divisor", "-o", "image", cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path))
     bundle = unpack(tmp_path / "image", "divisor:latest", tmp_path / "bundle")
-    assert unpacked_bytes(bundle / "rootfs") < 10_000_000
+    assert unpacked_bytes(bundle / "rootfs") < 4_000_000
     with under_runc(bundle, tmp_path) as subject:
         assert subject.call("/", "POST", b'{"a":12,"b":18}', EVENT)[2] == b'{"gcd":6}'
 
 
 def test_layout_and_size(probe, tmp_path):
     project, bundle = probe
-    assert unpacked_bytes(bundle / "rootfs") < 12_000_000
+    assert unpacked_bytes(bundle / "rootfs") < 6_000_000
     answer = build(project, "-t", "a/b:c", "-o", "x", "--output", "json", cwd=tmp_path)
     said = json.loads(answer)
     assert said["unpackedBytes"] == unpacked_bytes(bundle / "rootfs")
