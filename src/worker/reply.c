@@ -12,9 +12,11 @@
 
 /* ---- host functions for answering ---- */
 
+/* A text costs its newline, too: empty ones are not for nothing. */
 static size_t log_room(void)
 {
-    return program.bundle->limits.log_bytes - call->log_bytes;
+    uint64_t max = program.bundle->limits.log_bytes;
+    return call->log_bytes + 1 < max ? max - call->log_bytes - 1 : 0;
 }
 
 /* Surrogates without a partner, which the guest gives as three bytes each, become U+FFFD, which has
@@ -31,8 +33,10 @@ static void mend_surrogates(struct buf *text)
 static void write_log(engine_value level_value, int status, struct buf *text)
 {
     double level = engine_number(level_value);
+    if (call->log_bytes >= program.bundle->limits.log_bytes)
+        status = -E2BIG;
     if (status == 0 && buf_ok(text)) {
-        call->log_bytes += text->len;
+        call->log_bytes += text->len + 1;
         mend_surrogates(text);
         report_log(level >= 0 && level < REPORT_LEVEL_COUNT ? (enum report_level)level
                                                             : REPORT_INFO,

@@ -82,10 +82,11 @@ void wasi_begin(void)
     wasi.cpu_start = cpu_ns();
 }
 
+/* A line costs its newline, too: empty ones are not for nothing. */
 static void log_line(void)
 {
-    if (wasi.log_bytes + wasi.line.len <= wasi.log_max) {
-        wasi.log_bytes += wasi.line.len;
+    if (wasi.log_bytes + wasi.line.len < wasi.log_max) {
+        wasi.log_bytes += wasi.line.len + 1;
         report_log(REPORT_INFO, wasi.event_id, buf_slice(&wasi.line));
     } else if (!wasi.log_cut) {
         wasi.log_cut = true;
@@ -111,7 +112,7 @@ static void keep_errors(struct slice text)
 void wasi_write_error(struct slice text)
 {
     keep_errors(text);
-    while (text.len > 0 && !wasi.log_cut) {
+    while (text.len > 0 && !wasi.log_cut && !guard_time_is_up()) {
         const char *newline = memchr(text.ptr, '\n', text.len);
         size_t len = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
         size_t room = WASI_LINE_MAX - wasi.line.len;

@@ -39,6 +39,8 @@ static const char bad[] =
     "  large_head: () => ({ headers: { a: 'x'.repeat(100000) }, body: '' }),\n"
     "  chatty: () => { for (let i = 0; i < 1000; i++) console.log('y'.repeat(100)); return 'ok'; "
     "},\n"
+    "  newlines: () => { console.log('y'.repeat(19990)); for (let i = 0; i < 20; i++) "
+    "console.log(''); return 'ok'; },\n"
     "  event: () => ({ specversion: '1.0', type: 't', source: '', id: '1' }),\n"
     "  header: () => ({ headers: { 'a b': '1' }, body: '' }),\n"
     "  injected: () => ({ headers: { a: '1\\r\\nb: 2' }, body: '' }),\n"
@@ -75,6 +77,7 @@ static const struct bad_case {
     {"large_bytes", 500, "more bytes than the limit", "\"limit\":\"output\""},
     {"large_head", 500, "headers of the answer are too large", NULL},
     {"chatty", 200, "ok", "\"limit\":\"output\""},
+    {"newlines", 200, "ok", "\"limit\":\"output\""},
     {"event", 500, "the function's reply is no good event: source", NULL},
     {"header", 500, "a character that is not allowed", NULL},
     {"injected", 500, "a character that is not allowed", NULL},

@@ -212,12 +212,23 @@ static void overlapping_vectors(void **state)
     assert_int_equal(wasi_get_u32(memory.data), 16);
 }
 
+/* Lines without text are reports all the same. */
+static void empty_lines_are_counted(void **state)
+{
+    begin();
+    wasi.log_max = 4;
+    wasi_write_error(SLICE("\n\n\n"));
+    assert_false(wasi.log_cut);
+    wasi_write_error(SLICE("\n\n\n"));
+    assert_true(wasi.log_cut);
+    wasi.log_max = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bounds_are_exact),
-        cmocka_unit_test(overlapping_vectors),
-        cmocka_unit_test(any_arguments),
+        cmocka_unit_test(bounds_are_exact),        cmocka_unit_test(overlapping_vectors),
+        cmocka_unit_test(empty_lines_are_counted), cmocka_unit_test(any_arguments),
         cmocka_unit_test(any_subscriptions),
     };
     return cmocka_run_group_tests(tests, make_memory, NULL);
