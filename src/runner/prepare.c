@@ -66,7 +66,11 @@ static void add_folder(int parent, const char *name, unsigned depth, struct tall
             continue;
         t->files++;
         t->bytes += (uint64_t)info.st_blocks * 512;
-        if (S_ISDIR(info.st_mode) && depth < DEPTH_MAX)
+        if (!S_ISDIR(info.st_mode))
+            continue;
+        if (depth == DEPTH_MAX)
+            t->files = FILES_MAX_ALL + 1; /* what is not looked at could be of any size */
+        else
             add_folder(dirfd(folder), e->d_name, depth + 1, t);
     }
     closedir(folder);
@@ -120,7 +124,7 @@ static void on_size(struct loop_timer *t)
 {
     struct step *s = t->ctx;
     if (is_too_large(s->o->folder)) {
-        s->limit = "it wrote more than 2 GiB or 200000 files";
+        s->limit = "it wrote more than 2 GiB or 200000 files, or folders deeper than 64";
         loop_stop(s->loop);
     } else {
         loop_timer_set(s->loop, t, loop_now(s->loop) + SIZE_EVERY);
@@ -160,7 +164,8 @@ static void take_down(struct step *s)
     loop_unwatch(s->loop, &s->signals);
     loop_timer_cancel(s->loop, &s->deadline);
     loop_timer_cancel(s->loop, &s->size);
-    sandbox_finish(&s->sandbox);
+    if (sandbox_finish(&s->sandbox) && s->limit == NULL)
+        s->limit = "it used more than 4 GiB of memory";
     if (s->out.loop != NULL)
         output_end(&s->out);
     if (s->err.loop != NULL)
@@ -267,7 +272,9 @@ static int run_steps(const struct prepare_options *o, unsigned count, int signal
     }
     if (r == 0 && number > 0 && is_too_large(o->folder)) {
         *ret_reason = "PrepareLimit";
-        r = error_set(err, -EFBIG, "the packages have more than 2 GiB or 200000 files");
+        r = error_set(err, -EFBIG,
+                      "the packages have more than 2 GiB or 200000 files, or folders deeper than "
+                      "64");
     }
     return r;
 }

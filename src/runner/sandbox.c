@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define START_SECONDS 10
+/* Of programs that install packages, with what they put into their temporary folder. */
+#define PREPARE_MEMORY (UINT64_C(4) << 30)
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -189,6 +191,8 @@ static int launch(const struct sandbox_options *o, unsigned long flags, struct s
 
 static uint64_t memory_of(const struct sandbox_options *o)
 {
+    if (o->preparing)
+        return PREPARE_MEMORY;
     return o->bundle->limits.memory_bytes + o->runtime->memory_bytes;
 }
 
@@ -199,8 +203,7 @@ static int try_start(const struct sandbox_options *o, unsigned long flags, struc
     int r = launch(o, flags, s, err);
     if (r < 0)
         return r;
-    if (!o->preparing && o->confinement != CONFINEMENT_NONE &&
-        cgroup_enter(&s->cgroup, s->init, memory_of(o)) < 0)
+    if (o->confinement != CONFINEMENT_NONE && cgroup_enter(&s->cgroup, s->init, memory_of(o)) < 0)
         add_missing(s, "a memory control group (RLIMIT_DATA limits each process)");
     if (send(s->control, &go, 1, MSG_NOSIGNAL) < 0)
         return error_set(err, -errno, "cannot start the function's first process");

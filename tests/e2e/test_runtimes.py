@@ -533,7 +533,7 @@ def test_a_runtime_is_added(tmp_path):
 
 def prepare(tmp_path, runtime, files, **more):
     source = tmp_path / "bundle.json"
-    source.write_text(runtimes.bundle(runtime, files, **more))
+    source.write_text(runtimes.bundle(str(runtime), files, **more))
     command = [RUNNER, "prepare", "--runtime", runtimes.RUNTIMES / runtime, "--folder", tmp_path / "function"]
     command += ["--bundle", source, *(["--uid", str(UID)] if ROOT else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -572,6 +572,29 @@ def test_prepare_reports(tmp_path):
     assert lines[-1]["reason"] == "PrepareFailed" and "not-there-at-all" in lines[-1]["message"]
     status, lines = prepare(tmp_path, "js", {"index.js": ""})
     assert status == 1 and "needs no runner" in lines[-1]["message"]
+
+
+INSTALLS = """name: installs
+main: handler
+command: [/bin/true]
+prepare:
+  - {when: install.sh, command: [/bin/sh, "${code}/install.sh"]}
+"""
+
+
+def test_prepare_has_limits_of_its_own(tmp_path):
+    """What installs packages cannot take the machine's memory, nor hide what it wrote."""
+    folder = tmp_path / "installs"
+    folder.mkdir(mode=0o755)
+    (folder / "runtime.yaml").write_text(INSTALLS)
+    deep = "mkdir -p " + "/".join(["d"] * 70)
+    status, lines = prepare(tmp_path, folder, {"handler": "", "install.sh": deep})
+    assert (status, lines[-1].get("reason")) == (1, "PrepareLimit"), lines
+    assert "folders deeper than 64" in lines[-1]["message"]
+    if ROOT:  # who else may make control groups is not known
+        own = "cat /proc/self/cgroup"
+        status, lines = prepare(tmp_path, folder, {"handler": "", "install.sh": own})
+        assert status == 0 and any("/sluice-" in line["progress"]["text"] for line in lines[:-1]), lines
 
 
 def test_worker_reports(tmp_path):
