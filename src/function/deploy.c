@@ -234,7 +234,7 @@ void function_environment_changed(struct function *f)
     json_t *environment = NULL;
     const char *reason;
     struct error err = ERROR_INIT;
-    int r = environment_read(f->host->registry, f->namespace_name, json_object_get(object, "spec"),
+    int r = environment_read(f->host, f->namespace_name, json_object_get(object, "spec"),
                              &environment, &reason, &err);
     bool same = r == 0 && newest && json_equal(environment, v->spec.environment);
     json_decref(environment);

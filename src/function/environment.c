@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define ENVIRONMENT_BYTES_MAX (1u << 20) /* names and values together */
 
@@ -25,6 +26,7 @@ static const struct source {
 struct reading {
     const struct registry *registry;
     const char *namespace_name;
+    bool program; /* a program gets them, which may be code to it */
     json_t *environment;
     size_t bytes;
     const char *reason;
@@ -140,6 +142,51 @@ static bool is_variable_name(const char *name)
     return true;
 }
 
+/* Variables by which loaders and interpreters are told to run something. A program's Function is
+ * written with the admin token only, what its envFrom names by everybody: such a key of theirs
+ * would be code, and is left out. A variable that env names is the Function's own word. */
+static bool is_code(const char *name)
+{
+    static const char *const names[] = {
+        "BASH_ENV",
+        "BASHOPTS",
+        "BROWSER",
+        "CLASSPATH",
+        "DOTNET_STARTUP_HOOKS",
+        "EDITOR",
+        "ENV",
+        "GEM_HOME",
+        "GEM_PATH",
+        "GCONV_PATH",
+        "IFS",
+        "LESSOPEN",
+        "NODE_PATH",
+        "NODE_OPTIONS",
+        "OPENSSL_CONF",
+        "PAGER",
+        "PATH",
+        "PHPRC",
+        "PHP_INI_SCAN_DIR",
+        "PS4",
+        "PROMPT_COMMAND",
+        "SHELL",
+        "SHELLOPTS",
+        "VISUAL",
+    };
+    static const char *const prefixes[] = {
+        "LD_",     "PYTHON",     "PERL5",  "PERLLIB",     "RUBYOPT",     "RUBYLIB",
+        "LUA_",    "JAVA_TOOL_", "_JAVA_", "JDK_JAVA_",   "NPM_CONFIG_", "CORECLR_",
+        "GIT_SSH", "GIT_CONFIG", "GIT_EX", "GIT_ASKPASS", "GIT_PAGER",   "GIT_PROXY_",
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    for (size_t i = 0; i < COUNT_OF(prefixes); i++)
+        if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
 static int read_all_entries(struct reading *r, const char *field, const char *prefix,
                             const struct resource *resource, const char *member)
 {
@@ -151,7 +198,8 @@ static int read_all_entries(struct reading *r, const char *field, const char *pr
         buf_printf(&name, "%s%s", prefix, key);
         if (!buf_ok(&name))
             return error_set(r->err, -ENOMEM, "out of memory");
-        if (!is_variable_name(name.ptr) || !read_entry(resource, key, &value))
+        if (!is_variable_name(name.ptr) || (r->program && is_code(name.ptr)) ||
+            !read_entry(resource, key, &value))
             continue;
         int status = put(r, field, name.ptr, buf_slice(&value));
         if (status < 0)
@@ -186,11 +234,14 @@ static int read_whole_objects(struct reading *r, const json_t *spec)
     return 0;
 }
 
-int environment_read(const struct registry *registry, const char *namespace_name,
-                     const json_t *spec, json_t **ret, const char **ret_reason, struct error *err)
+int environment_read(const struct function_host *h, const char *namespace_name, const json_t *spec,
+                     json_t **ret, const char **ret_reason, struct error *err)
 {
-    struct reading r = {.registry = registry,
+    const char *name = json_string_value(json_object_get(spec, "runtime"));
+    const struct runtime *runtime = name != NULL ? runtime_set_find(h->runtimes, name) : NULL;
+    struct reading r = {.registry = h->registry,
                         .namespace_name = namespace_name,
+                        .program = runtime == NULL || runtime->sandbox == RUNTIME_PROCESS,
                         .environment = json_object(),
                         .reason = "OutOfMemory",
                         .err = err};

@@ -96,8 +96,8 @@ void function_spec_done(struct function_spec *s);
 /* ---- environment.c: variables, Secrets and ConfigMaps ---- */
 
 /* A new object name: value. 0, or negative errno with err and the condition's reason. */
-int environment_read(const struct registry *registry, const char *namespace_name,
-                     const json_t *spec, json_t **ret, const char **ret_reason, struct error *err);
+int environment_read(const struct function_host *h, const char *namespace_name, const json_t *spec,
+                     json_t **ret, const char **ret_reason, struct error *err);
 /* Does the spec take a value from that Secret or ConfigMap? */
 bool environment_uses(const json_t *spec, const struct resource_kind *kind, const char *name);
 

@@ -154,7 +154,7 @@ static int read_all(struct reading *r)
     if (status < 0)
         return status;
     read_limits(r);
-    status = environment_read(r->host->registry, resource_text_at(r->object, "metadata.namespace"),
+    status = environment_read(r->host, resource_text_at(r->object, "metadata.namespace"),
                               r->spec->source, &r->spec->environment, &r->reason, r->err);
     return status < 0 ? status : read_form[r->spec->form](r);
 }

@@ -280,6 +280,26 @@ def test_given_runtimes(shared, place, runtime, files):
     assert (answer.status, answer.body.strip()) == (200, b"from-secret"), answer
 
 
+CODE = """
+import os
+
+def handle(body):
+    names = "WORD", "LD_PRELOAD", "NODE_OPTIONS", "PYTHONSTARTUP", "PYTHONHOME"
+    return " ".join(os.environ.get(name, "-") for name in names)
+"""
+
+
+def test_keys_of_a_config_map_are_no_code(shared, place, deploy):
+    """Who may write a ConfigMap but no program cannot make the program's interpreter run theirs."""
+    names = ("WORD", "LD_PRELOAD", "NODE_OPTIONS", "PYTHONSTARTUP", "PYTHONHOME")
+    head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": place}}
+    shared.apply({**head, "data": dict.fromkeys(names, "from-map")})
+    whole = [{"configMapRef": {"name": "m"}}]
+    env = [{"name": "PYTHONSTARTUP", "value": "own"}]
+    called = deploy(**tiny(CODE, envFrom=whole, env=env))
+    assert called.event().body == b"from-map - - own -"
+
+
 # ---- http: what serves already ----
 
 
