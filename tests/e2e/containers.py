@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import shutil
 import socket
 import subprocess
@@ -151,42 +150,3 @@ class Podman:
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _copy_with_libraries(root, paths):
-    """Files of this system, and what the loader would load for them, to the same places below root."""
-    for path in map(pathlib.Path, paths):
-        listed = subprocess.run(
-            ["/lib64/ld-linux-x86-64.so.2", "--list", str(path)], capture_output=True, text=True
-        )
-        found = re.findall(r"(/\S+) \(0x", listed.stdout)
-        for source in (path, *map(pathlib.Path, found)):
-            target = root / str(source).lstrip("/")
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source.resolve(), target)
-
-
-LEFT_OUT = {"test", "dist-packages", "site-packages", "__pycache__", "idlelib", "tkinter"}
-LEFT_OUT |= {"ensurepip", "lib2to3", "distutils", "turtledemo", "pydoc_data"}
-
-
-def python_base(root):
-    """What stands in for the registry's python image, which no test can fetch: this system's own
-    interpreter and a shell."""
-    python = pathlib.Path("/usr/bin/python3").resolve()
-    library = pathlib.Path("/usr/lib") / python.name
-    files = [f for f in library.rglob("*") if f.is_file()]
-    files = [f for f in files if not LEFT_OUT & set(f.relative_to(library).parts)]
-    files = [f for f in files if not f.relative_to(library).parts[0].startswith("config-")]
-    plain = [f for f in files if f.suffix != ".so"]
-    for source in plain:
-        target = root / str(source).lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-    programs = ["/usr/bin/python3", "/bin/sh", "/usr/bin/mkdir"]
-    _copy_with_libraries(root, [*programs, *(f for f in files if f.suffix == ".so")])
-    (root / "tmp").mkdir()
-    (root / "etc").mkdir()
-    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
-    (root / "etc" / "group").write_text("root:x:0:\n")

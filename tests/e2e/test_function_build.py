@@ -11,7 +11,7 @@ import time
 import pytest
 
 from command import run
-from containers import Podman, python_base, under_runc, unpack
+from containers import Podman, under_runc, unpack
 from projects import new, running
 
 EVENT = {
@@ -216,30 +216,6 @@ def test_an_image_that_fetches(sink, tmp_path):
         assert (status, body) == (200, b'{"status":200}'), subject.log()
         refused = subject.call("/?url=http://127.0.0.2:1/")
         assert refused[0] == 500 and b"127.0.0.2" in refused[2]
-
-
-def test_a_python_image_from_its_dockerfile(podman, tmp_path):
-    base = tmp_path / "base"
-    base.mkdir()
-    python_base(base)
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
-    bud = ["buildah", "bud", "--isolation=chroot", "-t", "base", "-f", tmp_path / "Dockerfile"]
-    subprocess.run([*bud, base], check=True, capture_output=True, env=podman.env)
-    project = new(tmp_path, "python")
-    options = [f"--engine-option={o}" for o in ("--isolation=chroot", "--build-arg=BASE=localhost/base")]
-    answer = run(
-        "function", "build", str(project), "-t", "greeter:1", "-o", "image", "--engine", "buildah",
-        *options, cwd=tmp_path, env=podman.env, timeout=120,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    assert "greeter:1 built by buildah, in image" in answer.stdout
-    assert "buildah builds the image" in answer.stderr
-    bundle = unpack(tmp_path / "image", "greeter:1", tmp_path / "bundle")
-    with under_runc(bundle, tmp_path) as subject:
-        status, headers, body = subject.call("/", "POST", b'{"name":"Grace"}', EVENT)
-        assert status == 200 and b"Grace" in body
-    config = json.loads((bundle / "config.json").read_text())
-    assert config["process"]["user"]["uid"] == 65532
 
 
 def test_without_a_container_engine(tmp_path):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of functions that are programs: built from their runtime's Dockerfile by buildah on a base that
-is put together from this machine's own interpreter, and run by runc as a restricted pod would be."""
+is put together from this machine's own interpreter, and run as a restricted pod would be."""
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -11,12 +10,20 @@ import subprocess
 
 import pytest
 
-from containers import under_runc, unpack
-from daemon import BINARY
-from command import environment
+from command import run
+from containers import Podman, under_runc, unpack
+from daemon import ROOT
 from projects import new
 
-PLAIN = pathlib.Path("/usr/bin/python3").resolve()
+PACKAGES = ROOT / "build" / "test-npm" / "node_modules"
+LEFT_OUT = ("__pycache__", "test", "*.a", "dist-packages", "site-packages", "config-*")
+LEFT_OUT += ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "_test*")
+
+# For npm, whose registry no test can rely on: it takes packages from a folder that is mounted.
+NPM = """#!/bin/sh
+[ "$1" = install ] && [ -f package.json ] || exit 1
+mkdir node_modules && to=$PWD/node_modules && cd /packages && exec cp -r --parents {} "$to"
+"""
 
 
 def libraries(*programs):
@@ -24,43 +31,52 @@ def libraries(*programs):
     return {pathlib.Path(path) for path in re.findall(r"(/\S+) \(0x", said)}
 
 
-def put(root, path):
-    """A file, or a folder with all that is in it, at the same place below root."""
-    target = root / path.relative_to("/")
+def closure(name):
+    """A package of npm's with those that it needs, as they lie side by side."""
+    found, todo = set(), [name]
+    while todo:
+        package = todo.pop()
+        if package not in found and (PACKAGES / package).is_dir():
+            found.add(package)
+            todo += json.loads((PACKAGES / package / "package.json").read_text()).get("dependencies", {})
+    return sorted(found)
+
+
+def put(root, path, target=None):
+    """A file, or a folder with all that is in it, at the same place below root, or at target."""
+    target = root / (target or path.relative_to("/"))
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        shutil.copytree(path, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "test", "*.a"))
+        shutil.copytree(path, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
     else:
         shutil.copy2(path.resolve(), target)
 
 
-class Engine:
-    """buildah with a store of its own."""
+class Engine(Podman):
+    """buildah and podman with one store."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        (folder / "storage.conf").write_text(
-            f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
-        )
-        self.env = {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "TMPDIR": str(folder)}
-
-    def run(self, *words):
+    def buildah(self, *words):
         done = subprocess.run(
-            ["buildah", *map(str, words)], env={**os.environ, **self.env}, capture_output=True, text=True, timeout=120
+            ["buildah", *map(str, words)], env=self.env, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def make_base(self, name, *paths):
+    def make_base(self, name, paths, npm=None):
+        """What stands in for an image of the registry: these programs and folders, and a shell."""
         root = self.folder / name
-        programs = [pathlib.Path(p) for p in ("/bin/sh", "/usr/bin/mkdir", *paths) if pathlib.Path(p).is_file()]
-        modules = [so for p in paths if pathlib.Path(p).is_dir() for so in pathlib.Path(p).rglob("*.so")]
-        for path in [*map(pathlib.Path, paths), *programs, *libraries(*programs, *modules)]:
+        programs = [pathlib.Path(p) for p in ("/bin/sh", "/usr/bin/mkdir", "/usr/bin/cp", *paths)]
+        modules = [so for p in programs if p.is_dir() for so in p.rglob("*.so")]
+        programs += libraries(*[p for p in programs if p.is_file()], *modules)
+        for path in programs:
             put(root, path)
+        if npm:
+            (root / "usr/bin/npm").write_text(npm)
+            (root / "usr/bin/npm").chmod(0o755)
         (root / "tmp").mkdir(mode=0o1777)
-        container = self.run("from", "scratch")
-        self.run("copy", "--quiet", container, root, "/")
-        self.run("commit", "--quiet", "--rm", container, f"localhost/{name}:1")
+        container = self.buildah("from", "scratch")
+        self.buildah("copy", "--quiet", container, root, "/")
+        self.buildah("commit", "--quiet", "--rm", container, f"localhost/{name}:1")
         shutil.rmtree(root)
         return f"localhost/{name}:1"
 
@@ -69,18 +85,17 @@ class Engine:
 def engine(tmp_path_factory):
     subject = Engine(tmp_path_factory.mktemp("engine"))
     yield subject
-    shutil.rmtree(subject.folder, ignore_errors=True)
+    subject.close()
 
 
-def build(engine, project, base, folder):
-    words = ["function", "build", str(project), "-t", "fn:1", "-o", "image", "--engine", "buildah"]
-    for option in ("--isolation=chroot", "--network=host", "--pull-never", f"--build-arg=BASE={base}"):
+def build(engine, project, base, *arguments, options=()):
+    words = ["function", "build", str(project), "--engine", "buildah", *arguments]
+    for option in ("--isolation=chroot", "--network=host", "--pull-never", f"--build-arg=BASE={base}", *options):
         words += [f"--engine-option={option}"]
-    done = subprocess.run(
-        [BINARY, *words], cwd=folder, capture_output=True, text=True, timeout=300, env=environment(**engine.env)
-    )
+    done = run(*words, cwd=engine.folder, timeout=300, env=engine.env)
     assert done.returncode == 0, done.stdout + done.stderr
-    return unpack(folder / "image", "fn:1", folder / "bundle")
+    assert "buildah builds the image" in done.stderr
+    return done.stdout
 
 
 EVENT = {
@@ -92,18 +107,39 @@ EVENT = {
 }
 
 
-def check(bundle, folder):
-    assert json.loads((bundle / "config.json").read_text())["process"]["user"] == {"uid": 65532, "gid": 65532}
-    with under_runc(bundle, folder, env={"GREETING": "Moin"}) as subject:
-        status, headers, body = subject.call("/", "POST", b'{"name":"Grace"}', EVENT)
-        kept = {name.lower(): value for name, value in headers.items()}
-        assert (status, kept["ce-type"], json.loads(body)) == (200, "com.example.greeted", {"text": "Moin, Grace!"})
-        assert json.loads(subject.call("/?name=Ada")[2]) == {"text": "Moin, Ada!"}
-        assert "a greeting for Grace" in subject.log()
-    assert subject.status == 0
+def check(subject):
+    """The function of the template, whose environment says how it greets."""
+    status, headers, body = subject.call("/", "POST", b'{"name":"Grace"}', EVENT)
+    kept = {name.lower(): value for name, value in headers.items()}
+    assert (status, kept["ce-type"], json.loads(body)) == (200, "com.example.greeted", {"text": "Moin, Grace!"})
+    assert json.loads(subject.call("/?name=Ada")[2]) == {"text": "Moin, Ada!"}
+    assert "a greeting for Grace" in subject.log()
 
 
 def test_a_python_image(engine, tmp_path):
-    library = f"/usr/lib/{PLAIN.name}"
-    base = engine.make_base("python", "/usr/bin/python3", library)
-    check(build(engine, new(tmp_path, runtime="python"), base, tmp_path), tmp_path)
+    """In a layout, as other programs read it."""
+    plain = pathlib.Path("/usr/bin/python3").resolve()
+    base = engine.make_base("python", ["/usr/bin/python3", f"/usr/lib/{plain.name}"])
+    said = build(engine, new(tmp_path, "python"), base, "-t", "fn:1", "-o", str(tmp_path / "image"))
+    assert f"fn:1 built by buildah, in {tmp_path}/image" in said
+    bundle = unpack(tmp_path / "image", "fn:1", tmp_path / "bundle")
+    process = json.loads((bundle / "config.json").read_text())["process"]
+    assert process["user"] == {"uid": 65532, "gid": 65532}
+    with under_runc(bundle, tmp_path, env={"GREETING": "Moin"}) as subject:
+        check(subject)
+    assert subject.status == 0
+
+
+def test_a_node_image(engine, tmp_path):
+    """In the engine's own store. Node itself, of 100 MB, is mounted and not copied from layer to layer."""
+    node = pathlib.Path(shutil.which("node")).resolve()
+    mount = f"--volume={node}:/usr/bin/node:ro"
+    npm = NPM.format(" ".join(closure("faas-js-runtime")))
+    base = engine.make_base("node", libraries(node), npm)
+    options = [mount, f"--volume={PACKAGES}:/packages:ro"]
+    said = build(engine, new(tmp_path, "node"), base, "-t", "fn:2", options=options)
+    assert said.strip() == "fn:2 built by buildah"
+    options = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", mount]
+    with engine.serving("localhost/fn:2", *options, "-e", "GREETING=Moin") as subject:
+        check(subject)
+    assert subject.status == 0
