@@ -48,8 +48,11 @@ static void report(const struct manifest_item *item, const char *outcome)
 static void complain(const struct manifest_item *item, const struct error *err)
 {
     const char *file = strcmp(item->file, "-") == 0 ? "stdin" : item->file;
-    terminal_error("%s:%d: %s/%s: %s%s%s", file, item->line, item->kind->singular, item->name,
-                   err->field, err->field[0] != '\0' ? ": " : "", err->message);
+    char line[16] = "";
+    if (item->line > 0) /* a function that has no manifest stands on none */
+        snprintf(line, sizeof(line), ":%d", item->line);
+    terminal_error("%s%s: %s/%s: %s%s%s", file, line, item->kind->singular, item->name, err->field,
+                   err->field[0] != '\0' ? ": " : "", err->message);
 }
 
 /* In the order of the documents, whatever was done first. False: no server, and each further item

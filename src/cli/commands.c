@@ -312,8 +312,8 @@ const struct cli_command cli_commands[] = {
      .arguments_min = 1,
      .arguments_max = UINT32_MAX,
      .summary = "show resources",
-     .details = "KIND is a plural, singular or short name: namespaces, brokers, triggers, "
-                "functions.",
+     .details = "KIND is a plural, singular or short name: namespaces (ns), brokers, triggers, "
+                "functions (fn), secrets, configmaps (cm).",
      .examples = "sluice get triggers -n js-example-service\n"
                  "sluice get function js-example-service -n js-example-service -o yaml\n",
      OPTIONS(get_options),

@@ -161,8 +161,11 @@ static int make_up(struct project *p, const struct cli_call *call)
     if (runtime == NULL)
         runtime = guess_runtime(p);
     if (runtime == NULL) {
-        terminal_error("%s has no function.yaml, and what kind of function it is cannot be seen",
-                       p->path);
+        terminal_error(
+            p->file != NULL
+                ? "%s is neither a manifest nor a file that tells what runs it"
+                : "%s has no function.yaml, and what kind of function it is cannot be seen",
+            p->path);
         terminal_hint("`sluice function new NAME` writes a project; --runtime says what runs it");
         return -EINVAL;
     }

@@ -63,11 +63,12 @@ unsigned function_host_admit(const struct function_host *h, const json_t *object
         return 422;
     if (runtime->sandbox != RUNTIME_PROCESS || h->allow_unsandboxed || admin)
         return 0;
-    error_field(err, -EACCES, "spec.runtime",
-                "runtime %s runs programs outside of the sandbox: that wants the admin token "
-                "(sluice --token, or Authorization: Bearer), or a server that was started with "
-                "--allow-unsandboxed",
-                runtime->name);
+    error_field(
+        err, -EACCES, "spec.runtime",
+        "runtime %s runs programs outside of the sandbox: that wants the server's admin token, "
+        "and none or another was shown (SLUICE_TOKEN, --token, or Authorization: Bearer), "
+        "or a server that was started with --allow-unsandboxed",
+        runtime->name);
     return 403;
 }
 
