@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from daemon import ROOT
+from daemon import ROOT, function
 from projects import new, running
 
 ESBUILD = ROOT / "build" / "npm" / "node_modules" / ".bin" / "esbuild"
@@ -191,6 +191,22 @@ def test_what_goes_wrong_is_told(shared, project, tmp_path):
     (bare / "index.ts").unlink()
     result = deploy(shared, bare, check=False)
     assert result.returncode == 1 and "function new" in result.stderr
+    (bare / "notes.md").write_text("# Notes\n")
+    result = deploy(shared, bare / "notes.md", check=False)
+    assert result.returncode == 1 and "notes.md is neither a manifest nor" in result.stderr
+    # no manifest, so no line of it is named
+    (bare / "index.js").write_text("exports.handle = () => 1;\n")
+    result = deploy(shared, bare, "--runtime", "pyton", check=False)
+    assert result.returncode == 1 and "pyton" in result.stderr
+    assert result.stderr.startswith(f"sluice: {bare}: function/bare: spec.runtime: ")
+
+
+def test_the_names_that_a_main_file_has(shared, tmp_path):
+    """The server looks for the same ones as the command line."""
+    code = {"function.js": "exports.handle = () => require('./other');", "other.js": "exports.n = 7;"}
+    shared.apply(function("named", "default", runtime="js", codeSource=code))
+    shared.wait_ready_condition("Function", "named", "default")
+    assert call(shared, "named").json() == {"n": 7}
 
 
 def test_one_wrong_document_holds_all_back(shared, tmp_path):
@@ -214,3 +230,4 @@ def test_it_is_refused_without_a_token(shared, tmp_path):
     folder = new(tmp_path, "python", "refused")
     result = deploy(shared, folder, check=False)
     assert result.returncode == 1 and "--allow-unsandboxed" in result.stderr
+    assert "none or another was shown" in result.stderr
