@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "base/fdio.h"
 #include "base/memory.h"
 #include "runner/runner.h"
 
@@ -23,6 +24,15 @@ struct serving {
     struct loop_watch watch, signals;
     struct loop_timer timer;
 };
+
+void exec_log(bool is_error, struct slice line)
+{
+    autobuf text = BUF_INIT;
+    buf_add_slice(&text, line);
+    buf_add_byte(&text, '\n');
+    if (buf_ok(&text))
+        (void)fdio_write_all(is_error ? STDERR_FILENO : STDOUT_FILENO, text.ptr, text.len);
+}
 
 /* ---- settings ---- */
 

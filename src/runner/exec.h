@@ -30,16 +30,6 @@ struct exec_server {
 /* Starts the program for the request and answers it in the end; takes the request over. */
 void exec_call(struct exec_server *s, struct http_request *request);
 
-/* ---- answers (exec_answer.c) ---- */
-struct exec_failure {
-    unsigned status;
-    const char *kind; /* exit, time, output, exception */
-    const char *message;
-};
-void exec_answer_failure(struct http_request *request, struct slice event_id,
-                         const struct exec_failure *f);
-void exec_answer_event(struct http_request *request, const struct event *e);
-void exec_answer_plain(struct http_request *request, const struct stdio_reply *reply);
 /* A line of the function's log (standard output), or an error of it (standard error). */
 void exec_log(bool is_error, struct slice line);
 

@@ -7,6 +7,7 @@
 #include "base/fdio.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "gateway/answer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -333,9 +334,9 @@ static void call_free(struct call *c)
 static void fail(struct call *c, unsigned status, const char *kind, const char *message)
 {
     struct slice id = c->has_event ? event_get(&c->event, "id") : slice_of(NULL, 0);
-    const struct exec_failure failure = {status, kind, message};
+    const struct gateway_failure failure = {status, kind, message};
     exec_log(true, slice_text(message));
-    exec_answer_failure(c->request, id, &failure);
+    gateway_answer_failure(c->request, id, &failure);
 }
 
 static void fail_limit(struct call *c)
@@ -391,9 +392,9 @@ static void answer_output(struct call *c, struct stdio_reply *reply)
         c->limit = "output";
         fail_limit(c);
     } else if (reply->is_event) {
-        exec_answer_event(c->request, &reply->event);
+        gateway_answer_event(c->request, &reply->event);
     } else {
-        exec_answer_plain(c->request, reply);
+        gateway_answer_plain(c->request, reply);
     }
 }
 

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "gateway/answer.h"
+#include "worker/metrics.h"
 #include "worker/program.h"
 #include "worker/wasi.h"
 
@@ -225,8 +227,9 @@ static void fail(unsigned status, const char *kind, const char *message, bool li
         report_limit(kind, wasi.event_id, message);
     else
         report_log(REPORT_ERROR, wasi.event_id, slice_text(message));
-    const struct native_failure failure = {status, kind, message};
-    native_answer_failure(native.request, wasi.event_id, &failure);
+    metrics_failed();
+    const struct gateway_failure failure = {status, kind, message};
+    gateway_answer_failure(native.request, wasi.event_id, &failure);
 }
 
 static void fail_stopped(void)
@@ -301,9 +304,9 @@ static void read_reply(void)
         native.ended = GUARD_STOPPED_OUTPUT;
         fail_stopped();
     } else if (reply.is_event) {
-        native_answer_event(native.request, &reply.event);
+        gateway_answer_event(native.request, &reply.event);
     } else {
-        native_answer_plain(native.request, &reply);
+        gateway_answer_plain(native.request, &reply);
     }
 }
 

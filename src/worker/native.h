@@ -26,21 +26,11 @@ int native_load(struct bundle *b, struct module *m, struct error *err);
 /* http_handler_fn: one request through the function, from reading to answering. */
 void native_handle(struct http_request *request, void *ctx);
 
-/* ---- native_answer.c ---- */
+/* ---- native_reply.c ---- */
 
 /* As stdio_reply_read(), but what the output is was said: spec.result; NULL: it was not. */
 int native_read_reply(const char *result, struct slice output,
                       const struct event_defaults *defaults, struct event_arena *arena,
                       struct stdio_reply *ret, struct error *err);
-
-struct native_failure {
-    unsigned status;
-    const char *kind; /* exception, exit, time, memory, output, trap */
-    const char *message;
-};
-void native_answer_failure(struct http_request *request, struct slice event_id,
-                           const struct native_failure *failure);
-void native_answer_event(struct http_request *request, const struct event *e);
-void native_answer_plain(struct http_request *request, const struct stdio_reply *reply);
 
 #endif

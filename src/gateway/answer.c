@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/exec.h"
+#include "gateway/answer.h"
 
-#include "base/fdio.h"
 #include "base/memory.h"
-
-#include <unistd.h>
 
 #define ANSWER_HEADERS_MAX 128
 
-void exec_log(bool is_error, struct slice line)
-{
-    autobuf text = BUF_INIT;
-    buf_add_slice(&text, line);
-    buf_add_byte(&text, '\n');
-    if (buf_ok(&text))
-        (void)fdio_write_all(is_error ? STDERR_FILENO : STDOUT_FILENO, text.ptr, text.len);
-}
-
-void exec_answer_failure(struct http_request *request, struct slice event_id,
-                         const struct exec_failure *f)
+void gateway_answer_failure(struct http_request *request, struct slice event_id,
+                            const struct gateway_failure *f)
 {
     autobuf out = BUF_INIT;
     buf_printf(&out, "{\"error\":{\"status\":%u,\"reason\":\"%s\",\"kind\":\"%s\",\"message\":",
@@ -58,7 +46,7 @@ static void collect(void *ctx, struct slice name, struct slice value)
 }
 
 /* HTTP binding §3.1. */
-void exec_answer_event(struct http_request *request, const struct event *e)
+void gateway_answer_event(struct http_request *request, const struct event *e)
 {
     struct collected c = {.text = BUF_INIT};
     struct http_header headers[ANSWER_HEADERS_MAX];
@@ -80,7 +68,7 @@ void exec_answer_event(struct http_request *request, const struct event *e)
     buf_done(&c.text);
 }
 
-void exec_answer_plain(struct http_request *request, const struct stdio_reply *reply)
+void gateway_answer_plain(struct http_request *request, const struct stdio_reply *reply)
 {
     struct http_header headers[STDIO_HEADERS_MAX];
     for (unsigned i = 0; i < reply->header_count; i++)
