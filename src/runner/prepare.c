@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #define SIZE_MAX_ALL  (UINT64_C(2) << 30) /* of code and packages */
 #define FILES_MAX_ALL 200000
 #define DEPTH_MAX     64
+#define SPACE_LEAST   (UINT64_C(128) << 20) /* that the file system keeps for the server */
 #define TAIL_SHOWN    400
 
 struct step {
@@ -83,6 +85,13 @@ static bool is_too_large(const char *folder)
     return t.bytes > SIZE_MAX_ALL || t.files > FILES_MAX_ALL;
 }
 
+/* Files that have no name any more are not found, but they take space. */
+static bool is_disk_full(const char *folder)
+{
+    struct statvfs info;
+    return statvfs(folder, &info) == 0 && (uint64_t)info.f_bavail * info.f_frsize < SPACE_LEAST;
+}
+
 /* ---- one step ---- */
 
 static void print_line(void *ctx, struct slice line)
@@ -125,6 +134,9 @@ static void on_size(struct loop_timer *t)
     struct step *s = t->ctx;
     if (is_too_large(s->o->folder)) {
         s->limit = "it wrote more than 2 GiB or 200000 files, or folders deeper than 64";
+        loop_stop(s->loop);
+    } else if (is_disk_full(s->o->folder)) {
+        s->limit = "less than 128 MiB are free where the server keeps its data";
         loop_stop(s->loop);
     } else {
         loop_timer_set(s->loop, t, loop_now(s->loop) + SIZE_EVERY);

@@ -597,6 +597,22 @@ def test_prepare_has_limits_of_its_own(tmp_path):
         assert status == 0 and any("/sluice-" in line["progress"]["text"] for line in lines[:-1]), lines
 
 
+@pytest.mark.skipif(not ROOT, reason="a file system of its own wants root")
+def test_prepare_leaves_space_on_the_disk(tmp_path):
+    """Also when what it writes cannot be seen: files that are open, and have no name any more."""
+    folder = tmp_path / "installs"
+    hidden = "exec 3>hidden; rm hidden; head -c 90M /dev/zero >&3; exec sleep 30"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "none", tmp_path], check=True)
+    try:
+        folder.mkdir()
+        (folder / "runtime.yaml").write_text(INSTALLS)
+        status, lines = prepare(tmp_path, folder, {"handler": "", "install.sh": hidden})
+        assert (status, lines[-1].get("reason")) == (1, "PrepareLimit"), lines
+        assert "128 MiB are free" in lines[-1]["message"]
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 def test_worker_reports(tmp_path):
     assert prepare(tmp_path, "python", FILES, limits={"timeoutMs": 500})[0] == 0
     with Worker(tmp_path, "python", FILES, limits={"timeoutMs": 500}) as worker:
