@@ -94,9 +94,10 @@ bool fetch_link_was_up(void)
     return fetcher.was_there;
 }
 
+/* What is cancelled is sent whether there is room or not. */
 size_t fetch_link_room(void)
 {
-    return fetcher.queue_max - fetcher.queued;
+    return fetcher.queued < fetcher.queue_max ? fetcher.queue_max - fetcher.queued : 0;
 }
 
 int fetch_link_send(struct buf *frame)
