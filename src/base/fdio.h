@@ -4,6 +4,7 @@
 #define SLUICE_BASE_FDIO_H
 
 #include "base/buf.h"
+#include "base/slice.h"
 
 #include <sys/types.h>
 
@@ -19,5 +20,9 @@ int fdio_make_folders(const char *path, mode_t mode);
 /* As rm -rf, never following a symbolic link; a missing path is no error. */
 int fdio_remove_tree(const char *path);
 int fdio_set_nonblocking(int fd);
+
+/* A file in memory (memfd_create(2)) with the bytes, to be read from its beginning; close-on-exec.
+ * The descriptor or a negative errno. */
+int fdio_memory_file(const char *name, struct slice bytes);
 
 #endif

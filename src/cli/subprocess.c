@@ -27,20 +27,6 @@ static char *const *words_of(const char *const *argv)
     return words.wanted;
 }
 
-/* A file in memory with the bytes, read from its beginning. */
-static int memory_file(struct slice bytes)
-{
-    int fd = memfd_create("sluice-io", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fdio_write_all(fd, bytes.ptr, bytes.len);
-    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-        r = -errno;
-    if (r < 0)
-        close(fd);
-    return r < 0 ? r : fd;
-}
-
 static int read_back(int fd, struct buf *out)
 {
     struct stat st;
@@ -96,9 +82,9 @@ static int wait_status(pid_t pid)
 int subprocess_run(const struct subprocess *s, struct buf *out, struct buf *errors, int *ret_status,
                    struct error *err)
 {
-    autoclose int input = memory_file(s->input);
-    autoclose int output = memory_file(slice_of(NULL, 0));
-    autoclose int complaints = memory_file(slice_of(NULL, 0));
+    autoclose int input = fdio_memory_file("sluice-io", s->input);
+    autoclose int output = fdio_memory_file("sluice-io", slice_of(NULL, 0));
+    autoclose int complaints = fdio_memory_file("sluice-io", slice_of(NULL, 0));
     pid_t pid = 0;
     int r = input < 0 ? input : output < 0 ? output : complaints < 0 ? complaints : 0;
     struct ends ends = {input, s->shown ? STDERR_FILENO : output,

@@ -148,19 +148,6 @@ static void build_on_longest(struct loop_timer *t)
 
 /* ---- start ---- */
 
-static int module_file(struct slice bytes)
-{
-    int fd = memfd_create("sluice-module", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fdio_write_all(fd, bytes.ptr, bytes.len);
-    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-        r = -errno;
-    if (r < 0)
-        close(fd);
-    return r < 0 ? r : fd;
-}
-
 static int build_spawn(struct build *b)
 {
     struct build_queue *q = b->queue;
@@ -170,7 +157,7 @@ static int build_spawn(struct build *b)
     const char *export_name = b->export_name != NULL ? b->export_name : ""; /* the usual ones */
     const char *const argv[] = {q->builder_path, "--cache",    q->cache,    "--memory-pages",
                                 pages,           "--function", export_name, NULL};
-    autoclose int module = module_file(b->bytes);
+    autoclose int module = fdio_memory_file("sluice-module", b->bytes);
     if (module < 0)
         return module;
     int ends[2];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice.dev/v1 Function. */
 #include "base/encoding.h"
+#include "base/filename.h"
 #include "base/memory.h"
 #include "resource/resource_internal.h"
 
@@ -13,30 +14,13 @@
 static const char *const results[] = {"number", "text", "bytes", "json", "event", NULL};
 static const char *const isolations[] = {"event", "instance", NULL};
 
-/* A relative path that stays below its folder. */
-static bool is_file_name(const char *name)
-{
-    if (*name == '\0' || strlen(name) > 255 || *name == '/')
-        return false;
-    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
-        part += part != name; /* past the slash */
-        size_t len = strcspn(part, "/");
-        if (len == 0 || (len == 1 && part[0] == '.') || (len == 2 && memcmp(part, "..", 2) == 0))
-            return false;
-    }
-    for (; *name != '\0'; name++)
-        if ((unsigned char)*name < ' ' || *name == 0x7f || *name == '\\')
-            return false;
-    return true;
-}
-
 static int code_check(const json_t *object, struct error *err)
 {
     json_t *code = resource_at(object, "spec.codeSource"), *text;
     const char *name;
     json_object_foreach(code, name, text)
     {
-        if (!is_file_name(name))
+        if (!filename_is_inside(name))
             return error_field(err, -EINVAL, "spec.codeSource",
                                "\"%.80s\" is no file name: a relative path without . and .. parts",
                                name);

@@ -2,6 +2,7 @@
 #include "runner/bundle.h"
 
 #include "base/buf.h"
+#include "base/filename.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -11,25 +12,7 @@
 #define MEBIBYTE           (UINT64_C(1) << 20)
 #define BUNDLE_ENV_MAX     1024
 #define BUNDLE_WORDS_MAX   1000
-#define BUNDLE_NAME_MAX    255
 #define BUNDLE_CONCURRENCY 1024
-
-/* A relative path that stays below its folder. */
-static bool is_file_name(const char *name)
-{
-    if (*name == '\0' || strlen(name) > BUNDLE_NAME_MAX || *name == '/')
-        return false;
-    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
-        part += part != name; /* past the slash */
-        size_t len = strcspn(part, "/");
-        if (len == 0 || (len == 1 && part[0] == '.') || (len == 2 && memcmp(part, "..", 2) == 0))
-            return false;
-    }
-    for (; *name != '\0'; name++)
-        if ((unsigned char)*name < ' ' || *name == 0x7f || *name == '\\')
-            return false;
-    return true;
-}
 
 static const char *text_of(const json_t *object, const char *key, const char *otherwise)
 {
@@ -47,7 +30,7 @@ static int check_files(const struct bundle *b, struct error *err)
         return error_field(err, -EINVAL, "files", "more than %d files", BUNDLE_FILES_MAX);
     json_object_foreach(b->files, name, text)
     {
-        if (!is_file_name(name))
+        if (!filename_is_inside(name))
             return error_field(err, -EINVAL, "files",
                                "\"%.80s\" is no file name: a relative path without . and .. parts",
                                name);
