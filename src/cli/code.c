@@ -420,6 +420,16 @@ static int split(const char *path, struct place *ret, struct error *err)
     return ret->folder != NULL && ret->file != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+/* Takes a slash from a path's end, or a dot that stands behind one. False: there is neither. */
+static bool drop_tail(struct buf *path)
+{
+    const char *end = path->ptr + path->len;
+    if (end[-1] != '/' && (path->len < 3 || end[-1] != '.' || end[-2] != '/'))
+        return false;
+    path->ptr[--path->len] = '\0';
+    return true;
+}
+
 int code_embed(json_t *spec, const char *manifest, struct error *err)
 {
     const char *named = json_string_value(json_object_get(spec, "path"));
@@ -430,8 +440,8 @@ int code_embed(json_t *spec, const char *manifest, struct error *err)
     if (named[0] != '/' && slash != NULL)
         buf_add(&path, manifest, (size_t)(slash - manifest) + 1);
     buf_add_text(&path, named);
-    while (buf_ok(&path) && path.len > 1 && path.ptr[path.len - 1] == '/')
-        path.ptr[--path.len] = '\0';
+    while (buf_ok(&path) && path.len > 1 && drop_tail(&path))
+        ; /* "np/./" is np: messages name the folder */
     if (!buf_ok(&path))
         return error_set(err, -ENOMEM, "out of memory");
     json_t *files = json_object_get(spec, "codeSource");

@@ -76,7 +76,7 @@ def test_a_project(shared, tmp_path):
 
 def test_packages_are_fetched_and_bundled(shared, project):
     result = deploy(shared, project, "--wait")
-    assert "npm install in" in result.stderr and (project / "node_modules").exists()
+    assert f"npm install in {project}\n" in result.stderr and (project / "node_modules").exists()
     assert call(shared, "shouter", "?text=hi").body == b'{"said":"HI!HI!"}'
     source = deployed(shared, "shouter")["spec"]["codeSource"]
     assert list(source) == ["index.cjs"]

@@ -212,7 +212,7 @@ def test_a_function_in_a_process_of_its_own(tmp_path):
 def test_what_cannot_be_served(tmp_path):
     (tmp_path / "notes.txt").write_text("no function")
     (tmp_path / "empty").mkdir()
-    cases = [("missing.js", "missing.js"), ("notes.txt", "function.yaml"), ("empty", "function.yaml")]
+    cases = [("missing.js", "missing.js"), ("notes.txt", "neither a manifest"), ("empty", "function.yaml")]
     for path, word in cases:
         subject = Running(path, cwd=tmp_path)
         subject.wait(word)
