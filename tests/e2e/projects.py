@@ -3,6 +3,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import select
@@ -11,7 +12,9 @@ import subprocess
 import time
 
 from command import environment, run
-from daemon import BINARY
+from daemon import BINARY, ROOT
+
+NODE_MODULES = ROOT / "build" / "test-npm" / "node_modules"
 
 
 def new(folder, runtime="js", name="greeter"):
@@ -19,6 +22,18 @@ def new(folder, runtime="js", name="greeter"):
     result = run("function", "new", "--runtime", runtime, name, cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder / name
+
+
+def packages_of(name):
+    """The names of a package of npm's and of those that it needs, as they lie side by side."""
+    found, todo = set(), [name]
+    while todo:
+        package = todo.pop()
+        if package not in found and (NODE_MODULES / package).is_dir():
+            found.add(package)
+            manifest = json.loads((NODE_MODULES / package / "package.json").read_text())
+            todo += manifest.get("dependencies", {})
+    return sorted(found)
 
 
 class Running:

@@ -12,10 +12,8 @@ import pytest
 
 from command import run
 from containers import Podman, under_runc, unpack
-from daemon import ROOT
-from projects import new
+from projects import NODE_MODULES, new, packages_of
 
-PACKAGES = ROOT / "build" / "test-npm" / "node_modules"
 LEFT_OUT = ("__pycache__", "test", "*.a", "dist-packages", "site-packages", "config-*")
 LEFT_OUT += ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "_test*")
 
@@ -29,17 +27,6 @@ mkdir node_modules && to=$PWD/node_modules && cd /packages && exec cp -r --paren
 def libraries(*programs):
     said = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False).stdout
     return {pathlib.Path(path) for path in re.findall(r"(/\S+) \(0x", said)}
-
-
-def closure(name):
-    """A package of npm's with those that it needs, as they lie side by side."""
-    found, todo = set(), [name]
-    while todo:
-        package = todo.pop()
-        if package not in found and (PACKAGES / package).is_dir():
-            found.add(package)
-            todo += json.loads((PACKAGES / package / "package.json").read_text()).get("dependencies", {})
-    return sorted(found)
 
 
 def put(root, path, target=None):
@@ -134,9 +121,9 @@ def test_a_node_image(engine, tmp_path):
     """In the engine's own store. Node itself, of 100 MB, is mounted and not copied from layer to layer."""
     node = pathlib.Path(shutil.which("node")).resolve()
     mount = f"--volume={node}:/usr/bin/node:ro"
-    npm = NPM.format(" ".join(closure("faas-js-runtime")))
+    npm = NPM.format(" ".join(packages_of("faas-js-runtime")))
     base = engine.make_base("node", libraries(node), npm)
-    options = [mount, f"--volume={PACKAGES}:/packages:ro"]
+    options = [mount, f"--volume={NODE_MODULES}:/packages:ro"]
     said = build(engine, new(tmp_path, "node"), base, "-t", "fn:2", options=options)
     assert said.strip() == "fn:2 built by buildah"
     options = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", mount]
