@@ -96,6 +96,11 @@ static const char *find_main(const struct reading *r, json_t *files)
 static int read_code(struct reading *r)
 {
     json_t *files = json_object_get(r->spec->source, "codeSource");
+    if (files == NULL && json_object_get(r->spec->source, "image") != NULL)
+        return refuse(
+            r, "ImageNotRead", "spec.image",
+            "code is not taken out of images: give it in spec.codeSource or spec.path, or "
+            "run the image elsewhere and name its URL with runtime http");
     if (!json_is_object(files) || json_object_size(files) == 0)
         return refuse(r, "CodeMissing", "spec.codeSource",
                       "there is no code: spec.codeSource has it as file name: text, and the "

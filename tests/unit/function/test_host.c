@@ -126,6 +126,7 @@ static void what_cannot_run_says_why(void **state)
         {"{\"runtime\":\"js\",\"codeSource\":{\"a.js\":\"x\",\"b.js\":\"y\"}}",
          "False/MainMissing: spec.main"},
         {"{\"runtime\":\"js\",\"path\":\"./x\"}", "False/CodeMissing: "},
+        {"{\"runtime\":\"js\",\"image\":\"x\"}", "False/ImageNotRead: spec.image"},
         {"{\"runtime\":\"wasm\",\"module\":\"a.wasm\",\"function\":\"f\"}",
          "False/ModuleMissing: "},
         {"{\"runtime\":\"wasm\",\"moduleBase64\":\"AGFzbQEAAAA=\"}",
