@@ -42,7 +42,7 @@ double nearbyint(double x)
 {
     if (is_whole(x))
         return x;
-    volatile double sum = __builtin_fabs(x) + INTEGRAL;
+    double sum = __builtin_fabs(x) + INTEGRAL;
     return __builtin_copysign(sum - INTEGRAL, x);
 }
 
