@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The user ids of functions that are processes: each has its own, the same over restarts, in
- * DIR/functions/uids:
+ * DIR/functions/.uids:
  *   {"next":17,"uids":{"METADATA.UID":2000000016}}
  * A function that is deleted and made again is another one. Ids are given in a circle, so that one
  * is not used again soon. The circle begins at a place that the folder's path decides: two servers
@@ -57,7 +57,8 @@ static int uid_load(struct uid_table *t, struct error *err)
 int uid_table_new(const char *folder, struct uid_table **ret, struct error *err)
 {
     struct uid_table *t = calloc(1, sizeof(*t));
-    if (t == NULL || asprintf(&t->path, "%s/uids", folder) < 0) {
+    /* With a dot: no namespace is called so. */
+    if (t == NULL || asprintf(&t->path, "%s/.uids", folder) < 0) {
         free(t);
         return error_set(err, -ENOMEM, "out of memory");
     }

@@ -124,6 +124,14 @@ def test_each_has_its_user_and_folder(shared, place, deploy):
     waiting.until(lambda: len(folders(shared, place, "b")) == 2)
 
 
+def test_any_namespace_may_have_programs(shared):
+    """Whatever else lies beside the folders of the namespaces."""
+    metadata = {"name": "uids"}
+    shared.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    shared.apply(daemon.function("f", "uids", **tiny()))
+    shared.wait_ready_condition("Function", "f", "uids", 60)
+
+
 def test_no_process_when_idle_and_a_cold_start(shared, deploy):
     called = deploy(**tiny(scale={"idle": "PT0.2S"}))
     assert called.event().status == 200
