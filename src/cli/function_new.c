@@ -153,8 +153,11 @@ static char *find_template(const struct cli_call *call, const char *runtime)
 {
     autofree char *runtimes = place_runtimes();
     struct buf path = BUF_INIT;
-    if (runtimes == NULL) {
-        terminal_error("the folder with the runtimes is not beside sluice");
+    if (runtimes == NULL || access(runtimes, R_OK) < 0) {
+        if (runtimes != NULL)
+            terminal_error("the folder with the runtimes, %s: %s", runtimes, strerror(errno));
+        else
+            terminal_error("the folder with the runtimes is not beside sluice");
         terminal_hint("set SLUICE_RUNTIMES to it: it has a folder for each runtime");
         return NULL;
     }

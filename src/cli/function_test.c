@@ -207,7 +207,7 @@ static int run_all(struct test *t, const struct testcases *cases)
             run_case(t, &cases->items[i]);
     }
     if (t->passed + t->failed == 0) {
-        terminal_error("there is no such case");
+        terminal_error("no case has this text in its name");
         return CLI_FAILED;
     }
     print_results(t);

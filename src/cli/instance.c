@@ -123,7 +123,10 @@ static int start_worker(const struct instance_code *code, int bundle, int listen
                                 NULL};
     const struct subprocess_descriptor descriptors[] = {
         {bundle, FD_BUNDLE}, {listener, FD_LISTENER}, {report, FD_REPORT}, {module, FD_MODULE}};
-    return subprocess_start(argv, descriptors, module >= 0 ? 4 : 3, &i->pid);
+    int r = subprocess_start(argv, descriptors, module >= 0 ? 4 : 3, &i->pid);
+    if (r < 0)
+        terminal_error("cannot run %s: %s", worker, strerror(-r));
+    return r;
 }
 
 static int start(const struct project *p, const struct instance_code *code, int listener,

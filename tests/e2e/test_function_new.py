@@ -65,6 +65,12 @@ def test_misuse(tmp_path, arguments, words):
     assert files(tmp_path) == []
 
 
+def test_no_folder_of_runtimes(tmp_path):
+    result = run("function", "new", "x", cwd=tmp_path, env={"SLUICE_RUNTIMES": "/nonexistent"})
+    assert result.returncode == 2 and "/nonexistent: No such file" in result.stderr
+    assert files(tmp_path) == []
+
+
 def test_a_group_lists_its_commands():
     for arguments in (["function", "--help"], ["help", "function"]):
         result = run(*arguments)

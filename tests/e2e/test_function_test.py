@@ -85,7 +85,10 @@ def test_what_differs_is_told(tmp_path):
         assert line in result.stdout.splitlines(), result.stdout
     chosen = check(folder, "--case", "nobody")
     assert chosen.returncode == 0 and "1 passed, 0 failed" in chosen.stdout
-    assert check(folder, "--case", "no such case").returncode == 1
+    result = check(folder, SLUICE_WORKER="/nonexistent/worker")
+    assert result.returncode == 1 and "cannot run /nonexistent/worker" in result.stderr
+    result = check(folder, "--case", "no such case")
+    assert result.returncode == 1 and "no case has this text" in result.stderr
 
 
 def test_forms_of_cases(echo):
