@@ -22,6 +22,7 @@ struct collection {
     json_t *files; /* filled */
     size_t bytes;
     const char *field;
+    char *root;   /* where it lies, without links; NULL: it cannot be said */
     bool project; /* leaves out what belongs to a project and not to its function */
     bool js;
     struct error *err;
@@ -35,9 +36,25 @@ static int read_error(int status, const char *field, const char *path, struct er
     return error_field(err, status, field, "cannot read %s: %s", path, strerror(-status));
 }
 
+/* A folder that somebody else wrote may hold links to what is private here: that is not sent. */
+static int check_inside(const struct collection *c, const char *path)
+{
+    autofree char *real = realpath(path, NULL);
+    if (real == NULL || c->root == NULL)
+        return read_error(real == NULL ? -errno : -ENOENT, c->field, path, c->err);
+    size_t len = strcmp(c->root, "/") == 0 ? 0 : strlen(c->root);
+    if (strncmp(real, c->root, len) == 0 && (real[len] == '/' || real[len] == '\0'))
+        return 0;
+    return error_field(c->err, -EXDEV, c->field,
+                       "%s is a link that leads out of the folder: copy what it names", path);
+}
+
 static int add_file(struct collection *c, const char *path, const char *name)
 {
     autobuf text = BUF_INIT;
+    int inside = check_inside(c, path);
+    if (inside < 0)
+        return inside;
     int status = fdio_read_file(path, CODE_BYTES_MAX, &text);
     if (status < 0)
         return read_error(status, c->field, path, c->err);
@@ -102,6 +119,9 @@ static int add_entry(struct collection *c, const char *folder, const char *prefi
         return 0;
     if (!S_ISDIR(st.st_mode))
         return S_ISREG(st.st_mode) ? add_file(c, path.ptr, name.ptr) : 0;
+    int inside = check_inside(c, path.ptr);
+    if (inside < 0)
+        return inside;
     buf_add_byte(&name, '/');
     return buf_ok(&name) ? add_folder(c, path.ptr, name.ptr, depth + 1) : -ENOMEM;
 }
@@ -135,7 +155,9 @@ int code_add_folder(json_t *files, const char *folder, const char *field, bool j
 {
     struct collection c = {
         .files = files, .field = field, .project = strcmp(field, FIELD) == 0, .js = js, .err = err};
+    c.root = realpath(folder, NULL);
     int status = add_folder(&c, folder, "", 0);
+    free(c.root);
     if (status == 0 && json_object_size(files) == 0)
         return error_field(err, -ENOENT, field, "there is no file in it");
     return status;
@@ -334,7 +356,8 @@ static char *find_main(const json_t *spec, const struct place *p, struct error *
 /* Each of the names that is there. */
 static int add_named(json_t *files, const char *folder, json_t *names, struct error *err)
 {
-    struct collection c = {.files = files, .field = FIELD, .err = err};
+    struct collection c = {
+        .files = files, .field = FIELD, .root = realpath(folder, NULL), .err = err};
     size_t i;
     json_t *name;
     int status = 0;
@@ -345,6 +368,7 @@ static int add_named(json_t *files, const char *folder, json_t *names, struct er
         if (status == 0 && buf_ok(&path) && is_there(folder, json_string_value(name)))
             status = add_file(&c, path.ptr, json_string_value(name));
     }
+    free(c.root);
     return status;
 }
 

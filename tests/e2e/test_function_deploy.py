@@ -201,6 +201,26 @@ def test_what_goes_wrong_is_told(shared, project, tmp_path):
     assert result.stderr.startswith(f"sluice: {bare}: function/bare: spec.runtime: ")
 
 
+def test_links_do_not_lead_out_of_a_project(shared, tmp_path):
+    """Somebody else's project does not send what lies beside it."""
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    for folder in (project / "inner", outside):
+        folder.mkdir(parents=True)
+    (outside / "key").write_text("private")
+    (project / "function.yaml").write_text(
+        "apiVersion: sluice.dev/v1\nkind: Function\nmetadata: {name: links}\n"
+        "spec: {runtime: exec, path: ., main: main}\n"
+    )
+    (project / "inner" / "text").write_text("own")
+    (project / "main").symlink_to("inner/text")
+    assert deploy(shared, project, "--dry-run", check=False).returncode == 0
+    for target in (outside / "key", outside):
+        (project / "link").symlink_to(target)
+        done = deploy(shared, project, "--dry-run", check=False)
+        assert done.returncode != 0 and "link is a link that leads out" in done.stderr, done
+        (project / "link").unlink()
+
+
 def test_the_names_that_a_main_file_has(shared, tmp_path):
     """The server looks for the same ones as the command line."""
     code = {"function.js": "exports.handle = () => require('./other');", "other.js": "exports.n = 7;"}
