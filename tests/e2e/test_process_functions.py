@@ -130,6 +130,8 @@ def test_any_namespace_may_have_programs(shared):
     shared.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     shared.apply(daemon.function("f", "uids", **tiny()))
     shared.wait_ready_condition("Function", "f", "uids", 60)
+    shared.delete("Namespace", "uids")
+    waiting.until(lambda: not folders(shared, "uids"))
 
 
 def test_no_process_when_idle_and_a_cold_start(shared, deploy):
