@@ -27,7 +27,31 @@ numbers = itertools.count(1)
 def pytest_configure(config):
     config.addinivalue_line("markers", "expects_errors(pattern): error lines the test provokes")
     config.addinivalue_line("markers", "slow: takes several seconds")
+    config.addinivalue_line("markers", "alone: not in a process of pytest-xdist")
+    config.addinivalue_line("markers", "xdist_group(name): tests that pytest-xdist keeps together")
     processes.become_subreaper()
+
+
+# Files whose tests do not run beside each other's: programs of functions share user ids, whose
+# processes are counted over the whole machine; the README's commands use the port that people use.
+TOGETHER = {
+    "programs": {"test_process_functions", "test_runtimes", "test_runtimes_confined", "test_admission",
+                 "test_function_run", "test_function_test", "test_function_deploy", "test_lifecycle"},
+    "port-8080": {"test_demo", "test_readme"},
+}
+# podman does not see the end of a container that a child of pytest-xdist started.
+ALONE = {"test_function_build", "test_runtime_images"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For pytest-xdist: the tests of a file stay together, since they share a broker."""
+    for item in items:
+        name = item.path.stem
+        group = next((group for group, names in TOGETHER.items() if name in names), name)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if name in ALONE:
+            item.add_marker(pytest.mark.alone)
 
 
 def pytest_sessionstart(session):
