@@ -37,6 +37,7 @@ def project(tmp_path):
     described = json.loads((folder / "package.json").read_text())
     described["dependencies"] = {"shout": "file:./packages/shout", "times": "file:./packages/times"}
     (folder / "package.json").write_text(json.dumps(described))
+    (folder / ".npmrc").write_text("install-links=false\n")  # npm 9 would copy the packages
     (folder / "index.js").write_text(
         "const { shout } = require('shout');\n"
         "module.exports = context => ({said: shout(context.query.text)});\n"

