@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/memory.h"
+#include "base/token.h"
 #include "event/event_internal.h"
 
 #include <errno.h>
@@ -160,25 +161,6 @@ struct slice stdio_variable_name(struct slice variable)
 
 /* ---- the reply's header block ---- */
 
-static bool is_token(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return name.len > 0;
-}
-
-static bool is_value(struct slice value)
-{
-    for (size_t i = 0; i < value.len; i++)
-        if (((unsigned char)value.ptr[i] < 0x20 && value.ptr[i] != '\t') || value.ptr[i] == 0x7f)
-            return false;
-    return true;
-}
-
 /* Framing is the server's. */
 static bool is_framing(struct slice name)
 {
@@ -226,7 +208,7 @@ static bool split_line(struct slice line, struct stdio_field *ret)
     ret->value = slice_of(colon + 1, line.len - ret->name.len - 1);
     while (ret->value.len > 0 && (ret->value.ptr[0] == ' ' || ret->value.ptr[0] == '\t'))
         ret->value = slice_of(ret->value.ptr + 1, ret->value.len - 1);
-    return is_token(ret->name) && is_value(ret->value);
+    return token_is(ret->name) && token_is_field_value(ret->value);
 }
 
 /* Whether the output begins with a header block; then its fields and the body behind it are in

@@ -4,7 +4,7 @@
 #include "fetcher/fetcher.h"
 
 #include "base/clock.h"
-#include "http/token.h"
+#include "base/token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -265,22 +265,17 @@ static void add_default(struct fetcher_request *r, struct slice name, struct sli
         r->headers[r->header_count++] = (struct http_call_header){name, value};
 }
 
-static bool is_token(struct slice text)
-{
-    return text.len > 0 && token_length(text) == text.len;
-}
-
 /* NULL, or what is wrong with the request. */
 static const char *check(const struct fetcher_request *r)
 {
     static const char *const forbidden[] = {"CONNECT", "TRACE", "TRACK"};
-    if (!is_token(r->method))
+    if (!token_is(r->method))
         return "the method is no token";
     for (size_t i = 0; i < COUNT_OF(forbidden); i++)
         if (slice_is_nocase(r->method, forbidden[i]))
             return "the methods CONNECT, TRACE and TRACK are not sent";
     for (unsigned i = 0; i < r->header_count; i++)
-        if (!is_token(r->headers[i].name) || !token_is_field_value(r->headers[i].value))
+        if (!token_is(r->headers[i].name) || !token_is_field_value(r->headers[i].value))
             return "a header has a character that is not allowed";
     return NULL;
 }

@@ -3,7 +3,7 @@
  * without the headers that belong to one connection (RFC 9110 §7.6.1). */
 #include "function/function_internal.h"
 
-#include "http/token.h"
+#include "base/token.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/chunked.h"
 
-#include "http/token.h"
+#include "base/token.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
 #include "http/reply.h"
 
 #include "base/encoding.h"
-#include "http/token.h"
+#include "base/token.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/request_head.h"
 
-#include "http/token.h"
+#include "base/token.h"
 
 #include <errno.h>
 #include <string.h>

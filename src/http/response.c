@@ -3,9 +3,9 @@
 #include "http/response.h"
 #include "base/memory.h"
 #include "base/must.h"
+#include "base/token.h"
 #include "http/connection.h"
 #include "http/reactor.h"
-#include "http/token.h"
 
 #include <stdarg.h>
 #include <stdio.h>

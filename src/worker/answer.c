@@ -4,6 +4,8 @@
 #include "worker/metrics.h"
 #include "worker/program.h"
 
+#include "base/token.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -15,27 +17,6 @@ static struct {
     struct buf text; /* names and values of event headers, which live during a callback only */
     size_t ends[ANSWER_HEADERS_MAX * 2];
 } headers;
-
-static bool is_token(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return name.len > 0;
-}
-
-static bool is_field_value(struct slice value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
 
 /* Framing is the server's. */
 static bool is_framing(struct slice name)
@@ -60,7 +41,7 @@ static void add_line(struct slice line)
         value = slice_of(value.ptr + 1, value.len - 1);
     if (call->status == 204 && slice_is_nocase(name, "content-type"))
         return; /* there is no content */
-    if (is_token(name) && is_field_value(value) && !is_framing(name))
+    if (token_is(name) && token_is_field_value(value) && !is_framing(name))
         headers.list[headers.count++] = (struct http_header){name, value};
 }
 
@@ -106,7 +87,7 @@ static void add_cors(void)
     if (call->cors == CALL_CORS_OWN && !has_header("vary"))
         add_header("vary", SLICE("Origin"));
     if (!has_header(origin) && call->cors == CALL_CORS_OWN &&
-        is_field_value(buf_slice(&call->origin)) && call->origin.len > 0)
+        token_is_field_value(buf_slice(&call->origin)) && call->origin.len > 0)
         add_header(origin, buf_slice(&call->origin));
 }
 

@@ -2,7 +2,7 @@
 #include "http/request_head.h"
 
 #include "base/must.h"
-#include "http/token.h"
+#include "base/token.h"
 
 #include <stdlib.h>
 #include <string.h>

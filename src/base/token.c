@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/token.h"
+#include "base/token.h"
 
 #include <strings.h>
 
@@ -21,6 +21,11 @@ size_t token_length(struct slice text)
     while (n < text.len && (kinds[(unsigned char)text.ptr[n]] & TOKEN) != 0)
         n++;
     return n;
+}
+
+bool token_is(struct slice text)
+{
+    return text.len > 0 && token_length(text) == text.len;
 }
 
 bool token_is_field_value(struct slice text)
