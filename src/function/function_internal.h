@@ -9,7 +9,10 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "function/folder.h"
 #include "function/function.h"
+#include "function/log.h"
+#include "function/programs.h"
 #include "function/runtime.h"
 
 #include <jansson.h>
@@ -17,52 +20,6 @@
 
 struct function;
 struct version;
-
-/* ---- process.c: a program of ours, watched through a pidfd ---- */
-
-struct process {
-    struct loop *loop;
-    struct loop_watch watch;
-    pid_t pid; /* 0: none */
-    void (*exited)(struct process *p, int status);
-    void *ctx;
-};
-struct process_descriptor {
-    int from, to;
-};
-/* argv[0] is the path. Runs in a session of its own, so that a terminal's signals do not reach it.
- * p->exited and p->ctx are set by the caller. 0 or negative errno. */
-int process_spawn(struct process *p, struct loop *loop, const char *const *argv,
-                  const struct process_descriptor *descriptors, size_t count);
-void process_kill(struct process *p, int signal_number);
-/* Asks it to end (SIGTERM), waits, and forgets it without a call of exited. For programs of ours
- * that end at once when asked. */
-void process_stop(struct process *p);
-/* Kills it, waits for it, and forgets it without a call of exited. */
-void process_end(struct process *p);
-
-/* ---- zygote.c: the client of worker/protocol.h ---- */
-
-struct zygote;
-struct zygote_events {
-    void (*ready)(void *ctx);
-    /* value: the pid, or a negative errno. */
-    void (*started)(void *ctx, uint64_t worker, int value);
-    void (*exited)(void *ctx, uint64_t worker, int status);
-    /* It died, and all workers with it; it is started again by itself. */
-    void (*lost)(void *ctx);
-};
-int zygote_new(struct loop *loop, const char *worker_path, const struct zygote_events *events,
-               void *ctx, struct zygote **ret, struct error *err);
-void zygote_free(struct zygote *z);
-struct zygote_start {
-    uint64_t worker;
-    int bundle, listener, report, module; /* borrowed; module -1: none */
-};
-/* 0 or negative errno: -EAGAIN when it is not ready. */
-int zygote_start(struct zygote *z, const struct zygote_start *s);
-int zygote_kill(struct zygote *z, uint64_t worker, int signal_number);
-pid_t zygote_pid(const struct zygote *z);
 
 /* ---- spec.c: the Function object, read ---- */
 
@@ -105,111 +62,6 @@ bool environment_uses(const json_t *spec, const struct resource_kind *kind, cons
 
 /* A sealed memfd with protocol.h's JSON, or a negative errno. The caller closes it. */
 int bundle_make(const struct function_spec *s, const json_t *metadata, int64_t generation);
-
-/* ---- build.c: runs sluice-builder, one at a time ---- */
-
-struct build_queue {
-    struct loop *loop;
-    char *builder_path, *cache;
-    struct list waiting;
-    struct build *running;
-    struct loop_timer kick;
-    uint64_t builds, cached, failures; /* builds: without those that were in the cache */
-};
-/* The first of the places, paths as seen from the program's folder, that can be run; the caller
- * frees it. NULL: none. */
-char *find_beside(const char *program, const char *const *places);
-struct build_result {
-    int status;         /* 0 or negative */
-    int module;         /* the shared object; the receiver owns it */
-    const char *reason; /* of a failure */
-    bool cached, landlock;
-    unsigned milliseconds;
-};
-typedef void build_done_fn(void *ctx, const struct build_result *result, const struct error *err);
-struct build;
-int build_queue_init(struct build_queue *q, struct loop *loop, const char *builder_path,
-                     const char *worker_path, const char *cache, struct error *err);
-void build_queue_done(struct build_queue *q);
-/* Borrows bytes and export_name until done or cancelled. NULL when memory runs out. */
-struct build *build_start(struct build_queue *q, struct slice bytes, const char *export_name,
-                          uint64_t memory_bytes, build_done_fn *done, void *ctx);
-void build_cancel(struct build *b); /* done is not called */
-
-/* ---- prepare.c: runs sluice-runner prepare, few at a time ---- */
-
-struct prepare_queue {
-    struct loop *loop;
-    const char *runner_path;
-    struct list waiting, running;
-    unsigned running_count;
-    struct loop_timer kick;
-    uint64_t prepares, failures;
-};
-struct prepare;
-void prepare_queue_init(struct prepare_queue *q, struct loop *loop, const char *runner_path);
-/* After all versions. */
-void prepare_queue_done(struct prepare_queue *q);
-/* Sets v->prepare; version_prepared() follows. 0 or -ENOMEM. */
-int prepare_start(struct prepare_queue *q, struct version *v);
-void prepare_cancel(struct prepare *p);
-
-/* ---- uid.c: each function that is a process has a user id of its own ---- */
-
-struct uid_table;
-int uid_table_new(const char *folder, struct uid_table **ret, struct error *err);
-void uid_table_free(struct uid_table *t);
-/* The owner's (metadata.uid), the same each time; on disk when it returns. 0 or negative errno. */
-int uid_take(struct uid_table *t, const char *owner, unsigned *ret);
-void uid_give_back(struct uid_table *t, const char *owner);
-
-/* ---- folder.c: code and packages of functions that are processes ---- */
-
-#define FOLDER_DIGEST_SIZE 25
-struct function_folders {
-    char *path; /* DIR/functions, absolute */
-    struct loop *loop;
-    struct uid_table *uids;
-    struct process removal;
-    bool dirty; /* there is something to remove */
-    uint64_t batch, discarded;
-    struct loop_timer start;
-};
-int folders_init(struct function_host *h, const char *data_dir, struct error *err);
-void folders_done(struct function_host *h);
-/* Name of the folder for these files under this runtime. 0 or -ENOMEM. */
-int folder_digest(const struct function_spec *s, char ret[FOLDER_DIGEST_SIZE]);
-/* The caller frees it; NULL when out of memory. */
-char *folder_path(const struct function *f, const char *digest, const char *suffix);
-int folder_make_parent(const struct function *f);
-bool folder_is_ready(const struct function *f, const char *digest);
-int folder_set_ready(const struct function *f, const char *digest);
-/* Removes those that no version uses. */
-void folder_sweep(struct function *f);
-/* Removes all of a function that is gone, and frees its user id. */
-void folder_remove(struct function *f);
-
-/* ---- log.c: what a function printed ---- */
-
-struct function_log;
-struct function_log_folder {
-    char *path; /* DIR/logs; NULL: memory only */
-    struct loop *loop;
-};
-struct function_log *function_log_new(const struct function_log_folder *folder,
-                                      const char *namespace_name, const char *name);
-/* remove: the files too. Ends the streams of followers. */
-void function_log_free(struct function_log *l, bool remove);
-/* One entry; text may hold anything. time_ns: realtime. Its file has it after the next flush. */
-void function_log_add(struct function_log *l, uint64_t time_ns, const char *level,
-                      struct slice event, struct slice text);
-void function_log_flush(struct function_log *l);
-/* Nothing is added for a while: holds no descriptor. */
-void function_log_rest(struct function_log *l);
-/* The last lines (0: all that are kept). */
-int function_log_read(struct function_log *l, unsigned tail_lines, struct buf *out);
-void function_log_serve(struct function_log *l, struct http_request *request, unsigned tail_lines,
-                        bool follow);
 
 /* ---- worker.c: one worker process as the host sees it ---- */
 
