@@ -79,7 +79,7 @@ struct broker_core {
     atomic_bool retain_posted;
     struct loop_timer retain; /* until the checkpoint that retention waits for has ended */
 
-    struct buf header_text; /* scratch of delivery.c */
+    struct buf header_text; /* scratch of request.c */
     struct counters counters;
 };
 

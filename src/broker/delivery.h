@@ -57,6 +57,10 @@ struct delivery *delivery_new(struct trigger *t, uint64_t position, uint64_t tim
 void delivery_free(struct delivery *d);
 /* Sends it; d->event must be there. */
 void delivery_start(struct delivery *d);
+/* Notes why an attempt failed; code 0: no answer. */
+void delivery_fail(struct delivery *d, unsigned code, const char *reason, struct slice body);
+/* Ends the attempt: a retry that the policy does not allow is a dead letter. */
+void delivery_conclude(struct delivery *d, enum delivery_outcome outcome);
 
 /* Its end, d->outcome, becomes a group in the log (outcome.c). */
 void outcome_append(struct delivery *d);

@@ -8,8 +8,8 @@
 #include "broker/broker_internal.h"
 #include "broker/event_hold.h"
 #include "broker/filter.h"
+#include "broker/policy.h"
 #include "broker/position_set.h"
-#include "broker/target.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
@@ -25,16 +25,6 @@
  * one group (STORE_GROUP_MAX). Those that wait for a retry have rows of their own. */
 #define TRIGGERS_DELIVERIES_MAX (1u << 20)
 #define TRIGGER_SHARE_MIN       4
-
-#define DELIVERY_TIMEOUT_DEFAULT (30 * CLOCK_SECOND)
-#define RETRY_DELAY_MAX          (3600 * CLOCK_SECOND)
-
-struct policy { /* Knative's delivery spec; the trigger's replaces the broker's */
-    unsigned retry;
-    bool linear;
-    uint64_t delay_ns, timeout_ns, retry_after_max_ns;
-    struct target dead_letter;
-};
 
 struct delivery;
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the answer to a delivery means (Knative delivery contract, data plane). */
+#include "broker/answer.h"
+
+#include "base/clock.h"
+#include "base/encoding.h"
+#include "base/must.h"
+#include "broker/reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static bool retriable(unsigned status)
+{
+    return status == 404 || status == 408 || status == 409 || status == 429 || status >= 500;
+}
+
+/* Retry-After in seconds (RFC 9110 §10.2.3), for 429 and 503; 0 when there is none. A date is left
+ * to the back-off. */
+static uint64_t retry_after(const struct delivery *d, const struct http_call_result *result)
+{
+    if (result->status != 429 && result->status != 503)
+        return 0;
+    for (unsigned i = 0; i < result->header_count; i++) {
+        uint64_t seconds;
+        if (!slice_is_nocase(result->headers[i].name, "retry-after") ||
+            encoding_parse_u64(result->headers[i].value, &seconds) < 0)
+            continue;
+        uint64_t max = d->trigger->policy.retry_after_max_ns;
+        return seconds > max / CLOCK_SECOND ? max : seconds * CLOCK_SECOND;
+    }
+    return 0;
+}
+
+void answer_received(void *ctx, const struct http_call_result *result)
+{
+    struct delivery *d = must_be((struct delivery *)ctx, DELIVERY_MAGIC);
+    d->call = NULL;
+    d->next_delay_ns = 0;
+    if (result->error == -ECANCELED)
+        return; /* the broker stops: the delivery stays unfinished */
+    if (result->error != 0) {
+        delivery_fail(d, 0, result->error_text, (struct slice){"", 0});
+        delivery_conclude(d, OUTCOME_RETRY);
+    } else if (result->status >= 200 && result->status < 300) {
+        if (result->status == 202 || d->stage == STAGE_DEAD_LETTER)
+            delivery_conclude(d, OUTCOME_DONE); /* a 202 body is never a reply */
+        else
+            reply_take(d, result);
+    } else {
+        char text[64];
+        snprintf(text, sizeof(text), "answered %u %s", result->status,
+                 http_status_text(result->status));
+        delivery_fail(d, result->status, text, result->body);
+        d->next_delay_ns = retry_after(d, result);
+        delivery_conclude(d, retriable(result->status) ? OUTCOME_RETRY : OUTCOME_DEAD);
+    }
+}
