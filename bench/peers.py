@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import pathlib
 import subprocess
 import time
 
@@ -102,3 +103,58 @@ def first_reply(process, address, path='/', seconds=20):
             raise process.complain('ended before it answered')
         time.sleep(0.001)
     raise process.complain(f'no answer from {path} after {seconds} s (last status {status})')
+
+
+@contextlib.contextmanager
+def redis_stream(bench):
+    """As redis(), with the stream and the group of consumers that queue-redis uses."""
+    with redis(bench) as (process, address):
+        subprocess.run([find_program('redis-cli'), '-p', address.rpartition(':')[2], 'XGROUP',
+                        'CREATE', 'events', 'g', '0', 'MKSTREAM'], check=True, capture_output=True)
+        yield process, address
+
+
+@contextlib.contextmanager
+def jetstream(bench):
+    """Its process and address."""
+    folder, port = bench.make_folder('nats'), free_port()
+    command = [find_program('nats-server'), '-a', '127.0.0.1', '-p', port, '-js', '-sd', folder]
+    with Process(command, folder) as process:
+        process.wait_until(lambda: accepts(port))
+        yield process, f'127.0.0.1:{port}'
+
+
+RABBIT_CONFIG = '''
+listeners.tcp.local = 127.0.0.1:{port}
+log.file.level = warning
+cluster_partition_handling = ignore
+'''
+
+
+@contextlib.contextmanager
+def rabbitmq(bench):
+    """Its process and address. It runs as whoever runs this, all that it writes is below its folder;
+    it and the port mapper that it starts end with the scope."""
+    folder, port, mapper = bench.make_folder('rabbit'), free_port(), free_port()
+    (folder / 'rabbit.conf').write_text(RABBIT_CONFIG.format(port=port))
+    program = max(pathlib.Path('/usr/lib/rabbitmq/lib').glob('rabbitmq_server-*'),
+                  default=None)
+    if program is None:
+        raise BenchError('rabbitmq-server is not installed')
+    environment = {
+        'HOME': folder, 'RABBITMQ_NODENAME': 'bench@localhost', 'RABBITMQ_CONF_ENV_FILE': '/dev/null',
+        'RABBITMQ_CONFIG_FILE': folder / 'rabbit', 'RABBITMQ_MNESIA_BASE': folder / 'mnesia',
+        'RABBITMQ_LOG_BASE': folder / 'log', 'RABBITMQ_PID_FILE': folder / 'pid',
+        'RABBITMQ_ENABLED_PLUGINS_FILE': folder / 'plugins', 'RABBITMQ_DIST_PORT': free_port(),
+        'ERL_EPMD_PORT': mapper, 'ERL_EPMD_ADDRESS': '127.0.0.1',
+        'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': '-kernel inet_dist_use_interface {127,0,0,1}'}
+    environment = {key: str(value) for key, value in environment.items()}
+    with Process([program / 'sbin' / 'rabbitmq-server'], folder, env=environment) as process:
+        try:
+            process.wait_until(lambda: accepts(port), seconds=60)
+            yield process, f'127.0.0.1:{port}'
+        finally:
+            process.popen.terminate()
+            process.popen.wait(30)
+            subprocess.run([find_program('epmd'), '-port', str(mapper), '-kill'],
+                           capture_output=True)

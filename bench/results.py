@@ -54,6 +54,11 @@ TARGETS = {
     'chain-p99': Target('… p99 at half that rate', False, None, None),
     'cpu-wasm': Target('CPU-bound wasm vs native -O2', False, 1.6, 1.2),
     'triggers': Target('CPU per event, 10,000 triggers vs 10', False, 2.0, 1.1),
+    'deliver-redis': Target('in, delivered, finished, vs Redis Streams', True, 0.5, 1.0),
+    'deliver-jetstream': Target('… vs NATS JetStream', True, 0.5, 1.0),
+    'deliver-rabbitmq': Target('… vs RabbitMQ', True, 0.5, 1.0),
+    'deliver-backlog': Target('1,000,000 waiting events, vs an empty log', True, 0.9, 1.0),
+    'memory-stored': Target('1,000,000 stored events', False, 40, 20),
     'image-wasm': Target('image of a wasm function, unpacked', False, 10, 4),
     'image-js': Target('image of a js function, unpacked', False, 12, 6),
 }

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import chain
+import deliver
 import idle
 import images
 import kernels
@@ -242,4 +243,5 @@ ROWS = [
     ('cpu-wasm', kernels.measure),
     ('image-wasm', images.size_of('wasm')),
     ('image-js', images.size_of('js')),
+    *deliver.ROWS,
 ]
