@@ -9,6 +9,7 @@
 #include "broker/delivery.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
+#include "resource/annotation.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,6 @@
 #define RETAIN_TURNS          10 /* housekeeping turns between looks at old segments */
 #define RETAIN_INTERVAL       (20 * CLOCK_MILLISECOND) /* between looks whether a checkpoint ended */
 #define RETENTION_DEFAULT     (7 * 24 * 3600 * CLOCK_SECOND)
-#define RETENTION_ANNOTATION  "sluice.dev/retention"
 
 /* ---- numbers ---- */
 
@@ -97,10 +97,8 @@ static void broker_set_status(struct broker_core *b, struct broker *broker)
 
 static void broker_read_retention(struct broker *broker)
 {
-    const json_t *annotations = resource_at(broker->resource->object, "metadata.annotations");
-    const char *text = json_string_value(json_object_get(annotations, RETENTION_ANNOTATION));
-    if (text == NULL || clock_parse_duration(slice_text(text), &broker->retention_ns) < 0)
-        broker->retention_ns = RETENTION_DEFAULT;
+    broker->retention_ns =
+        annotation_duration(broker->resource->object, ANNOTATION_RETENTION, RETENTION_DEFAULT);
 }
 
 static int attach_trigger(void *ctx, struct resource *resource)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/memory.h"
+#include "resource/annotation.h"
 #include "resource/resource_internal.h"
 
 #include <errno.h>
@@ -348,6 +349,8 @@ static int check_all(struct check *c, json_t *object, const char *fallback_names
     if (status == 0)
         status = name_check_labels(resource_at(object, "metadata.annotations"),
                                    "metadata.annotations", c->err);
+    if (status == 0)
+        status = annotation_check(c->kind, object, c->err);
     if (status == 0 && c->kind->complete != NULL)
         status = c->kind->complete(object, c->err);
     if (status == 0 && c->kind->check != NULL)

@@ -145,12 +145,32 @@ static uint32_t child_by_index(const struct line_tree *t, uint32_t parent, uint3
     return 0;
 }
 
+/* The child that the path calls ["key"]. */
+static uint32_t child_by_quoted_key(const struct line_tree *t, uint32_t parent, struct slice path,
+                                    size_t *ret_used)
+{
+    const char *key = path.ptr + 2, *end = memmem(key, path.len - 2, "\"]", 2);
+    *ret_used = path.len;
+    if (end == NULL)
+        return 0;
+    size_t len = (size_t)(end - key);
+    *ret_used = len + 4;
+    for (uint32_t id = t->nodes[parent].first_child; id != 0; id = t->nodes[id].next) {
+        const struct line_node *n = &t->nodes[id];
+        if (n->key_len == len && memcmp(t->keys.ptr + n->key, key, len) == 0)
+            return id;
+    }
+    return 0;
+}
+
 /* One step down the path; 0 when there is no such node. */
 static uint32_t lines_step(const struct line_tree *t, uint32_t at, struct slice *path)
 {
     size_t used;
     uint32_t next;
-    if (path->ptr[0] == '[') {
+    if (slice_starts(*path, "[\"")) {
+        next = child_by_quoted_key(t, at, *path, &used);
+    } else if (path->ptr[0] == '[') {
         char *end;
         unsigned long index = strtoul(path->ptr + 1, &end, 10);
         used = (size_t)(end - path->ptr) + (*end == ']');
