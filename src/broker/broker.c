@@ -270,7 +270,6 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     list_init(&b->behind);
     list_init(&b->tails);
     list_init(&b->orphans);
-    list_init(&b->starts);
     scan_init(b);
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
@@ -278,6 +277,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->retain.ctx = b;
     b->retain_wanted.receive = retain_on_loop;
     store_set_retain_notify(b->store, retain_wanted, b);
+    registry_extend(b->registry, &resource_kind_trigger, cursor_extend, b);
     int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
     if (r == 0)
         r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
@@ -349,7 +349,6 @@ void broker_core_free(struct broker_core *b)
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
-    cursor_free_starts(b);
     dead_retain_free(b->dead_retain);
     directory_free(b->directory);
     free(b->by_number);
@@ -458,7 +457,6 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),
-        .unlogged = atomic_load(&c->unlogged),
         .tails = atomic_load(&c->tails),
         .tails_cut = atomic_load(&c->tails_cut),
     };

@@ -61,7 +61,6 @@ struct broker_core_stats {
     uint64_t dropped;      /* deliveries that went with their broker */
     uint64_t undecodable;  /* records that are no event for this version, passed over */
     uint64_t unreadable;   /* now: places in log or tables that cannot be read; deliveries wait */
-    uint64_t unlogged;     /* now: triggers whose first position is not in the log yet */
     uint64_t tails;        /* now: readers of /-/events */
     uint64_t tails_cut;    /* those that took nothing for too long */
 };

@@ -26,9 +26,7 @@ struct broker {
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
         in_flight, waiting, lost, dropped, undecodable, dead_removed;
-    /* Gauges of what stands still: places that cannot be read, triggers whose start is not logged
-     */
-    atomic_uint_fast64_t unreadable, unlogged;
+    atomic_uint_fast64_t unreadable;       /* gauge: places that cannot be read */
     atomic_uint_fast64_t dead_kept;        /* gauge: rows in DEAD */
     atomic_uint_fast64_t tails, tails_cut; /* gauge, counter */
 };
@@ -65,7 +63,6 @@ struct broker_core {
     struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
-    struct list starts;        /* rows of triggers' starts on their way to the log (cursor.c) */
     struct list orphans;       /* deliveries of deleted triggers, whose appends are on their way */
     bool closed;               /* the store is: no append comes back any more */
     bool checkpointing;

@@ -64,90 +64,29 @@ static void row_key(char letter, uint32_t trigger, struct buf *out)
 
 /* ---- where a trigger starts ---- */
 
-struct start_row { /* on its way to the log; in core->starts */
-    struct list link;
-    struct loop_message message;
-    struct broker_core *core;
-    uint32_t trigger; /* which may be gone when it comes back */
-    int error;
-};
-
-void cursor_start_settled(struct trigger *t)
+static void start_key(uint32_t trigger, struct buf *out)
 {
-    if (!t->unlogged)
-        return;
-    t->unlogged = false;
-    atomic_fetch_sub_explicit(&t->core->counters.unlogged, 1, memory_order_relaxed);
+    row_key('b', trigger, out);
 }
 
-/* Tried again by trigger_tend(). */
-static void start_refused(struct trigger *t, int error)
+/* An empty value is the row's own position. */
+int cursor_extend(void *ctx, enum registry_change change, uint32_t number, const json_t *object,
+                  struct store_group *g, struct error *err)
 {
-    t->start_logged = false;
-    if (t->unlogged)
-        return;
-    t->unlogged = true;
-    atomic_fetch_add_explicit(&t->core->counters.unlogged, 1, memory_order_relaxed);
-    log_warn("trigger %s/%s: where it starts could not be written (%s): tried again",
-             t->resource->namespace_name, t->resource->name, strerror(-error));
-}
-
-/* Loop thread. */
-static void start_came_back(struct loop_message *m)
-{
-    struct start_row *row = container_of(m, struct start_row, message);
-    struct trigger *t = trigger_by_number(row->core, row->trigger);
-    if (t != NULL && row->error != 0)
-        start_refused(t, row->error);
-    else if (t != NULL)
-        cursor_start_settled(t);
-    list_remove(&row->link);
-    free(row);
-}
-
-/* The thread that committed, or the loop's when the store refuses at once. */
-static void start_appended(void *ctx, int error, uint64_t position)
-{
-    struct start_row *row = ctx;
-    row->error = error;
-    loop_post(row->core->loop, &row->message);
-}
-
-void cursor_log_start(struct trigger *t)
-{
-    struct start_row *row = calloc(1, sizeof(*row));
-    if (row == NULL) {
-        start_refused(t, -ENOMEM);
-        return;
-    }
-    t->start_logged = true;
-    row->message.receive = start_came_back;
-    row->core = t->core;
-    row->trigger = t->number;
-    list_append(&t->core->starts, &row->link);
+    (void)ctx;
+    (void)object;
+    (void)err;
     autobuf key = BUF_INIT;
-    autobuf value = BUF_INIT;
-    row_key('b', t->number, &key);
-    buf_add_u64(&value, t->start);
-    struct store_group group;
-    store_group_init(&group);
-    group.internal = true;
-    store_group_add(&group, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key),
-                    buf_slice(&value));
-    store_append(t->core->store, &group, start_appended, row);
+    start_key(number, &key);
+    store_group_add(g, change == REGISTRY_ADDED ? STORE_RECORD_PUT : STORE_RECORD_DELETE,
+                    STORE_TABLE_CURSORS, buf_slice(&key), SLICE(""));
+    return buf_ok(&key) ? 0 : -ENOMEM;
 }
 
-void cursor_free_starts(struct broker_core *b)
-{
-    struct list *node;
-    while ((node = list_shift(&b->starts)) != NULL)
-        free(list_entry(node, struct start_row, link));
-}
-
-/* A crash came between the trigger and the row that says where it starts, or the store refused that
- * one. What was never written after its creation has the creation's position as its version; else
- * the time of the creation, whose fraction of a second is not known, says it: rather an event from
- * just before than one too few. */
+/* Triggers of earlier versions, whose row was a group of its own, may have none: a crash came
+ * between. What was never written after its creation has the creation's position as its version;
+ * else the time of the creation, whose fraction of a second is not known, says it: rather an event
+ * from just before than one too few. */
 static uint64_t guess_start(const struct trigger *t)
 {
     const char *created = resource_text_at(t->resource->object, "metadata.creationTimestamp");
@@ -160,15 +99,34 @@ static uint64_t guess_start(const struct trigger *t)
     return before < t->resource->version ? before : t->resource->version;
 }
 
-static void load_start(struct trigger *t)
+/* So that the next start need not guess. If the store refuses, that one does. */
+static void write_guess(const struct trigger *t)
+{
+    struct store_group group;
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    start_key(t->number, &key);
+    buf_add_u64(&value, t->start);
+    store_group_init(&group);
+    group.internal = true;
+    store_group_add(&group, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key),
+                    buf_slice(&value));
+    store_append(t->core->store, &group, NULL, NULL);
+}
+
+void cursor_load_start(struct trigger *t)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    row_key('b', t->number, &key);
-    t->start_logged =
-        store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0 &&
-        value.len == sizeof(uint64_t);
-    t->start = t->start_logged ? bytes_le64(value.ptr) : guess_start(t);
+    uint64_t position;
+    start_key(t->number, &key);
+    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, &position) == 0 &&
+        (value.len == 0 || value.len == sizeof(uint64_t))) {
+        t->start = value.len == 0 ? position : bytes_le64(value.ptr);
+        return;
+    }
+    t->start = guess_start(t);
+    write_guess(t);
 }
 
 /* ---- recovery ---- */
@@ -242,7 +200,7 @@ int cursor_load(struct trigger *t)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    load_start(t);
+    cursor_load_start(t);
     row_key('c', t->number, &key);
     if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) < 0)
         return 0;
@@ -298,17 +256,9 @@ static void add_row(struct trigger *t, struct store_group *g)
     t->row_written = true;
 }
 
-/* The row that is logged goes by the log, the one that checkpoints write by a checkpoint. */
+/* Its row 'b' went with the resource. */
 void cursor_forget(struct broker_core *b, uint32_t trigger)
 {
-    autobuf key = BUF_INIT;
-    struct store_group group;
-    store_group_init(&group);
-    group.internal = true;
-    row_key('b', trigger, &key);
-    store_group_add(&group, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
-                    (struct slice){"", 0});
-    store_append(b->store, &group, NULL, NULL);
     buf_add_u32(&b->forgotten, trigger);
 }
 
@@ -326,6 +276,16 @@ static void add_forgotten(struct broker_core *b, struct store_group *g)
     }
 }
 
+static void forget_row(struct broker_core *b, struct slice key)
+{
+    struct store_group group;
+    store_group_init(&group);
+    group.internal = true;
+    store_group_add(&group, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, key, SLICE(""));
+    store_append(b->store, &group, NULL, NULL);
+}
+
+/* Of earlier versions 'b' may be left, too. */
 void cursor_forget_orphans(struct broker_core *b)
 {
     struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_CURSORS, SLICE("b"), SLICE("d"));
@@ -334,7 +294,11 @@ void cursor_forget_orphans(struct broker_core *b)
         if (key.len != 1 + sizeof(uint32_t))
             continue;
         uint32_t trigger = bytes_be32(key.ptr + 1);
-        if (trigger_by_number(b, trigger) == NULL)
+        if (trigger_by_number(b, trigger) != NULL)
+            continue;
+        if (key.ptr[0] == 'b')
+            forget_row(b, key);
+        else
             cursor_forget(b, trigger);
     }
     store_scan_free(scan);

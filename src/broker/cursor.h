@@ -5,13 +5,10 @@
 
 #include "broker/trigger.h"
 
-/* Logs the position after which the trigger wants events. When the store refuses, t->start_logged
- * says so, and it is to be called again. */
-void cursor_log_start(struct trigger *t);
-/* The trigger does not wait for that any more. */
-void cursor_start_settled(struct trigger *t);
-/* After store_close(). */
-void cursor_free_starts(struct broker_core *b);
+/* The row that says where a trigger starts comes and goes with the trigger. */
+registry_extend_fn cursor_extend;
+/* Reads it: t->start. */
+void cursor_load_start(struct trigger *t);
 /* The trigger is deleted: its rows go with the next checkpoint. */
 void cursor_forget(struct broker_core *b, uint32_t trigger);
 /* The same for triggers whose deletion a crash cut short; at start. */

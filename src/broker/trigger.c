@@ -219,7 +219,6 @@ void trigger_free(struct trigger *t)
 {
     detach(t);
     note_success(t);
-    cursor_start_settled(t);
     dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
     loop_timer_cancel(t->core->loop, &t->go_on);
@@ -242,9 +241,8 @@ static void added(struct broker_core *b, struct resource *resource)
     }
     resource->controller = t;
     atomic_fetch_add(&b->listeners, 1);
-    t->start = resource->version;
     if (b->running) {
-        cursor_log_start(t);
+        cursor_load_start(t);
         scan_wake(b);
     }
     const char *name = resource_text_at(resource->object, "spec.broker");
@@ -460,8 +458,6 @@ static void pause_catch_up(struct trigger *t, int error)
 
 void trigger_tend(struct trigger *t)
 {
-    if (!t->start_logged)
-        cursor_log_start(t);
     if (t->paused) {
         t->paused = false;
         scan_wake(t->core); /* whose turn ends with catching up */

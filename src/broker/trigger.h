@@ -43,9 +43,7 @@ struct trigger {
     bool ready;             /* deliveries to the subscriber may start */
     bool dead_letter_ready; /* those to the dead-letter sink may */
 
-    uint64_t start;    /* only events after this position are for it */
-    bool start_logged; /* its row is in the log, or on its way */
-    bool unlogged;     /* counted as one whose row was refused */
+    uint64_t start; /* only events after this position are for it */
     uint64_t
         behind; /* 0: fed by the shared scan; else the position from which it reads by itself */
     struct list behind_link;

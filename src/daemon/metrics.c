@@ -37,7 +37,6 @@ VALUE(lost, s->broker.lost)
 VALUE(dropped, s->broker.dropped)
 VALUE(undecodable, s->broker.undecodable)
 VALUE(unreadable, s->broker.unreadable)
-VALUE(unlogged, s->broker.unlogged)
 VALUE(tails, s->broker.tails)
 VALUE(tails_cut, s->broker.tails_cut)
 VALUE(synced, s->store.synced)
@@ -108,8 +107,6 @@ static const struct metric table[] = {
      METRIC_COUNTER, undecodable},
     {"sluice_unreadable", "Places in log or tables that cannot be read; deliveries wait for them.",
      METRIC_GAUGE, unreadable},
-    {"sluice_triggers_unlogged", "Triggers whose first position could not be written yet.",
-     METRIC_GAUGE, unlogged},
     {"sluice_tails", "Readers of /-/events.", METRIC_GAUGE, tails},
     {"sluice_tails_cut_total", "Readers of /-/events that took nothing for too long.",
      METRIC_COUNTER, tails_cut},

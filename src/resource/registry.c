@@ -155,6 +155,14 @@ int registry_observe(struct registry *r, const struct resource_kind *kind,
     return 0;
 }
 
+void registry_extend(struct registry *r, const struct resource_kind *kind,
+                     registry_extend_fn *extend, void *ctx)
+{
+    size_t i = registry_kind_index(kind);
+    r->extensions[i].extend = extend;
+    r->extensions[i].ctx = ctx;
+}
+
 void registry_notify(struct registry *r, enum registry_change change, struct registry_entry *e,
                      const json_t *before)
 {

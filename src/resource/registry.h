@@ -49,6 +49,15 @@ typedef void registry_observer_fn(void *ctx, enum registry_change change, struct
 int registry_observe(struct registry *r, const struct resource_kind *kind,
                      registry_observer_fn *observer, void *ctx);
 
+/* Rows that must come and go with a resource: adds records to the group that creates (ADDED) or
+ * deletes (DELETED) it; object is as it will be, or was. Nothing else is in the log between the
+ * group's records. Negative errno and err: the write is refused with 422. */
+typedef int registry_extend_fn(void *ctx, enum registry_change change, uint32_t number,
+                               const json_t *object, struct store_group *g, struct error *err);
+/* One for a kind. Before the first write. */
+void registry_extend(struct registry *r, const struct resource_kind *kind,
+                     registry_extend_fn *extend, void *ctx);
+
 struct resource *registry_find(const struct registry *r, const struct resource_kind *kind,
                                const char *namespace_name, const char *name);
 /* Each resource of the kind in order of namespace and name; namespace NULL: all. Stops when each

@@ -41,6 +41,10 @@ struct registry {
         void *ctx;
     } observers[REGISTRY_OBSERVERS_MAX];
     size_t observer_count;
+    struct {
+        registry_extend_fn *extend; /* NULL: nothing comes with this kind */
+        void *ctx;
+    } extensions[REGISTRY_KINDS_MAX];
     struct list queue;     /* of registry_write */
     struct list delayed;   /* status writes that the store refused */
     struct list in_flight; /* of registry_write: appended, not yet synced */

@@ -152,13 +152,32 @@ static int group_add_step(struct store_group *g, struct registry_step *step)
     return status;
 }
 
+/* Behind the records of all steps, whose positions are counted from the group's first. */
+static int group_add_extension(struct registry *r, struct registry_write *w,
+                               const struct registry_step *step, struct store_group *g)
+{
+    size_t kind = registry_kind_index(step->kind);
+    if (r->extensions[kind].extend == NULL ||
+        (step->change != REGISTRY_ADDED && step->change != REGISTRY_DELETED))
+        return 0;
+    bool added = step->change == REGISTRY_ADDED;
+    int status = r->extensions[kind].extend(
+        r->extensions[kind].ctx, step->change, added ? step->number : step->entry->resource.number,
+        added ? step->object : step->entry->resource.object, g, &w->err);
+    if (status < 0 && w->err.message[0] != '\0')
+        w->status = 422;
+    return status;
+}
+
 static int group_make(struct registry *r, struct registry_write *w, struct store_group *g)
 {
-    for (size_t i = 0; i < w->step_count; i++) {
-        int status = group_add_step(g, &w->steps[i]);
-        if (status < 0)
-            return status;
-    }
+    int status = 0;
+    for (size_t i = 0; i < w->step_count && status == 0; i++)
+        status = group_add_step(g, &w->steps[i]);
+    for (size_t i = 0; i < w->step_count && status == 0; i++)
+        status = group_add_extension(r, w, &w->steps[i], g);
+    if (status < 0)
+        return status;
     if (w->numbers > 0) {
         autobuf value = BUF_INIT;
         buf_add_u32(&value, r->next_number + w->numbers);
@@ -248,7 +267,8 @@ static void refuse_append(struct registry_write *w, int error)
 /* A status that could not be written is tried again: its controller will not send it twice. */
 static void failed(struct registry *r, struct registry_write *w, int error)
 {
-    refuse_append(w, error);
+    if (w->status < 400)
+        refuse_append(w, error);
     if (w->what != WRITE_STATUS || error == -EFBIG || r->stopped) {
         registry_answer(w, NULL);
         registry_write_free(w);

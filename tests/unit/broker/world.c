@@ -323,17 +323,24 @@ static void wait_answer(struct world *w)
     w->answered = false;
 }
 
-void world_apply(struct world *w, const char *json)
+static json_t *checked(const char *json, const struct resource_kind **ret_kind)
 {
     struct error err = ERROR_INIT;
     json_error_t where;
     json_t *object = json_loads(json, 0, &where);
     if (object == NULL)
         fail_msg("%s: %s", where.text, json);
-    const struct resource_kind *kind =
+    *ret_kind =
         resource_kind_of(resource_text_at(object, "apiVersion"), resource_text_at(object, "kind"));
-    if (resource_check(kind, object, "default", &err) < 0)
+    if (resource_check(*ret_kind, object, "default", &err) < 0)
         fail_msg("%s: %s", err.field, err.message);
+    return object;
+}
+
+void world_apply(struct world *w, const char *json)
+{
+    const struct resource_kind *kind;
+    json_t *object = checked(json, &kind);
     registry_create(w->registry, kind, object, written, w);
     wait_answer(w);
     if (w->status == 409) {
@@ -351,14 +358,19 @@ void world_delete(struct world *w, const struct resource_kind *kind, const char 
     assert_int_equal(w->status, 200);
 }
 
-void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name)
+static void wait_unheard(struct world *w)
 {
     uint64_t before = store_synced(w->store);
-    registry_delete(w->registry, kind, "default", name, NULL, NULL);
     loop_turn(w->loop, 0); /* appends it */
     for (unsigned i = 0; i < 20000 && store_synced(w->store) == before; i++)
         usleep(1000);
     assert_true(store_synced(w->store) > before);
+}
+
+void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name)
+{
+    registry_delete(w->registry, kind, "default", name, NULL, NULL);
+    wait_unheard(w);
 }
 
 void world_broker(struct world *w, const char *name)
@@ -371,15 +383,31 @@ void world_broker(struct world *w, const char *name)
     world_apply(w, json.ptr);
 }
 
-void world_trigger(struct world *w, const char *name, const char *function, const char *more)
+static void trigger_json(const char *name, const char *function, const char *more, struct buf *out)
 {
-    autobuf json = BUF_INIT;
-    buf_printf(&json,
+    buf_printf(out,
                "{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Trigger\",\"metadata\":"
                "{\"name\":\"%s\"},\"spec\":{\"broker\":\"b\",\"subscriber\":{\"ref\":{"
                "\"apiVersion\":\"sluice.dev/v1\",\"kind\":\"Function\",\"name\":\"%s\"}}%s}}",
                name, function, more);
+}
+
+void world_trigger(struct world *w, const char *name, const char *function, const char *more)
+{
+    autobuf json = BUF_INIT;
+    trigger_json(name, function, more, &json);
     world_apply(w, json.ptr);
+}
+
+void world_trigger_unheard(struct world *w, const char *name, const char *function)
+{
+    autobuf json = BUF_INIT;
+    const struct resource_kind *kind;
+    trigger_json(name, function, "", &json);
+    json_t *object = checked(json.ptr, &kind);
+    registry_create(w->registry, kind, object, NULL, NULL);
+    json_decref(object);
+    wait_unheard(w);
 }
 
 struct trigger *world_trigger_find(struct world *w, const char *name)

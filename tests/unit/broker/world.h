@@ -87,6 +87,8 @@ void world_delete(struct world *w, const struct resource_kind *kind, const char 
 void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name);
 /* A trigger on broker b; more: further members of spec, each with a comma before it. */
 void world_trigger(struct world *w, const char *name, const char *function, const char *more);
+/* The same, until it is on disk; the core has not heard of it. */
+void world_trigger_unheard(struct world *w, const char *name, const char *function);
 void world_broker(struct world *w, const char *name);
 struct trigger *world_trigger_find(struct world *w, const char *name);
 

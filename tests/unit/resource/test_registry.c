@@ -235,6 +235,50 @@ static void test_delete(void **state)
     assert_null(registry_find(w->registry, &resource_kind_broker, "default", "b"));
 }
 
+/* A row in a table of its own for each broker, by number; "refused" is. */
+static int extend(void *ctx, enum registry_change change, uint32_t number, const json_t *object,
+                  struct store_group *g, struct error *err)
+{
+    if (strcmp(resource_text_at(object, "metadata.name"), "refused") == 0)
+        return error_set(err, -EINVAL, "no row for this one");
+    store_group_add(g, change == REGISTRY_ADDED ? STORE_RECORD_PUT : STORE_RECORD_DELETE,
+                    STORE_TABLE_CURSORS, slice_of((const char *)&number, sizeof(number)),
+                    SLICE("row"));
+    return 0;
+}
+
+static unsigned rows(struct world *w)
+{
+    struct store_scan *scan =
+        store_scan_new(w->store, STORE_TABLE_CURSORS, SLICE(""), slice_of(NULL, 0));
+    struct slice key, value;
+    unsigned n = 0;
+    while (store_scan_next(scan, &key, &value, NULL) == 1)
+        n++;
+    store_scan_free(scan);
+    return n;
+}
+
+static void test_extension(void **state)
+{
+    struct world *w = *state;
+    registry_extend(w->registry, &resource_kind_broker, extend, w);
+    assert_int_equal(
+        create(w, NAMESPACE("n", ",\"labels\":{\"knative-eventing-injection\":\"enabled\"}")), 201);
+    assert_int_equal(rows(w), 1);
+    assert_int_equal(create(w, BROKER("b", ",\"namespace\":\"n\"")), 201);
+    assert_int_equal(create(w, BROKER("b", "")), 201);
+    assert_int_equal(rows(w), 3);
+    assert_int_equal(replace(w, BROKER("b", ",\"labels\":{\"a\":\"b\"}")), 200);
+    assert_int_equal(create(w, BROKER("refused", "")), 422);
+    assert_string_equal(w->err.message, "no row for this one");
+    assert_null(registry_find(w->registry, &resource_kind_broker, "default", "refused"));
+    assert_int_equal(delete (w, &resource_kind_namespace, "", "n"), 200);
+    assert_int_equal(rows(w), 1);
+    assert_int_equal(delete (w, &resource_kind_broker, "default", "b"), 200);
+    assert_int_equal(rows(w), 0);
+}
+
 static json_t *status_of(const char *ready)
 {
     json_t *conditions = json_array();
@@ -540,6 +584,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_injection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_extension, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_generate_name, setup, teardown),
