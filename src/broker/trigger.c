@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One trigger: its filter, subscriber and policy, the deliveries that wait, and how it falls behind
- * and catches up. */
+/* One trigger: its filter, subscriber and policy, its status, and how it comes and goes. */
 #include "broker/trigger.h"
 
 #include "base/clock.h"
@@ -13,9 +12,6 @@
 #include "broker/scan.h"
 
 #include <errno.h>
-#include <stdio.h>
-
-#define CATCH_UP_BUDGET 2000 /* records read in one turn for one trigger */
 
 /* ---- status ---- */
 
@@ -104,17 +100,11 @@ static void detach(struct trigger *t)
     t->broker = NULL;
 }
 
-static void fall_behind(struct trigger *t, uint64_t position)
-{
-    t->behind = position;
-    list_append(&t->core->behind, &t->behind_link);
-}
-
 /* A filter that cannot be used must not lose events: the trigger holds its place until it can. */
 static void hold_place(struct trigger *t)
 {
     if (t->filter == NULL && t->broker != NULL && t->behind == 0)
-        fall_behind(t, t->core->scanned + 1);
+        trigger_fall_behind(t, t->core->scanned + 1);
 }
 
 /* They are due. */
@@ -206,19 +196,10 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     return t;
 }
 
-/* What it reads can be read, or is not wanted any more. */
-static void note_success(struct trigger *t)
-{
-    if (!t->unreadable)
-        return;
-    t->unreadable = false;
-    atomic_fetch_sub_explicit(&t->core->counters.unreadable, 1, memory_order_relaxed);
-}
-
 void trigger_free(struct trigger *t)
 {
     detach(t);
-    note_success(t);
+    trigger_readable(t);
     dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
     loop_timer_cancel(t->core->loop, &t->go_on);
@@ -250,7 +231,7 @@ static void added(struct broker_core *b, struct resource *resource)
         broker_find(b, resource->namespace_name, name != NULL ? name : "default");
     /* The scan has passed events that follow it. */
     if (broker != NULL && b->running && t->start < b->scanned)
-        fall_behind(t, t->start + 1);
+        trigger_fall_behind(t, t->start + 1);
     if (broker != NULL)
         trigger_attach(t, broker);
     else
@@ -279,216 +260,18 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
     }
 }
 
-/* ---- the stream of events ---- */
-
-static bool is_full(const struct trigger *t)
-{
-    return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
-}
-
-bool trigger_takes_retries(const struct trigger *t)
-{
-    return !is_full(t) &&
-           (t->behind == 0 || (t->waiting_retries < TRIGGER_WAITING_MAX / 2 &&
-                               t->waiting_retry_bytes < TRIGGER_WAITING_BYTES_MAX / 2));
-}
-
-static bool has_its_share(const struct trigger *t)
-{
-    const struct broker_core *b = t->core;
-    uint64_t all = atomic_load_explicit(&b->counters.waiting, memory_order_relaxed) +
-                   atomic_load_explicit(&b->counters.in_flight, memory_order_relaxed);
-    if (all < b->deliveries_max)
-        return false;
-    uint64_t share = b->deliveries_max / atomic_load_explicit(&b->listeners, memory_order_relaxed);
-    return t->waiting_count + t->in_flight >=
-           (share > TRIGGER_SHARE_MIN ? share : TRIGGER_SHARE_MIN);
-}
-
-static bool takes_more(const struct trigger *t)
-{
-    return !is_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
-}
-
-void trigger_retrying(struct trigger *t, struct delivery *d)
-{
-    if (!d->in_tables)
-        t->retrying_count++;
-    d->in_tables = true;
-    list_remove(&d->outstanding);
-    list_append(&t->retrying, &d->outstanding);
-}
-
-void trigger_queue(struct trigger *t, struct delivery *d)
-{
-    list_append(&t->waiting, &d->link);
-    t->waiting_count++;
-    t->waiting_bytes += d->event->len;
-    if (d->in_tables) {
-        t->waiting_retries++;
-        t->waiting_retry_bytes += d->event->len;
-    }
-    atomic_fetch_add_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
-}
-
-void trigger_unqueue(struct trigger *t, const struct delivery *d)
-{
-    t->waiting_count--;
-    t->waiting_bytes -= d->event->len;
-    if (d->in_tables) {
-        t->waiting_retries--;
-        t->waiting_retry_bytes -= d->event->len;
-    }
-    atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
-}
-
-/* Queues the event. False when there is no room or no memory: the trigger stays at this position.
- */
-static bool take(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
-{
-    if (entry->position <= t->start || position_set_take(&t->done_before, entry->position))
-        return true;
-    if (!takes_more(t))
-        return false;
-    if (*hold == NULL)
-        *hold = event_hold_new(entry->value);
-    struct delivery *d = *hold != NULL ? delivery_new(t, entry->position, entry->time_ns) : NULL;
-    if (d == NULL)
-        return false;
-    d->event = event_hold_ref(*hold);
-    list_append(&t->outstanding, &d->outstanding);
-    atomic_fetch_add_explicit(&t->core->counters.matched, 1, memory_order_relaxed);
-    trigger_queue(t, d);
-    return true;
-}
-
-void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
-{
-    if (t->behind != 0)
-        return;
-    if (take(t, entry, hold))
-        trigger_pump(t);
-    else
-        fall_behind(t, entry->position);
-}
-
-bool trigger_hold(struct trigger *t, struct delivery *d)
-{
-    if (d->stage != STAGE_DEAD_LETTER || t->dead_letter_ready)
-        return false;
-    event_hold_unref(STEAL(d->event));
-    list_append(&t->held, &d->link);
-    return true;
-}
-
-static void start_waiting(struct trigger *t)
-{
-    while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
-           !list_empty(&t->waiting)) {
-        struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
-        must(d->event != NULL); /* only those that are held have none */
-        trigger_unqueue(t, d);
-        if (trigger_hold(t, d))
-            continue;
-        t->in_flight++;
-        atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
-        delivery_start(d);
-    }
-}
-
-void trigger_pump(struct trigger *t)
-{
-    do
-        start_waiting(t);
-    while (!t->core->quiet && retry_take_crowded(t));
-}
-
-/* One record of the log for a trigger that is behind. False: no room, come again. */
-static bool catch_up_record(struct trigger *t, const struct store_entry *entry)
-{
-    if (entry->type != STORE_RECORD_EVENT || entry->scope != t->broker->number)
-        return true;
-    struct event event = {0};
-    if (event_decode(entry->value, &event) < 0 || !filter_matches(t->filter, &event))
-        return true;
-    struct event_hold *hold = NULL;
-    bool taken = take(t, entry, &hold);
-    event_hold_unref(hold);
-    return taken;
-}
-
-static void caught_up(struct trigger *t)
-{
-    t->behind = 0;
-    list_remove(&t->behind_link);
-    store_reader_free(STEAL(t->catch_up));
-}
-
 /* A later broker of that name is another one: nothing of this one is kept for it. */
 void trigger_broker_gone(struct trigger *t)
 {
     bool was_behind = t->behind != 0;
     detach(t);
-    note_success(t);
-    t->paused = false;
-    caught_up(t);
+    trigger_readable(t);
+    t->stalled = false;
+    trigger_caught_up(t);
     uint64_t count = drop_with_broker(t);
     if (count > 0 || was_behind)
         log_info("trigger %s/%s: %llu deliveries that had not ended are dropped with its broker%s",
                  t->resource->namespace_name, t->resource->name, (unsigned long long)count,
                  was_behind ? ", and the events that it had not read" : "");
     trigger_refresh(t);
-}
-
-/* It stays where it is, and tries again from time to time, rather than pass over events. */
-static void pause_catch_up(struct trigger *t, int error)
-{
-    store_reader_free(STEAL(t->catch_up));
-    t->paused = true;
-    if (t->unreadable)
-        return;
-    t->unreadable = true;
-    atomic_fetch_add_explicit(&t->core->counters.unreadable, 1, memory_order_relaxed);
-    log_error(
-        "trigger %s/%s: the log cannot be read at position %llu (%s): its events wait until it "
-        "can",
-        t->resource->namespace_name, t->resource->name, (unsigned long long)t->behind,
-        strerror(-error));
-}
-
-void trigger_tend(struct trigger *t)
-{
-    if (t->paused) {
-        t->paused = false;
-        scan_wake(t->core); /* whose turn ends with catching up */
-    }
-}
-
-void trigger_catch_up(struct trigger *t)
-{
-    if (t->filter == NULL || t->broker == NULL || t->paused || !takes_more(t) ||
-        t->waiting_count > TRIGGER_WAITING_MAX / 2)
-        return;
-    if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
-        return;
-    for (unsigned n = 0; n < CATCH_UP_BUDGET && t->behind != 0; n++) {
-        struct store_entry entry;
-        int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);
-        if (r < 0) {
-            pause_catch_up(t, r);
-            break;
-        }
-        note_success(t);
-        if (r == 0 || entry.position > t->core->scanned) {
-            caught_up(t);
-            break;
-        }
-        if (!catch_up_record(t, &entry)) { /* read it again when there is room */
-            t->behind = entry.position;
-            store_reader_free(STEAL(t->catch_up));
-            break;
-        }
-        t->behind = entry.position + 1;
-    }
-    trigger_pump(t);
 }

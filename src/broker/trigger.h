@@ -49,7 +49,7 @@ struct trigger {
     struct list behind_link;
     struct store_reader *catch_up;
     bool unreadable; /* counted as one that stands where the log cannot be read */
-    bool paused;     /* until that is tried again */
+    bool stalled;    /* until that is tried again */
 
     struct list waiting; /* deliveries with their event in memory */
     unsigned waiting_count, in_flight;
@@ -80,16 +80,24 @@ void trigger_refresh(struct trigger *t);
 void trigger_attach(struct trigger *t, struct broker *broker);
 /* Its broker is deleted, and with it all that the trigger has not delivered. */
 void trigger_broker_gone(struct trigger *t);
+void trigger_free(struct trigger *t);
+
+/* ---- trigger_stream.c: from the log ---- */
 /* The shared scan found that the event is the trigger's. */
 void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold);
-void trigger_pump(struct trigger *t);
-/* Keeps a delivery that is due until the dead-letter sink can take it; false when it can now. */
-bool trigger_hold(struct trigger *t, struct delivery *d);
+/* Reads by itself from that position on. */
+void trigger_fall_behind(struct trigger *t, uint64_t position);
+/* It does not, any more. */
+void trigger_caught_up(struct trigger *t);
 /* Reads on for a trigger that is behind; bounded work. */
 void trigger_catch_up(struct trigger *t);
+/* What it reads can be read, or is not wanted any more. */
+void trigger_readable(struct trigger *t);
 /* Now and then: tries again what did not succeed. */
 void trigger_tend(struct trigger *t);
-void trigger_free(struct trigger *t);
+
+/* ---- trigger_dispatch.c: what waits in memory, and to the subscriber ---- */
+bool trigger_is_full(const struct trigger *t);
 /* Room in memory for retries that are due: while the trigger is behind, new events have half. */
 bool trigger_takes_retries(const struct trigger *t);
 /* A row in RETRIES stands for the delivery now. */
@@ -98,5 +106,8 @@ void trigger_retrying(struct trigger *t, struct delivery *d);
 void trigger_queue(struct trigger *t, struct delivery *d);
 /* One leaves the queue, d->link aside; its event is still there. */
 void trigger_unqueue(struct trigger *t, const struct delivery *d);
+/* Keeps a delivery that is due until the dead-letter sink can take it; false when it can now. */
+bool trigger_hold(struct trigger *t, struct delivery *d);
+void trigger_pump(struct trigger *t);
 
 #endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The deliveries of one trigger that wait in memory, and which of them starts when. */
+#include "broker/trigger.h"
+
+#include "base/must.h"
+#include "broker/delivery.h"
+#include "broker/retry.h"
+
+bool trigger_is_full(const struct trigger *t)
+{
+    return t->waiting_count >= TRIGGER_WAITING_MAX || t->waiting_bytes >= TRIGGER_WAITING_BYTES_MAX;
+}
+
+bool trigger_takes_retries(const struct trigger *t)
+{
+    return !trigger_is_full(t) &&
+           (t->behind == 0 || (t->waiting_retries < TRIGGER_WAITING_MAX / 2 &&
+                               t->waiting_retry_bytes < TRIGGER_WAITING_BYTES_MAX / 2));
+}
+
+void trigger_retrying(struct trigger *t, struct delivery *d)
+{
+    if (!d->in_tables)
+        t->retrying_count++;
+    d->in_tables = true;
+    list_remove(&d->outstanding);
+    list_append(&t->retrying, &d->outstanding);
+}
+
+void trigger_queue(struct trigger *t, struct delivery *d)
+{
+    list_append(&t->waiting, &d->link);
+    t->waiting_count++;
+    t->waiting_bytes += d->event->len;
+    if (d->in_tables) {
+        t->waiting_retries++;
+        t->waiting_retry_bytes += d->event->len;
+    }
+    atomic_fetch_add_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+}
+
+void trigger_unqueue(struct trigger *t, const struct delivery *d)
+{
+    t->waiting_count--;
+    t->waiting_bytes -= d->event->len;
+    if (d->in_tables) {
+        t->waiting_retries--;
+        t->waiting_retry_bytes -= d->event->len;
+    }
+    atomic_fetch_sub_explicit(&t->core->counters.waiting, 1, memory_order_relaxed);
+}
+
+bool trigger_hold(struct trigger *t, struct delivery *d)
+{
+    if (d->stage != STAGE_DEAD_LETTER || t->dead_letter_ready)
+        return false;
+    event_hold_unref(STEAL(d->event));
+    list_append(&t->held, &d->link);
+    return true;
+}
+
+static void start_waiting(struct trigger *t)
+{
+    while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
+           !list_empty(&t->waiting)) {
+        struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
+        must(d->event != NULL); /* only those that are held have none */
+        trigger_unqueue(t, d);
+        if (trigger_hold(t, d))
+            continue;
+        t->in_flight++;
+        atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
+        delivery_start(d);
+    }
+}
+
+void trigger_pump(struct trigger *t)
+{
+    do
+        start_waiting(t);
+    while (!t->core->quiet && retry_take_crowded(t));
+}
