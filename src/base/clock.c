@@ -24,6 +24,20 @@ uint64_t clock_realtime(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+static uint64_t machine_monotonic(void *ctx)
+{
+    (void)ctx;
+    return clock_monotonic();
+}
+
+static uint64_t machine_realtime(void *ctx)
+{
+    (void)ctx;
+    return clock_realtime();
+}
+
+const struct clock_source clock_machine = {machine_monotonic, machine_realtime, NULL};
+
 /* The lowest digits of value, with zeros in front. */
 static char *put_digits(char *at, unsigned value, int count)
 {

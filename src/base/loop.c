@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/loop.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/must.h"
 
@@ -16,6 +15,7 @@
 struct loop {
     int epoll;
     int wake; /* eventfd that loop_post() writes when the loop may sleep */
+    const struct clock_source *clock;
     uint64_t now;
     bool stopped;
     struct heap timers;
@@ -41,7 +41,7 @@ struct loop *loop_new(void)
         loop_free(l);
         return NULL;
     }
-    l->now = clock_monotonic();
+    loop_set_clock(l, &clock_machine);
     return l;
 }
 
@@ -60,6 +60,28 @@ void loop_free(struct loop *l)
 uint64_t loop_now(const struct loop *l)
 {
     return l->now;
+}
+
+uint64_t loop_realtime(const struct loop *l)
+{
+    return l->clock->realtime(l->clock->ctx);
+}
+
+static void read_clock(struct loop *l)
+{
+    l->now = l->clock->monotonic(l->clock->ctx);
+}
+
+void loop_set_clock(struct loop *l, const struct clock_source *clock)
+{
+    l->clock = clock;
+    read_clock(l);
+}
+
+uint64_t loop_first_due(const struct loop *l)
+{
+    const struct heap_node *first = heap_first(&l->timers);
+    return first != NULL ? first->key : UINT64_MAX;
 }
 
 void loop_stop(struct loop *l)
@@ -162,10 +184,9 @@ static void run_timers(struct loop *l)
 
 static int wait_milliseconds(const struct loop *l, uint64_t max_wait_ns)
 {
-    const struct heap_node *first = heap_first(&l->timers);
-    uint64_t wait = max_wait_ns;
-    if (first != NULL) {
-        uint64_t until = first->key > l->now ? first->key - l->now : 0;
+    uint64_t wait = max_wait_ns, due = loop_first_due(l);
+    if (due != UINT64_MAX) {
+        uint64_t until = due > l->now ? due - l->now : 0;
         wait = until < wait ? until : wait;
     }
     if (wait == UINT64_MAX)
@@ -197,7 +218,7 @@ void loop_turn(struct loop *l, uint64_t max_wait_ns)
     int wait = atomic_load(&l->posted) != NULL ? 0 : wait_milliseconds(l, max_wait_ns);
     int n = epoll_wait(l->epoll, l->ready, EVENTS_A_TURN, wait);
     atomic_store(&l->sleeping, false);
-    l->now = clock_monotonic();
+    read_clock(l);
     l->ready_count = n > 0 ? n : 0;
     run_ready(l);
     receive_posted(l);
@@ -209,7 +230,7 @@ void loop_turn(struct loop *l, uint64_t max_wait_ns)
 void loop_run(struct loop *l)
 {
     l->stopped = false;
-    l->now = clock_monotonic();
+    read_clock(l);
     while (!l->stopped)
         loop_turn(l, UINT64_MAX);
 }

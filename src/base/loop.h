@@ -5,6 +5,7 @@
 #ifndef SLUICE_BASE_LOOP_H
 #define SLUICE_BASE_LOOP_H
 
+#include "base/clock.h"
 #include "base/heap.h"
 
 #include <stdbool.h>
@@ -21,6 +22,13 @@ void loop_turn(struct loop *l, uint64_t max_wait_ns);
 void loop_stop(struct loop *l);
 /* Monotonic nanoseconds at the start of this turn. */
 uint64_t loop_now(const struct loop *l);
+/* Realtime nanoseconds, now. Any thread. */
+uint64_t loop_realtime(const struct loop *l);
+/* Both come from there instead of from clock_machine: before anything else is done with the loop,
+ * which keeps the pointer. For tests. */
+void loop_set_clock(struct loop *l, const struct clock_source *clock);
+/* When the first timer is due; UINT64_MAX: there is none. */
+uint64_t loop_first_due(const struct loop *l);
 
 /* A descriptor to watch. events are EPOLLIN, EPOLLOUT…; the owner keeps the struct until
  * loop_unwatch(). Callbacks may unwatch and free any watch, their own included. */

@@ -187,7 +187,7 @@ static uint64_t keep_since(const struct broker_core *b)
         if (broker != NULL && broker->retention_ns > longest)
             longest = broker->retention_ns;
     }
-    uint64_t now = clock_realtime();
+    uint64_t now = loop_realtime(b->loop);
     return now > longest ? now - longest : 1;
 }
 

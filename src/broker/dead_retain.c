@@ -157,7 +157,7 @@ static bool is_too_old(const struct dead_retain *r, const struct dead_row *row, 
 /* Goes on where the last walk ended, and begins anew at the end of the table. */
 static void remove_old(struct dead_retain *r, struct unfinished *u, struct store_group *g)
 {
-    uint64_t now = clock_realtime();
+    uint64_t now = loop_realtime(r->core->loop);
     struct store_scan *scan =
         store_scan_new(r->core->store, STORE_TABLE_DEAD,
                        r->at.len > 0 ? buf_slice(&r->at) : slice_of("", 0), slice_of(NULL, 0));

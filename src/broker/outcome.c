@@ -96,7 +96,7 @@ static void add_dead(struct store_group *g, const struct delivery *d, struct row
     }
     row_dead_value(&(struct dead_row){.attempts = d->attempts,
                                       .code = d->code,
-                                      .time_ns = clock_realtime(),
+                                      .time_ns = loop_realtime(d->core->loop),
                                       .event_time_ns = d->time_ns,
                                       .error = slice_text(d->error),
                                       .body = buf_slice(&d->error_body)},
@@ -240,7 +240,7 @@ void outcome_append(struct delivery *d)
 {
     struct broker_core *b = d->core;
     struct rows rows = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
-    d->next_due_ns = clock_realtime() + d->next_delay_ns;
+    d->next_due_ns = loop_realtime(b->loop) + d->next_delay_ns;
     d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
     if (d->in_tables)
         row_retry_key(d->due_ns, d->trigger_number, d->position, &rows.old_retry);

@@ -125,7 +125,7 @@ bool retry_take_crowded(struct trigger *t)
 /* The clock may have been set back meanwhile: never wait longer than the delay itself. */
 void retry_schedule(struct delivery *d)
 {
-    uint64_t now = clock_realtime();
+    uint64_t now = loop_realtime(d->core->loop);
     uint64_t wait = d->due_ns > now ? d->due_ns - now : 0;
     if (wait > d->delay_ns)
         wait = d->delay_ns;

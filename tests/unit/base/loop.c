@@ -114,10 +114,40 @@ static void an_unwatched_descriptor_is_silent(void **state)
     }
 }
 
+static uint64_t told;
+
+static uint64_t tell(void *ctx)
+{
+    return told + (ctx != NULL ? 5 : 0);
+}
+
+static void time_comes_from_the_clock_that_it_was_given(void **state)
+{
+    static const struct clock_source clock = {tell, tell, &told};
+    struct loop_timer timer = {.due = fire};
+    told = 100;
+    fire_count = 0;
+    loop = loop_new();
+    loop_set_clock(loop, &clock);
+    assert_int_equal(loop_now(loop), 105);
+    assert_int_equal(loop_first_due(loop), UINT64_MAX);
+    loop_timer_set(loop, &timer, 105 + 3600 * CLOCK_SECOND);
+    assert_int_equal(loop_first_due(loop), 105 + 3600 * CLOCK_SECOND);
+    loop_turn(loop, 0);
+    assert_int_equal(fire_count, 0);
+    told += 3600 * CLOCK_SECOND;
+    assert_int_equal(loop_realtime(loop), 105 + 3600 * CLOCK_SECOND);
+    loop_turn(loop, 0);
+    assert_int_equal(fire_count, 1);
+    loop_free(loop);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_message_arrives_in_order),
-                                       cmocka_unit_test(timers_fire_in_order_of_time),
-                                       cmocka_unit_test(an_unwatched_descriptor_is_silent)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_message_arrives_in_order),
+        cmocka_unit_test(timers_fire_in_order_of_time),
+        cmocka_unit_test(an_unwatched_descriptor_is_silent),
+        cmocka_unit_test(time_comes_from_the_clock_that_it_was_given)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void record_seen(struct fake_call *c)
         assert_non_null(w->seen);
     }
     struct seen *s = &w->seen[w->seen_count++];
-    *s = (struct seen){.at_ns = clock_monotonic()};
+    *s = (struct seen){.at_ns = loop_now(w->loop)};
     memcpy(s->to, c->to, sizeof(s->to));
     memcpy(s->id, c->id, sizeof(s->id));
 }
@@ -165,9 +165,22 @@ static const struct sink_ops fake_sink = {.state = sink_state, .call = sink_call
 
 /* ---- life ---- */
 
+static uint64_t monotonic(void *ctx)
+{
+    struct world *w = ctx;
+    return clock_monotonic() + atomic_load(&w->passed_ns);
+}
+
+static uint64_t realtime(void *ctx)
+{
+    struct world *w = ctx;
+    return clock_realtime() + atomic_load(&w->passed_ns) + atomic_load(&w->set_ns);
+}
+
 void world_init(struct world *w, bool memory)
 {
-    *w = (struct world){.options = {.segment_bytes = 4 << 20}};
+    *w = (struct world){.options = {.segment_bytes = 4 << 20, .now = realtime, .now_ctx = w},
+                        .clock = {monotonic, realtime, w}};
     list_init(&w->calls);
     if (memory)
         return;
@@ -192,6 +205,7 @@ void world_open(struct world *w)
     client_world = w;
     w->loop = loop_new();
     assert_non_null(w->loop);
+    loop_set_clock(w->loop, &w->clock);
     if (store_open(&w->options, broker_replay_record, replay, &w->store, &err) < 0)
         fail_msg("store: %s", err.message);
     w->registry = registry_new(w->store, w->loop);
@@ -240,6 +254,29 @@ void world_checkpoint(struct world *w)
 void world_turn(struct world *w)
 {
     loop_turn(w->loop, CLOCK_MILLISECOND);
+}
+
+void world_pass(struct world *w, uint64_t ns)
+{
+    uint64_t end = monotonic(w) + ns;
+    for (uint64_t now = monotonic(w); now < end; now = monotonic(w)) {
+        uint64_t due = loop_first_due(w->loop), to = due < end ? due : end;
+        if (to > now)
+            atomic_fetch_add(&w->passed_ns, to - now);
+        loop_turn(w->loop, 0);
+        while (w->core->settling > 0)
+            world_turn(w);
+    }
+}
+
+void world_set_clock(struct world *w, int64_t by_ns)
+{
+    atomic_fetch_add(&w->set_ns, (uint64_t)by_ns);
+}
+
+uint64_t world_realtime(struct world *w)
+{
+    return realtime(w);
 }
 
 void world_rest(struct world *w)

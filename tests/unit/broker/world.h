@@ -43,6 +43,8 @@ struct seen {
 struct world {
     char dir[64];
     struct store_options options;
+    struct clock_source clock; /* the machine's, and what world_pass() and world_set_clock() add */
+    _Atomic uint64_t passed_ns, set_ns;
     struct loop *loop;
     struct store *store;
     struct registry *registry;
@@ -99,6 +101,13 @@ int64_t world_send_data(struct world *w, const char *id, const char *type, struc
 void world_send_many(struct world *w, const char *prefix, unsigned count, const char *type);
 
 void world_turn(struct world *w);
+/* Lets that much time pass at once: from timer to timer, each with the outcomes that it leads to.
+ */
+void world_pass(struct world *w, uint64_t ns);
+/* Somebody sets the machine's clock: realtime differs by so much from what it was, timers do not.
+ */
+void world_set_clock(struct world *w, int64_t by_ns);
+uint64_t world_realtime(struct world *w);
 /* Runs the loop until nothing is to be done but to wait for timers of more than a moment. */
 void world_rest(struct world *w);
 void world_answer_all(struct world *w);     /* in the next turn */
