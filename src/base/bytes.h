@@ -9,6 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline uint16_t bytes_le16(const void *at)
+{
+    uint16_t v;
+    memcpy(&v, at, sizeof(v));
+    return le16toh(v);
+}
+
 static inline uint32_t bytes_le32(const void *at)
 {
     uint32_t v;

@@ -37,6 +37,7 @@ void answer_received(void *ctx, const struct http_call_result *result)
     struct delivery *d = must_be((struct delivery *)ctx, DELIVERY_MAGIC);
     d->call = NULL;
     d->next_delay_ns = 0;
+    d->answered = result->error == 0 ? result->status : 0;
     if (result->error == -ECANCELED)
         return; /* the broker stops: the delivery stays unfinished */
     if (result->error != 0) {

@@ -91,6 +91,7 @@ static void forward_to_broker(struct delivery *d, const struct target *target, s
         delivery_conclude(d, OUTCOME_RETRY);
         return;
     }
+    d->answered = 202;
     reply_conclude(d, e, to->number);
 }
 
@@ -100,6 +101,7 @@ void delivery_start(struct delivery *d)
     const struct target *target =
         d->stage == STAGE_DEAD_LETTER ? &t->policy.dead_letter : &t->subscriber;
     struct event event = {0};
+    d->began_ns = clock_monotonic();
     must(event_decode(slice_of(d->event->bytes, d->event->len), &event) == 0);
     struct dead_letter_text text = {.key = BUF_INIT, .row = BUF_INIT, .data = BUF_INIT};
     if (d->stage == STAGE_DEAD_LETTER)

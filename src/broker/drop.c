@@ -47,6 +47,7 @@ void drop_with_trigger(struct trigger *t)
 
 static void drop_one(struct delivery *d, struct store_group *g)
 {
+    d->outcome = OUTCOME_NONE; /* an attempt whose end the log did not take has not been */
     if (d->in_tables)
         retry_forget_delivery(d, g);
     else

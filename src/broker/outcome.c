@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/attempt.h"
 #include "broker/dead_retain.h"
 #include "broker/drop.h"
 #include "broker/retry.h"
@@ -30,20 +31,62 @@ static void rows_done(struct rows *r)
     buf_done(&r->value);
 }
 
+/* Of all tries to append the end of one attempt, the first says when it was. */
+static void note_end(struct delivery *d)
+{
+    if (d->ended_ns != 0)
+        return;
+    d->ended_ns = loop_realtime(d->core->loop);
+    uint64_t us = d->began_ns != 0 ? (clock_monotonic() - d->began_ns) / 1000 : 0;
+    d->latency_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void note_nothing(struct delivery *d)
+{
+    d->began_ns = d->ended_ns = 0;
+    d->latency_us = 0;
+    d->answered = 0;
+}
+
+/* What the record says that takes the delivery out of where it stands. */
+static struct slice attempt_value(const struct delivery *d, char *out)
+{
+    static const enum attempt_end ends[] = {[OUTCOME_NONE] = ATTEMPT_DROPPED,
+                                            [OUTCOME_DONE] = ATTEMPT_DONE,
+                                            [OUTCOME_RETRY] = ATTEMPT_RETRY,
+                                            [OUTCOME_DEAD] = ATTEMPT_DEAD};
+    static_assert(sizeof(ends) / sizeof(ends[0]) == OUTCOME_COUNT, "each outcome ends somehow");
+    struct attempt a = {.time_ns = d->ended_ns,
+                        .number = d->began_ns != 0 ? d->attempts : 0,
+                        .latency_us = d->latency_us,
+                        .code = (uint16_t)(d->outcome == OUTCOME_DONE ? d->answered : d->code),
+                        .stage = (uint8_t)d->stage,
+                        .end = ends[d->outcome],
+                        .reply = d->reply.len > 0};
+    if (d->outcome == OUTCOME_NONE) {
+        a.time_ns = loop_realtime(d->core->loop);
+        a.number = a.latency_us = a.code = 0;
+        a.reply = false;
+    }
+    return slice_of(out, attempt_write(&a, out));
+}
+
 void outcome_add_finish(struct store_group *g, const struct delivery *d)
 {
     char position[sizeof(uint64_t)];
+    char value[ATTEMPT_BYTES_MAX];
     bytes_put_le64(position, d->position);
     store_group_add(g, STORE_RECORD_FINISH, d->trigger_number, slice_of(position, sizeof(position)),
-                    (struct slice){"", 0});
+                    attempt_value(d, value));
 }
 
 /* Takes the delivery out of where it stands now. */
 static void add_leave(struct store_group *g, const struct delivery *d, const struct rows *rows)
 {
+    char value[ATTEMPT_BYTES_MAX];
     if (d->in_tables)
         store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_RETRIES, buf_slice(&rows->old_retry),
-                        (struct slice){"", 0});
+                        attempt_value(d, value));
     else
         outcome_add_finish(g, d);
 }
@@ -64,7 +107,10 @@ static void add_retry(struct store_group *g, const struct delivery *d, struct ro
                                         .stage = stage,
                                         .delay_ns = d->next_delay_ns,
                                         .time_ns = d->time_ns,
-                                        .error = slice_text(d->error)},
+                                        .attempt_time_ns = d->ended_ns,
+                                        .latency_us = d->latency_us,
+                                        .error = slice_text(d->error),
+                                        .body = buf_slice(&d->error_body)},
                     &rows->value);
     store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_RETRIES, buf_slice(&rows->new_retry),
                     buf_slice(&rows->value));
@@ -90,13 +136,13 @@ static bool has_dead_letter_sink(const struct delivery *d)
 
 static void add_dead(struct store_group *g, const struct delivery *d, struct rows *rows)
 {
-    if (d->stage == STAGE_DEAD_LETTER) { /* the row in DEAD is there, and stays */
-        add_leave(g, d, rows);
+    add_leave(g, d, rows);
+    if (d->stage == STAGE_DEAD_LETTER) /* the row in DEAD is there, and stays */
         return;
-    }
     row_dead_value(&(struct dead_row){.attempts = d->attempts,
                                       .code = d->code,
-                                      .time_ns = loop_realtime(d->core->loop),
+                                      .latency_us = d->latency_us,
+                                      .time_ns = d->ended_ns,
                                       .event_time_ns = d->time_ns,
                                       .error = slice_text(d->error),
                                       .body = buf_slice(&d->error_body)},
@@ -106,7 +152,6 @@ static void add_dead(struct store_group *g, const struct delivery *d, struct row
     add_payload(g, d, rows);
     if (has_dead_letter_sink(d))
         add_retry(g, d, rows, STAGE_DEAD_LETTER, 0);
-    add_leave(g, d, rows);
 }
 
 static void add_outcome(struct store_group *g, const struct delivery *d, struct rows *rows)
@@ -137,6 +182,8 @@ static void move_to_retrying(struct delivery *d)
     d->delay_ns = d->next_delay_ns;
     d->outcome = OUTCOME_NONE;
     d->payload_gone = false;
+    note_nothing(d);
+    buf_done(&d->error_body); /* the row has it */
     event_hold_unref(STEAL(d->event));
     trigger_retrying(d->trigger, d);
     if (d->dropped)
@@ -240,7 +287,9 @@ void outcome_append(struct delivery *d)
 {
     struct broker_core *b = d->core;
     struct rows rows = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
-    d->next_due_ns = loop_realtime(b->loop) + d->next_delay_ns;
+    note_end(d);
+    if (d->outcome != OUTCOME_DONE)
+        d->next_due_ns = loop_realtime(b->loop) + d->next_delay_ns;
     d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
     if (d->in_tables)
         row_retry_key(d->due_ns, d->trigger_number, d->position, &rows.old_retry);

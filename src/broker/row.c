@@ -9,8 +9,12 @@
 
 #define RETRY_KEY_SIZE   20
 #define RETRY_FIXED_SIZE 32
+#define RETRY_V0         0u /* the error is all that follows the fixed part */
+#define RETRY_V1         1u
+#define RETRY_V1_SIZE    48
 #define OBJECT_KEY_SIZE  12
 #define DEAD_FIXED_SIZE  28
+#define DEAD_LATENCY     UINT32_C(0x80000000) /* in the error's length: a latency comes first */
 
 void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out)
 {
@@ -26,10 +30,28 @@ void row_retry_value(const struct retry_row *row, struct buf *out)
     buf_add_u32(out, row->attempts);
     buf_add_u32(out, row->code);
     buf_add_u32(out, row->stage);
-    buf_add_u32(out, 0);
+    buf_add_u32(out, RETRY_V1);
     buf_add_u64(out, row->delay_ns);
     buf_add_u64(out, row->time_ns);
+    buf_add_u64(out, row->attempt_time_ns);
+    buf_add_u32(out, row->latency_us);
+    buf_add_u32(out, (uint32_t)row->error.len);
     buf_add_slice(out, row->error);
+    buf_add_slice(out, row->body);
+}
+
+static int read_attempt(struct slice value, struct retry_row *ret)
+{
+    if (value.len < RETRY_V1_SIZE)
+        return -EBADMSG;
+    size_t error_len = bytes_le32(value.ptr + 44);
+    if (error_len > value.len - RETRY_V1_SIZE)
+        return -EBADMSG;
+    ret->attempt_time_ns = bytes_le64(value.ptr + RETRY_FIXED_SIZE);
+    ret->latency_us = bytes_le32(value.ptr + 40);
+    ret->error = slice_of(value.ptr + RETRY_V1_SIZE, error_len);
+    ret->body = slice_of(ret->error.ptr + error_len, value.len - RETRY_V1_SIZE - error_len);
+    return 0;
 }
 
 int row_retry_read(struct slice key, struct slice value, struct retry_row *ret)
@@ -47,7 +69,16 @@ int row_retry_read(struct slice key, struct slice value, struct retry_row *ret)
         .time_ns = bytes_le64(value.ptr + 24),
         .error = slice_of(value.ptr + RETRY_FIXED_SIZE, value.len - RETRY_FIXED_SIZE),
     };
-    return ret->stage < STAGE_COUNT ? 0 : -EBADMSG;
+    if (ret->stage >= STAGE_COUNT)
+        return -EBADMSG;
+    switch (bytes_le32(value.ptr + 12)) {
+    case RETRY_V0:
+        return 0;
+    case RETRY_V1:
+        return read_attempt(value, ret);
+    default:
+        return -EBADMSG;
+    }
 }
 
 void row_object_key(uint32_t trigger, uint64_t position, struct buf *out)
@@ -73,7 +104,8 @@ void row_dead_value(const struct dead_row *row, struct buf *out)
     buf_add_u32(out, row->code);
     buf_add_u64(out, row->time_ns);
     buf_add_u64(out, row->event_time_ns);
-    buf_add_u32(out, (uint32_t)row->error.len);
+    buf_add_u32(out, (uint32_t)row->error.len | DEAD_LATENCY);
+    buf_add_u32(out, row->latency_us);
     buf_add_slice(out, row->error);
     buf_add_slice(out, row->body);
 }
@@ -83,18 +115,21 @@ int row_dead_read(struct slice key, struct slice value, struct dead_row *ret)
     if (key.len != OBJECT_KEY_SIZE || value.len < DEAD_FIXED_SIZE)
         return -EBADMSG;
     uint32_t error_len = bytes_le32(value.ptr + 24);
-    if (error_len > value.len - DEAD_FIXED_SIZE)
+    bool has_latency = (error_len & DEAD_LATENCY) != 0;
+    size_t fixed = DEAD_FIXED_SIZE + (has_latency ? sizeof(uint32_t) : 0);
+    error_len &= ~DEAD_LATENCY;
+    if (value.len < fixed || error_len > value.len - fixed)
         return -EBADMSG;
     *ret = (struct dead_row){
         .trigger = bytes_be32(key.ptr),
         .position = bytes_be64(key.ptr + 4),
         .attempts = bytes_le32(value.ptr),
         .code = bytes_le32(value.ptr + 4),
+        .latency_us = has_latency ? bytes_le32(value.ptr + DEAD_FIXED_SIZE) : 0,
         .time_ns = bytes_le64(value.ptr + 8),
         .event_time_ns = bytes_le64(value.ptr + 16),
-        .error = slice_of(value.ptr + DEAD_FIXED_SIZE, error_len),
-        .body = slice_of(value.ptr + DEAD_FIXED_SIZE + error_len,
-                         value.len - DEAD_FIXED_SIZE - error_len),
+        .error = slice_of(value.ptr + fixed, error_len),
+        .body = slice_of(value.ptr + fixed + error_len, value.len - fixed - error_len),
     };
     return 0;
 }

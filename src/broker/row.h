@@ -13,16 +13,21 @@ struct retry_row {
     uint32_t trigger;          /* key */
     uint32_t attempts, code, stage;
     uint64_t delay_ns, time_ns;
-    struct slice error;
+    /* The attempt that failed last; time 0: none was made, or the row is from before there were
+     * these. */
+    uint64_t attempt_time_ns;
+    uint32_t latency_us;
+    struct slice error, body;
 };
 void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out);
 void row_retry_value(const struct retry_row *row, struct buf *out);
-/* -EBADMSG when it is none. error borrows from value. */
+/* -EBADMSG when it is none. error and body borrow from value. */
 int row_retry_read(struct slice key, struct slice value, struct retry_row *ret);
 struct dead_row {
     uint32_t trigger;  /* key */
     uint64_t position; /* key */
     uint32_t attempts, code;
+    uint32_t latency_us; /* of the last attempt; 0 in rows from before there was this */
     uint64_t time_ns, event_time_ns;
     struct slice error, body;
 };
