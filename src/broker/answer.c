@@ -38,6 +38,7 @@ void answer_received(void *ctx, const struct http_call_result *result)
     d->call = NULL;
     d->next_delay_ns = 0;
     d->answered = result->error == 0 ? result->status : 0;
+    d->silent = result->error != 0 || result->status == 429 || result->status >= 500;
     if (result->error == -ECANCELED)
         return; /* the broker stops: the delivery stays unfinished */
     if (result->error != 0) {

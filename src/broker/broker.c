@@ -457,6 +457,9 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),
+        .paused = atomic_load(&c->paused),
+        .breakers_open = atomic_load(&c->breakers_open),
+        .probes = atomic_load(&c->probes),
         .tails = atomic_load(&c->tails),
         .tails_cut = atomic_load(&c->tails_cut),
     };

@@ -55,14 +55,17 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
 struct broker_core_stats {
     uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops, in_flight,
         waiting;
-    uint64_t dead_kept;    /* now: dead letters */
-    uint64_t dead_removed; /* those that were too old, or too many */
-    uint64_t lost;         /* deliveries given up because their event was gone */
-    uint64_t dropped;      /* deliveries that went with their broker */
-    uint64_t undecodable;  /* records that are no event for this version, passed over */
-    uint64_t unreadable;   /* now: places in log or tables that cannot be read; deliveries wait */
-    uint64_t tails;        /* now: readers of /-/events */
-    uint64_t tails_cut;    /* those that took nothing for too long */
+    uint64_t dead_kept;     /* now: dead letters */
+    uint64_t dead_removed;  /* those that were too old, or too many */
+    uint64_t lost;          /* deliveries given up because their event was gone */
+    uint64_t dropped;       /* deliveries that went with their broker */
+    uint64_t undecodable;   /* records that are no event for this version, passed over */
+    uint64_t unreadable;    /* now: places in log or tables that cannot be read; deliveries wait */
+    uint64_t paused;        /* now: triggers that are paused */
+    uint64_t breakers_open; /* now: triggers whose circuit breaker is open */
+    uint64_t probes;        /* of subscribers whose breaker was open */
+    uint64_t tails;         /* now: readers of /-/events */
+    uint64_t tails_cut;     /* those that took nothing for too long */
 };
 void broker_core_stats(const struct broker_core *b, struct broker_core_stats *ret);
 

@@ -119,6 +119,7 @@ void delivery_start(struct delivery *d)
         event_unset(&event, "knativebrokerttl");
         int r = request_send(d, target, &event);
         if (r < 0) {
+            d->silent = true;
             delivery_fail(d, 0, strerror(-r), (struct slice){"", 0});
             delivery_conclude(d, OUTCOME_RETRY);
         }
@@ -130,9 +131,12 @@ void delivery_conclude(struct delivery *d, enum delivery_outcome outcome)
 {
     struct trigger *t = d->trigger;
     struct counters *c = &d->core->counters;
+    if (flow_end(t, d)) { /* a probe that failed costs no attempt */
+        trigger_queue(t, d);
+        trigger_pump(t);
+        return;
+    }
     d->attempts++;
-    t->in_flight--;
-    atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
     if (outcome == OUTCOME_RETRY && d->attempts > t->policy.retry)
         outcome = OUTCOME_DEAD;
     if (outcome == OUTCOME_RETRY) {

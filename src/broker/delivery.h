@@ -28,6 +28,8 @@ struct delivery {
 
     enum delivery_stage stage;
     unsigned attempts; /* made in this stage */
+    bool probe;        /* of the circuit breaker */
+    bool silent;       /* what came back says that the subscriber is dead: nothing, 429, 5xx */
     bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
     bool unreadable;   /* counted as one whose event cannot be read now */
     bool payload_gone; /* its row in PAYLOADS is: the next row needs another */

@@ -7,15 +7,13 @@
 /* Out of where it waits: queue, call, or the next try of its append. */
 static void take_out(struct trigger *t, struct delivery *d)
 {
-    struct counters *c = &t->core->counters;
     if (!list_empty(&d->link) && d->event != NULL) { /* in t->waiting: the other lists' have none */
         trigger_unqueue(t, d);
     }
     list_remove(&d->link);
     if (d->call != NULL) {
         http_call_cancel(STEAL(d->call));
-        t->in_flight--;
-        atomic_fetch_sub_explicit(&c->in_flight, 1, memory_order_relaxed);
+        flow_cut(t, d);
     }
     if (d->refused)
         t->refused--;

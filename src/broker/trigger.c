@@ -73,8 +73,12 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
     add_condition(conditions, "FilterReady", filter_good, v);
     add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
     add_condition(conditions, "DeadLetterSinkResolved", t->dead_letter_ready, dead_letter);
-    add_condition(conditions, "Ready", broker_good && filter_good && sink_good,
-                  broker_good ? v : &no_broker);
+    flow_add_conditions(t, conditions);
+    if (broker_good && filter_good && sink_good)
+        json_array_append_new(conditions,
+                              registry_condition("Ready", "True", flow_ready_reason(t), ""));
+    else
+        add_condition(conditions, "Ready", false, broker_good ? v : &no_broker);
     json_t *status = json_object();
     json_object_set_new(status, "conditions", conditions);
     if (t->subscriber.uri != NULL)
@@ -148,6 +152,7 @@ void trigger_refresh(struct trigger *t)
         }
     }
     t->ready = filter_good && sink_good && t->broker != NULL;
+    flow_read(t);
     if (!t->core->running) /* the whole picture comes with broker_core_start() */
         return;
     hold_place(t);
@@ -187,12 +192,14 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     list_init(&t->broker_link);
     list_init(&t->behind_link);
     list_init(&t->waiting);
+    list_init(&t->waiting_sink);
     list_init(&t->outstanding);
     list_init(&t->retrying);
     list_init(&t->crowded);
     list_init(&t->held);
     t->go_on.due = go_on;
     t->go_on.ctx = t;
+    flow_init(t);
     return t;
 }
 
@@ -203,6 +210,7 @@ void trigger_free(struct trigger *t)
     dead_retain_count(t, -(int64_t)t->dead_count);
     list_remove(&t->behind_link);
     loop_timer_cancel(t->core->loop, &t->go_on);
+    flow_done(t);
     store_reader_free(t->catch_up);
     drop_with_trigger(t);
     filter_free(t->filter);

@@ -8,13 +8,14 @@
 #include "broker/broker_internal.h"
 #include "broker/event_hold.h"
 #include "broker/filter.h"
+#include "broker/flow.h"
 #include "broker/policy.h"
 #include "broker/position_set.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
  */
-#define TRIGGER_WINDOW            48
+#define TRIGGER_WINDOW            48 /* unless an annotation says so */
 #define TRIGGER_WAITING_MAX       256
 #define TRIGGER_WAITING_BYTES_MAX (4u << 20)
 #define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
@@ -51,9 +52,11 @@ struct trigger {
     bool unreadable; /* counted as one that stands where the log cannot be read */
     bool stalled;    /* until that is tried again */
 
-    struct list waiting; /* deliveries with their event in memory */
+    struct flow flow;
+    struct list waiting;      /* deliveries with their event in memory, to the subscriber */
+    struct list waiting_sink; /* the same, to the dead-letter sink */
     unsigned waiting_count, in_flight;
-    unsigned waiting_retries; /* of those in `waiting`; while it is behind, at most half of them */
+    unsigned waiting_retries; /* of those that wait; while it is behind, at most half of them */
     unsigned retrying_count;  /* deliveries that a row in RETRIES stands for */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes, waiting_retry_bytes;

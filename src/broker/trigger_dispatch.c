@@ -29,7 +29,7 @@ void trigger_retrying(struct trigger *t, struct delivery *d)
 
 void trigger_queue(struct trigger *t, struct delivery *d)
 {
-    list_append(&t->waiting, &d->link);
+    list_append(d->stage == STAGE_DEAD_LETTER ? &t->waiting_sink : &t->waiting, &d->link);
     t->waiting_count++;
     t->waiting_bytes += d->event->len;
     if (d->in_tables) {
@@ -59,19 +59,34 @@ bool trigger_hold(struct trigger *t, struct delivery *d)
     return true;
 }
 
+static struct delivery *take_first(struct trigger *t, struct list *waiting)
+{
+    struct delivery *d = list_entry(list_shift(waiting), struct delivery, link);
+    must(d->event != NULL); /* only those that are held have none */
+    trigger_unqueue(t, d);
+    return d;
+}
+
+static void start(struct trigger *t, struct delivery *d)
+{
+    flow_start(t, d);
+    delivery_start(d);
+}
+
+static bool may_start(const struct trigger *t)
+{
+    return t->ready && !t->flow.paused && !t->core->quiet && t->refused == 0;
+}
+
 static void start_waiting(struct trigger *t)
 {
-    while (t->ready && !t->core->quiet && t->refused == 0 && t->in_flight < TRIGGER_WINDOW &&
-           !list_empty(&t->waiting)) {
-        struct delivery *d = list_entry(list_shift(&t->waiting), struct delivery, link);
-        must(d->event != NULL); /* only those that are held have none */
-        trigger_unqueue(t, d);
-        if (trigger_hold(t, d))
-            continue;
-        t->in_flight++;
-        atomic_fetch_add_explicit(&t->core->counters.in_flight, 1, memory_order_relaxed);
-        delivery_start(d);
+    while (may_start(t) && !list_empty(&t->waiting_sink) && flow_allows_sink(t)) {
+        struct delivery *d = take_first(t, &t->waiting_sink);
+        if (!trigger_hold(t, d))
+            start(t, d);
     }
+    while (may_start(t) && !list_empty(&t->waiting) && flow_allows(t))
+        start(t, take_first(t, &t->waiting));
 }
 
 void trigger_pump(struct trigger *t)

@@ -37,6 +37,9 @@ VALUE(lost, s->broker.lost)
 VALUE(dropped, s->broker.dropped)
 VALUE(undecodable, s->broker.undecodable)
 VALUE(unreadable, s->broker.unreadable)
+VALUE(paused, s->broker.paused)
+VALUE(breakers_open, s->broker.breakers_open)
+VALUE(probes, s->broker.probes)
 VALUE(tails, s->broker.tails)
 VALUE(tails_cut, s->broker.tails_cut)
 VALUE(synced, s->store.synced)
@@ -107,6 +110,11 @@ static const struct metric table[] = {
      METRIC_COUNTER, undecodable},
     {"sluice_unreadable", "Places in log or tables that cannot be read; deliveries wait for them.",
      METRIC_GAUGE, unreadable},
+    {"sluice_triggers_paused", "Triggers that are paused.", METRIC_GAUGE, paused},
+    {"sluice_circuit_breakers_open", "Triggers whose subscriber is left alone.", METRIC_GAUGE,
+     breakers_open},
+    {"sluice_probes_total", "Deliveries that probed a subscriber that was left alone.",
+     METRIC_COUNTER, probes},
     {"sluice_tails", "Readers of /-/events.", METRIC_GAUGE, tails},
     {"sluice_tails_cut_total", "Readers of /-/events that took nothing for too long.",
      METRIC_COUNTER, tails_cut},

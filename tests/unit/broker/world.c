@@ -420,19 +420,27 @@ void world_broker(struct world *w, const char *name)
     world_apply(w, json.ptr);
 }
 
-static void trigger_json(const char *name, const char *function, const char *more, struct buf *out)
+static void trigger_json(const char *name, const char *annotations, const char *function,
+                         const char *more, struct buf *out)
 {
-    buf_printf(out,
-               "{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Trigger\",\"metadata\":"
-               "{\"name\":\"%s\"},\"spec\":{\"broker\":\"b\",\"subscriber\":{\"ref\":{"
-               "\"apiVersion\":\"sluice.dev/v1\",\"kind\":\"Function\",\"name\":\"%s\"}}%s}}",
-               name, function, more);
+    buf_printf(
+        out,
+        "{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Trigger\",\"metadata\":"
+        "{\"name\":\"%s\",\"annotations\":{%s}},\"spec\":{\"broker\":\"b\",\"subscriber\":{"
+        "\"ref\":{\"apiVersion\":\"sluice.dev/v1\",\"kind\":\"Function\",\"name\":\"%s\"}}%s}}",
+        name, annotations, function, more);
 }
 
 void world_trigger(struct world *w, const char *name, const char *function, const char *more)
 {
+    world_trigger_annotated(w, name, "", function, more);
+}
+
+void world_trigger_annotated(struct world *w, const char *name, const char *annotations,
+                             const char *function, const char *more)
+{
     autobuf json = BUF_INIT;
-    trigger_json(name, function, more, &json);
+    trigger_json(name, annotations, function, more, &json);
     world_apply(w, json.ptr);
 }
 
@@ -440,7 +448,7 @@ void world_trigger_unheard(struct world *w, const char *name, const char *functi
 {
     autobuf json = BUF_INIT;
     const struct resource_kind *kind;
-    trigger_json(name, function, "", &json);
+    trigger_json(name, "", function, "", &json);
     json_t *object = checked(json.ptr, &kind);
     registry_create(w->registry, kind, object, NULL, NULL);
     json_decref(object);
@@ -490,6 +498,8 @@ static void add_event(struct world *w, struct store_group *g, const char *id, co
     event_set(&e, "id", slice_text(id));
     event_set(&e, "source", slice_text("/test"));
     event_set(&e, "type", slice_text(type));
+    if (w->partitionkey != NULL)
+        event_set(&e, "partitionkey", slice_text(w->partitionkey));
     e.data = data;
     e.has_data = data.len > 0;
     store_group_begin(g, STORE_RECORD_EVENT, broker->number, (struct slice){"", 0});

@@ -56,6 +56,7 @@ struct world {
     struct seen *seen;
     size_t seen_count, seen_cap;
     unsigned in_flight, in_flight_max;
+    const char *partitionkey;                       /* of events that are sent; or NULL */
     uint64_t dead_letters_max, dead_letters_age_ns; /* for world_open() */
     void *more;                                     /* the test's own */
     /* of the last write to the registry */
@@ -92,6 +93,9 @@ void world_trigger(struct world *w, const char *name, const char *function, cons
 /* The same, until it is on disk; the core has not heard of it. */
 void world_trigger_unheard(struct world *w, const char *name, const char *function);
 void world_broker(struct world *w, const char *name);
+/* The same with annotations: "\"sluice.dev/order\":\"ordered\"". */
+void world_trigger_annotated(struct world *w, const char *name, const char *annotations,
+                             const char *function, const char *more);
 struct trigger *world_trigger_find(struct world *w, const char *name);
 
 /* Appends an event to broker b and waits until it is synced: its position, or negative errno. */
