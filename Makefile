@@ -46,10 +46,11 @@ demo: ## the example from event to WebAssembly, shown as it happens
 	@scripts/build $(BUILD)
 	@scripts/demo $(BUILD)/sluice
 
-docs: ## write docs/cli.md anew from the command table
+docs: ## write docs/cli.md and docs/metrics.md anew from the program's tables
 	@scripts/setup build
 	@scripts/build $(BUILD)
 	@$(BUILD)/sluice help --markdown >docs/cli.md
+	@$(BUILD)/sluice help --metrics >docs/metrics.md
 
 install: ## install into PREFIX (/usr/local), under DESTDIR when that is set
 	@scripts/setup build

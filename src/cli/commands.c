@@ -274,6 +274,7 @@ static const struct cli_option function_test_options[] = {
 
 static const struct cli_option help_options[] = {
     {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
+    {.name = "metrics", .help = "the server's metrics as Markdown: docs/metrics.md"},
     {.name = "manual", .help = "the whole reference as a manual page: sluice.1"},
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Help in three forms, all made from the table: for the terminal, as docs/cli.md, as sluice.1. */
 #include "cli/cli_internal.h"
+#include "daemon/metrics.h"
 
 #include <string.h>
 
@@ -266,8 +267,20 @@ void cli_help_manual(FILE *out)
     fprintf(out, ".TP\n.B %s\n%s\n", exit_codes[i].code, exit_codes[i].meaning);
 }
 
+static int help_metrics(void)
+{
+    autobuf text = BUF_INIT;
+    metrics_document(&text);
+    if (!buf_ok(&text))
+        return CLI_FAILED;
+    fwrite(text.ptr, 1, text.len, stdout);
+    return CLI_OK;
+}
+
 int cli_help(const struct cli_call *call)
 {
+    if (cli_call_has(call, "metrics"))
+        return help_metrics();
     if (cli_call_has(call, "markdown")) {
         cli_help_markdown(stdout);
         return CLI_OK;

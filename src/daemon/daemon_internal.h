@@ -45,7 +45,7 @@ struct server {
 #define SERVER_ROUTES_MAX 96
 int server_routes(struct server *s, struct error *err);
 
-/* ---- health.c and metrics.c: their handlers; ctx is the server ---- */
+/* ---- health.c and scrape.c: their handlers; ctx is the server ---- */
 http_handler_fn health_liveness, health_readiness, metrics_serve;
 
 /* ---- call.c: /functions/…; ctx is the server ---- */

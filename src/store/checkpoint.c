@@ -32,6 +32,7 @@ static int write_checkpoint(struct disk *d, uint64_t upto, const struct store_gr
     }
     rows_drop_frozen(&d->rows);
     atomic_store(&d->checkpoint.position, upto);
+    atomic_store(&d->checkpoint.written_ns, clock_monotonic());
     atomic_store(&d->checkpoint.appended_bytes, bytes);
     return 0;
 }
@@ -68,6 +69,7 @@ static void *run(void *arg)
 int checkpoint_start(struct disk *d)
 {
     atomic_store(&d->checkpoint.time_ns, clock_monotonic());
+    atomic_store(&d->checkpoint.written_ns, clock_monotonic());
     int r = pthread_create(&d->checkpoint.thread, NULL, run, d);
     d->checkpoint.running = r == 0;
     return -r;

@@ -58,6 +58,9 @@ static void disk_stats(const struct store *s, struct store_stats *ret)
     ret->sync_ns_max = atomic_load(&c->sync_ns_max);
     ret->sync_failures = atomic_load(&c->sync_failures);
     ret->refused_full = atomic_load(&c->refused_full);
+    histogram_add(&ret->sync_times, &c->sync_times);
+    histogram_add(&ret->batch_groups, &c->batch_groups);
+    ret->checkpoint_age_ns = clock_monotonic() - atomic_load(&d->checkpoint.written_ns);
     ret->epoch = d->epoch;
     ret->condition = condition_of(c);
     ret->stopped = atomic_load(&c->stopped);

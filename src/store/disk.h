@@ -51,13 +51,15 @@ struct checkpoint {
     store_append_done_fn *done;
     void *ctx;
     atomic_uint_fast64_t position; /* of the last one that was written */
-    atomic_uint_fast64_t time_ns;
+    atomic_uint_fast64_t time_ns;    /* of the last one, or try; monotonic */
+    atomic_uint_fast64_t written_ns; /* of the last one that was written, or the start */
     atomic_uint_fast64_t appended_bytes; /* what had been appended then */
 };
 
 struct counters {
     atomic_uint_fast64_t groups, records, bytes, syncs, sync_ns_total, sync_ns_max, sync_failures,
         refused_full;
+    struct histogram sync_times, batch_groups;
     atomic_bool full, stopped;
 };
 

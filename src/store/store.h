@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "observe/histogram.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -204,6 +205,9 @@ struct store_stats {
     uint64_t log_bytes, segments, overlay_rows, overlay_bytes;
     uint64_t appended_groups, appended_records, appended_bytes, syncs, sync_ns_total, sync_ns_max,
         sync_failures, refused_full;
+    struct histogram_sums sync_times;   /* of the log; the twin in memory has none */
+    struct histogram_sums batch_groups; /* groups that one sync made durable */
+    uint64_t checkpoint_age_ns;         /* since the last checkpoint, or the start */
     uint64_t epoch;
     int condition; /* 0 well; -ENOSPC full, until there is room; -EIO a sync failed since the start,
                       and the log went on in a new segment or stopped */

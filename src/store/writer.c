@@ -142,6 +142,7 @@ static int sync_active(struct disk *d)
     struct counters *c = &d->counters;
     atomic_fetch_add_explicit(&c->syncs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->sync_ns_total, took, memory_order_relaxed);
+    histogram_observe_time(&c->sync_times, took);
     if (took > atomic_load_explicit(&c->sync_ns_max, memory_order_relaxed))
         atomic_store_explicit(&c->sync_ns_max, took, memory_order_relaxed);
     return r;
@@ -334,6 +335,7 @@ static void accept(struct disk *d, const struct selection *s, const struct batch
         groups++;
     }
     atomic_fetch_add_explicit(&c->groups, groups, memory_order_relaxed);
+    histogram_observe_count(&c->batch_groups, groups);
     atomic_fetch_add_explicit(&c->records, s->records, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->bytes, w->batch.len, memory_order_relaxed);
     atomic_store_explicit(&w->active->end, w->offset, memory_order_release);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of metrics; metrics.c includes it, with the macros saying what to make of a row:
+ *
+ * SERVER(kind, name, expression, help): one sample for the whole server; s is the snapshot.
+ * SERVER_HISTOGRAM(name, scale, expression, help): the same, of struct histogram_sums.
+ *
+ * PART(title): what follows is about this; a heading of docs/metrics.md.
+ *
+ * kind: COUNTER, GAUGE, UNTYPED, or SHARED: a counter that has its name, without _total, in common
+ * with a gauge. */
+
+PART("Events and deliveries of the whole server")
+SERVER(COUNTER, sluice_events_taken_total, s->broker.taken, "Events accepted at ingress.")
+SERVER(COUNTER, sluice_events_refused_total, s->broker.refused,
+       "Requests at ingress that were refused.")
+SERVER(COUNTER, sluice_deliveries_matched_total, s->broker.matched, "Events that a trigger wanted.")
+SERVER(COUNTER, sluice_deliveries_done_total, s->broker.delivered, "Deliveries that ended well.")
+SERVER(COUNTER, sluice_attempts_failed_total, s->broker.failed, "Attempts that failed.")
+SERVER(COUNTER, sluice_retries_total, s->broker.retried, "Attempts that were put off.")
+SERVER(SHARED, sluice_dead_letters_total, s->broker.dead, "Deliveries that were given up.")
+SERVER(COUNTER, sluice_replies_total, s->broker.replies, "Reply events.")
+SERVER(COUNTER, sluice_loops_dropped_total, s->broker.loops, "Events dropped by the loop guard.")
+SERVER(GAUGE, sluice_deliveries_in_flight, s->broker.in_flight,
+       "Requests to subscribers now running.")
+SERVER(GAUGE, sluice_deliveries_waiting, s->broker.waiting, "Deliveries waiting in memory.")
+SERVER(GAUGE, sluice_dead_letters, s->broker.dead_kept, "Dead letters that are kept.")
+SERVER(COUNTER, sluice_dead_letters_removed_total, s->broker.dead_removed,
+       "Dead letters that were removed, as they were too old or too many.")
+SERVER(COUNTER, sluice_deliveries_lost_total, s->broker.lost,
+       "Deliveries given up because their event was gone.")
+SERVER(COUNTER, sluice_deliveries_dropped_total, s->broker.dropped,
+       "Deliveries that had not ended when their broker was deleted.")
+SERVER(COUNTER, sluice_records_undecodable_total, s->broker.undecodable,
+       "Records that are no event for this version, passed over.")
+SERVER(GAUGE, sluice_unreadable, s->broker.unreadable,
+       "Places in log or tables that cannot be read; deliveries wait for them.")
+SERVER(GAUGE, sluice_triggers_paused, s->broker.paused, "Triggers that are paused.")
+SERVER(GAUGE, sluice_circuit_breakers_open, s->broker.breakers_open,
+       "Triggers whose subscriber is left alone.")
+SERVER(COUNTER, sluice_probes_total, s->broker.probes,
+       "Deliveries that probed a subscriber that was left alone.")
+SERVER(GAUGE, sluice_tails, s->broker.tails, "Readers of /-/events.")
+SERVER(COUNTER, sluice_tails_cut_total, s->broker.tails_cut,
+       "Readers of /-/events that took nothing for too long.")
+
+PART("The log and its tables")
+SERVER(GAUGE, sluice_store_synced_position, s->store.synced, "Last position on disk.")
+SERVER(GAUGE, sluice_store_checkpoint_position, s->store.checkpoint,
+       "Position of the last checkpoint.")
+SERVER(GAUGE, sluice_store_log_bytes, s->store.log_bytes, "Bytes of all log segments.")
+SERVER(GAUGE, sluice_store_segments, s->store.segments, "Log segments.")
+SERVER(GAUGE, sluice_store_overlay_rows, s->store.overlay_rows,
+       "Table rows not in a checkpoint yet.")
+SERVER(COUNTER, sluice_store_groups_total, s->store.appended_groups, "Groups appended.")
+SERVER(COUNTER, sluice_store_records_total, s->store.appended_records, "Records appended.")
+SERVER(COUNTER, sluice_store_bytes_total, s->store.appended_bytes, "Bytes appended.")
+SERVER(COUNTER, sluice_store_syncs_total, s->store.syncs,
+       "Syncs of the log; groups over syncs is the batch size.")
+SERVER(COUNTER, sluice_store_sync_seconds_total, (double)s->store.sync_ns_total / 1e9,
+       "Time spent in syncs.")
+SERVER(GAUGE, sluice_store_sync_max_seconds, (double)s->store.sync_ns_max / 1e9, "Longest sync.")
+SERVER_HISTOGRAM(sluice_store_sync_duration_seconds, histogram_seconds, s->store.sync_times,
+                 "Time that one sync of the log took.")
+SERVER_HISTOGRAM(sluice_store_batch_groups, histogram_powers, s->store.batch_groups,
+                 "Groups that one sync made durable.")
+SERVER(GAUGE, sluice_store_checkpoint_age_seconds, (double)s->store.checkpoint_age_ns / 1e9,
+       "Time since the last checkpoint was written; it grows while there is nothing to write.")
+SERVER(COUNTER, sluice_store_sync_failures_total, s->store.sync_failures, "Syncs that failed.")
+SERVER(COUNTER, sluice_store_refused_full_total, s->store.refused_full,
+       "Groups refused for lack of room.")
+SERVER(GAUGE, sluice_store_healthy, s->store.condition == 0 && !s->store.stopped,
+       "1 when events can be made durable.")
+
+PART("Functions and their workers")
+SERVER(GAUGE, sluice_functions, s->functions.functions, "Functions.")
+SERVER(GAUGE, sluice_functions_ready, s->functions.ready, "Functions that take calls.")
+SERVER(GAUGE, sluice_functions_building, s->functions.building,
+       "Functions with a version that is compiled or prepared.")
+SERVER(GAUGE, sluice_functions_starting, s->functions.starting,
+       "Functions with a version whose first worker is loading it.")
+SERVER(GAUGE, sluice_functions_failed, s->functions.failed,
+       "Functions whose newest version will not run.")
+SERVER(GAUGE, sluice_functions_crashing, s->functions.crashing,
+       "Functions whose workers end again and again.")
+SERVER(GAUGE, sluice_workers, s->functions.workers, "Worker processes.")
+SERVER(GAUGE, sluice_workers_busy, s->functions.workers_busy, "Worker processes with a call.")
+SERVER(GAUGE, sluice_function_calls_waiting, s->functions.waiting,
+       "Calls for which no worker has room yet.")
+SERVER(COUNTER, sluice_function_calls_waited_total, s->functions.waited,
+       "Calls that had to wait for a worker.")
+SERVER(COUNTER, sluice_function_calls_rejected_total, s->functions.rejected,
+       "Calls that were answered 503: too many waited, for too long, or no version could run.")
+SERVER(COUNTER, sluice_cold_starts_total, s->functions.cold_starts,
+       "Workers started for a call, as there was none.")
+SERVER(COUNTER, sluice_cold_start_seconds_total, (double)s->functions.cold_start_ns / 1e9,
+       "Time until these workers were ready.")
+SERVER(COUNTER, sluice_worker_restarts_crash_total, s->functions.restarts_crash,
+       "Workers that ended by themselves.")
+SERVER(COUNTER, sluice_worker_restarts_time_total, s->functions.restarts_time,
+       "Processes replaced because a call took too long.")
+SERVER(COUNTER, sluice_worker_restarts_health_total, s->functions.restarts_health,
+       "Workers replaced because they said that they are not alive.")
+SERVER(COUNTER, sluice_worker_restarts_zygote_total, s->functions.restarts_zygote,
+       "Workers lost with the zygote.")
+SERVER(COUNTER, sluice_function_calls_total, s->functions.calls, "Calls of functions.")
+SERVER(COUNTER, sluice_function_failures_total, s->functions.failures,
+       "Calls of functions that failed.")
+SERVER(COUNTER, sluice_worker_starts_total, s->functions.worker_starts, "Workers started.")
+SERVER(COUNTER, sluice_worker_exits_total, s->functions.worker_exits, "Workers ended.")
+SERVER(COUNTER, sluice_builds_total, s->functions.builds,
+       "WebAssembly modules that were compiled, or could not be.")
+SERVER(COUNTER, sluice_builds_cached_total, s->functions.builds_cached,
+       "WebAssembly modules that had been compiled before.")
+SERVER(COUNTER, sluice_build_failures_total, s->functions.build_failures, "Builds that failed.")
+SERVER(COUNTER, sluice_prepares_total, s->functions.prepares,
+       "Folders of functions that were prepared, or could not be.")
+SERVER(COUNTER, sluice_prepare_failures_total, s->functions.prepare_failures,
+       "Those that could not be.")
+
+PART("The process")
+SERVER(GAUGE, sluice_uptime_seconds, s->uptime, "Time since the start.")
+SERVER(GAUGE, sluice_loop_delay_seconds, s->loop_delay,
+       "How long this scrape waited for the loop, as everything does that is not ingress.")
+SERVER(GAUGE, sluice_http_connections, s->connections, "Open connections to the HTTP server.")
