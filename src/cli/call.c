@@ -110,6 +110,19 @@ static int read_letters(struct reader *r, const char *letters)
     return 0;
 }
 
+/* Where arguments may have dashes at their front, only what is an option to the letter is one. */
+static bool is_option(const struct cli_command *c, const char *word)
+{
+    if (word[0] != '-' || word[1] == '\0')
+        return false;
+    if (!c->dashes)
+        return true;
+    if (word[1] != '-')
+        return word[2] == '\0' && (word[1] == 'h' || option_lettered(c, word[1]) != NULL);
+    struct slice name = slice_of(word + 2, strcspn(word + 2, "="));
+    return slice_is(name, "help") || option_named(c, name) != NULL;
+}
+
 static int read_words(struct reader *r)
 {
     bool options = true;
@@ -118,10 +131,8 @@ static int read_words(struct reader *r)
         int status = 0;
         if (options && strcmp(word, "--") == 0)
             options = false;
-        else if (options && strncmp(word, "--", 2) == 0)
-            status = read_long(r, word + 2);
-        else if (options && word[0] == '-' && word[1] != '\0')
-            status = read_letters(r, word + 1);
+        else if (options && is_option(r->call->command, word))
+            status = word[1] == '-' ? read_long(r, word + 2) : read_letters(r, word + 1);
         else
             r->call->arguments[r->call->argument_count++] = word;
         if (status < 0)

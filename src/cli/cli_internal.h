@@ -45,6 +45,7 @@ struct cli_command {
     const struct cli_option *options;
     size_t option_count;
     bool remote; /* takes the options of cli_remote_options, too */
+    bool dashes; /* a word with a dash at its front that is no option is an argument */
     int (*run)(const struct cli_call *call);
 };
 
@@ -65,6 +66,7 @@ const struct cli_command *cli_command_nearest(const char *group, const char *typ
 const struct cli_option *cli_command_option(const struct cli_command *c, size_t i);
 
 int cli_apply(const struct cli_call *call);
+int cli_cesql(const struct cli_call *call);
 int cli_delete(const struct cli_call *call);
 int cli_function_build(const struct cli_call *call);
 int cli_function_deploy(const struct cli_call *call);

@@ -272,6 +272,20 @@ static const struct cli_option function_test_options[] = {
     PROJECT_OPTIONS,
 };
 
+static const char *const value_choices[] = {"text", "json", NULL};
+static const struct cli_option cesql_options[] = {
+    {.name = "event",
+     .argument = "FILE",
+     .help = "the event, as JSON, from a file or stdin (-); what it must have and has not is "
+             "filled in; default: one with no more than that"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = value_choices,
+     .help = "text: the value as JSON on stdout, errors on stderr; json: one object with both"},
+};
+
 static const struct cli_option help_options[] = {
     {.name = "markdown", .help = "the whole reference as Markdown: docs/cli.md"},
     {.name = "metrics", .help = "the server's metrics as Markdown: docs/metrics.md"},
@@ -430,6 +444,21 @@ const struct cli_command cli_commands[] = {
      OPTIONS(function_deploy_options),
      .remote = true,
      .run = cli_function_deploy},
+    {.name = "cesql",
+     .arguments = "EXPRESSION",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .dashes = true,
+     .summary = "evaluate a CloudEvents SQL expression",
+     .details =
+         "Prints the value as JSON: true, 12 or \"text\". With an error, the value is the one that "
+         "the specification gives it, stderr begins with \"error: KIND: \" (KIND is parse, math, "
+         "cast, missingFunction, functionEvaluation, missingAttribute or generic) and shows the "
+         "place, and the exit code is 1.",
+     .examples = "sluice cesql \"type LIKE 'order.%' AND INT(priority) > 3\" --event event.json\n"
+                 "sluice cesql -o json \"ABS(-2147483648)\"\n",
+     OPTIONS(cesql_options),
+     .run = cli_cesql},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",

@@ -16,7 +16,7 @@ from command import run
 from daemon import BINARY, ROOT
 from wire import binary_event
 
-COMMANDS = ["serve", "apply", "get", "delete", "send", "tail", "logs", "version", "help"]
+COMMANDS = ["serve", "apply", "get", "delete", "send", "tail", "logs", "cesql", "version", "help"]
 
 
 def on_terminal(arguments, env):
