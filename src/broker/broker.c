@@ -9,6 +9,7 @@
 #include "broker/delivery.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
+#include "broker/start.h"
 #include "resource/annotation.h"
 
 #include <errno.h>
@@ -270,6 +271,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     list_init(&b->behind);
     list_init(&b->tails);
     list_init(&b->orphans);
+    list_init(&b->starts);
     scan_init(b);
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
@@ -277,7 +279,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->retain.ctx = b;
     b->retain_wanted.receive = retain_on_loop;
     store_set_retain_notify(b->store, retain_wanted, b);
-    registry_extend(b->registry, &resource_kind_trigger, cursor_extend, b);
+    registry_extend(b->registry, &resource_kind_trigger, start_extend, b);
     int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
     if (r == 0)
         r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
@@ -291,10 +293,12 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
 
 static int load_cursors(struct broker_core *b)
 {
+    uint64_t known = b->known;
+    b->known = registry_version(b->registry);
     for (uint32_t i = 0; i < b->number_cap; i++) {
         if (b->number_kind[i] != NUMBER_TRIGGER)
             continue;
-        int r = cursor_load(b->by_number[i]);
+        int r = cursor_load(b->by_number[i], known);
         if (r < 0)
             return r;
     }
@@ -349,6 +353,7 @@ void broker_core_free(struct broker_core *b)
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
+    start_free_rows(b);
     dead_retain_free(b->dead_retain);
     directory_free(b->directory);
     free(b->by_number);

@@ -50,6 +50,7 @@ struct broker_core {
 
     struct store_reader *scan;
     uint64_t scanned; /* every event up to here has been matched, and is finished or outstanding */
+    uint64_t known;   /* every trigger that was created up to here is in by_number, or was */
     struct loop_message scan_wanted;
     atomic_bool scan_posted;
     atomic_uint
@@ -64,6 +65,7 @@ struct broker_core {
     struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
+    struct list starts;        /* rows of start.c on their way to the log */
     struct list orphans;       /* deliveries of deleted triggers, whose appends are on their way */
     bool closed;               /* the store is: no append comes back any more */
     bool checkpointing;

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/delivery.h"
 #include "broker/drop.h"
+#include "broker/start.h"
 
 #include <errno.h>
 
@@ -55,89 +56,20 @@ int broker_replay_record(void *ctx, const struct store_entry *entry)
     return 0;
 }
 
-static void row_key(char letter, uint32_t trigger, struct buf *out)
-{
-    buf_reset(out);
-    buf_add_byte(out, letter);
-    buf_add_be32(out, trigger);
-}
-
-/* ---- where a trigger starts ---- */
-
-static void start_key(uint32_t trigger, struct buf *out)
-{
-    row_key('b', trigger, out);
-}
-
-/* An empty value is the row's own position. */
-int cursor_extend(void *ctx, enum registry_change change, uint32_t number, const json_t *object,
-                  struct store_group *g, struct error *err)
-{
-    (void)ctx;
-    (void)object;
-    (void)err;
-    autobuf key = BUF_INIT;
-    start_key(number, &key);
-    store_group_add(g, change == REGISTRY_ADDED ? STORE_RECORD_PUT : STORE_RECORD_DELETE,
-                    STORE_TABLE_CURSORS, buf_slice(&key), SLICE(""));
-    return buf_ok(&key) ? 0 : -ENOMEM;
-}
-
-/* Triggers of earlier versions, whose row was a group of its own, may have none: a crash came
- * between. What was never written after its creation has the creation's position as its version;
- * else the time of the creation, whose fraction of a second is not known, says it: rather an event
- * from just before than one too few. */
-static uint64_t guess_start(const struct trigger *t)
-{
-    const char *created = resource_text_at(t->resource->object, "metadata.creationTimestamp");
-    uint64_t time_ns;
-    if (json_object_get(t->resource->object, "status") == NULL || created == NULL ||
-        clock_parse_rfc3339(slice_text(created), &time_ns) < 0)
-        return t->resource->version;
-    uint64_t first = store_find_time(t->core->store, time_ns);
-    uint64_t before = first > 0 ? first - 1 : 0;
-    return before < t->resource->version ? before : t->resource->version;
-}
-
-/* So that the next start need not guess. If the store refuses, that one does. */
-static void write_guess(const struct trigger *t)
-{
-    struct store_group group;
-    autobuf key = BUF_INIT;
-    autobuf value = BUF_INIT;
-    start_key(t->number, &key);
-    buf_add_u64(&value, t->start);
-    store_group_init(&group);
-    group.internal = true;
-    store_group_add(&group, STORE_RECORD_PUT, STORE_TABLE_CURSORS, buf_slice(&key),
-                    buf_slice(&value));
-    store_append(t->core->store, &group, NULL, NULL);
-}
-
-void cursor_load_start(struct trigger *t)
-{
-    autobuf key = BUF_INIT;
-    autobuf value = BUF_INIT;
-    uint64_t position;
-    start_key(t->number, &key);
-    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, &position) == 0 &&
-        (value.len == 0 || value.len == sizeof(uint64_t))) {
-        t->start = value.len == 0 ? position : bytes_le64(value.ptr);
-        return;
-    }
-    t->start = guess_start(t);
-    write_guess(t);
-}
-
 /* ---- recovery ---- */
 
-uint64_t cursor_load_scan(struct broker_core *b)
+void cursor_load_scan(struct broker_core *b)
 {
     autobuf value = BUF_INIT;
+    b->known = UINT64_MAX; /* earlier versions did not say it */
     if (store_get(b->store, STORE_TABLE_CURSORS, SLICE("s"), &value, NULL) < 0 ||
-        value.len != sizeof(uint64_t))
-        return 0;
-    return bytes_le64(value.ptr);
+        value.len < sizeof(uint64_t)) {
+        b->known = 0;
+        return;
+    }
+    b->scanned = bytes_le64(value.ptr);
+    if (value.len >= 2 * sizeof(uint64_t))
+        b->known = bytes_le64(value.ptr + sizeof(uint64_t));
 }
 
 static int load_outstanding(struct trigger *t, uint64_t position)
@@ -195,16 +127,22 @@ static int load_row(struct trigger *t, struct slice row)
     return r;
 }
 
-/* The replay's positions are in t->done_before already. */
-int cursor_load(struct trigger *t)
+/* The finished positions are in t->done_before already. */
+int cursor_load(struct trigger *t, uint64_t known)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    cursor_load_start(t);
-    row_key('c', t->number, &key);
-    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) < 0)
-        return 0;
-    return load_row(t, buf_slice(&value));
+    start_load(t);
+    start_key('c', t->number, &key);
+    int r = 0;
+    if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0)
+        r = load_row(t, buf_slice(&value));
+    else if (t->created > known && t->broker != NULL &&
+             (t->start < t->core->scanned || t->search != NULL))
+        trigger_fall_behind(t, t->start + 1);
+    if (t->behind == 0)
+        start_end_search(t);
+    return r;
 }
 
 void cursor_take_replay(struct broker_core *b, struct broker_replay *replay)
@@ -228,7 +166,7 @@ static void add_row(struct trigger *t, struct store_group *g)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    row_key('c', t->number, &key);
+    start_key('c', t->number, &key);
     position_set_drop_below(&t->done_before, t->behind != 0 ? t->behind : t->core->scanned + 1);
     if (!row_needed(t)) {
         if (t->row_written)
@@ -256,7 +194,7 @@ static void add_row(struct trigger *t, struct store_group *g)
     t->row_written = true;
 }
 
-/* Its row 'b' went with the resource. */
+/* Its rows that are logged went with the resource. */
 void cursor_forget(struct broker_core *b, uint32_t trigger)
 {
     buf_add_u32(&b->forgotten, trigger);
@@ -270,7 +208,7 @@ static void add_forgotten(struct broker_core *b, struct store_group *g)
     }
     autobuf key = BUF_INIT;
     for (size_t at = 0; at < b->forgotten.len; at += sizeof(uint32_t)) {
-        row_key('c', bytes_le32(b->forgotten.ptr + at), &key);
+        start_key('c', bytes_le32(b->forgotten.ptr + at), &key);
         store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
                         (struct slice){"", 0});
     }
@@ -285,10 +223,11 @@ static void forget_row(struct broker_core *b, struct slice key)
     store_append(b->store, &group, NULL, NULL);
 }
 
-/* Of earlier versions 'b' may be left, too. */
+/* Rows that are logged may be left, too: by earlier versions, or by what was on its way. */
 void cursor_forget_orphans(struct broker_core *b)
 {
-    struct store_scan *scan = store_scan_new(b->store, STORE_TABLE_CURSORS, SLICE("b"), SLICE("d"));
+    struct store_scan *scan =
+        store_scan_new(b->store, STORE_TABLE_CURSORS, SLICE(""), slice_of(NULL, 0));
     struct slice key, value;
     while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1) {
         if (key.len != 1 + sizeof(uint32_t))
@@ -296,9 +235,9 @@ void cursor_forget_orphans(struct broker_core *b)
         uint32_t trigger = bytes_be32(key.ptr + 1);
         if (trigger_by_number(b, trigger) != NULL)
             continue;
-        if (key.ptr[0] == 'b')
+        if (strchr(START_ROWS, key.ptr[0]) != NULL)
             forget_row(b, key);
-        else
+        else if (key.ptr[0] == 'c')
             cursor_forget(b, trigger);
     }
     store_scan_free(scan);
@@ -336,6 +275,7 @@ static void add_rows(struct broker_core *b, struct store_group *g)
 {
     autobuf value = BUF_INIT;
     buf_add_u64(&value, b->scanned);
+    buf_add_u64(&value, b->known);
     store_group_add(g, STORE_RECORD_PUT, STORE_TABLE_CURSORS, SLICE("s"), buf_slice(&value));
     for (uint32_t i = 0; i < b->number_cap; i++)
         if (b->number_kind[i] == NUMBER_TRIGGER)

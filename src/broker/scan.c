@@ -163,7 +163,7 @@ void scan_tend(struct broker_core *b)
 void scan_init(struct broker_core *b)
 {
     b->scan_wanted.receive = scan_on_loop;
-    b->scanned = cursor_load_scan(b);
+    cursor_load_scan(b);
     loop_set_end_of_turn(b->loop, end_of_turn, b);
     store_set_synced_notify(b->store, log_synced, b);
 }

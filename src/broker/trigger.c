@@ -10,6 +10,7 @@
 #include "broker/drop.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
+#include "broker/start.h"
 
 #include <errno.h>
 
@@ -68,18 +69,23 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
                   "deliveries that had not ended",
                   resource_text_at(t->resource->object, "spec.broker"),
                   (unsigned long long)t->dropped);
+    struct verdict start = {.err = ERROR_INIT};
+    bool start_good = start_is_known(t, &start.reason, &start.err);
     json_t *conditions = json_array();
     add_condition(conditions, "BrokerReady", broker_good, &no_broker);
     add_condition(conditions, "FilterReady", filter_good, v);
     add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
     add_condition(conditions, "DeadLetterSinkResolved", t->dead_letter_ready, dead_letter);
-    flow_add_conditions(t, conditions);
-    if (broker_good && filter_good && sink_good)
+    if (broker_good && start_good && filter_good && sink_good)
         json_array_append_new(conditions,
                               registry_condition("Ready", "True", flow_ready_reason(t), ""));
     else
-        add_condition(conditions, "Ready", false, broker_good ? v : &no_broker);
+        add_condition(conditions, "Ready", false,
+                      !broker_good  ? &no_broker
+                      : !start_good ? &start
+                                    : v);
     json_t *status = json_object();
+    start_say(t, status);
     json_object_set_new(status, "conditions", conditions);
     if (t->subscriber.uri != NULL)
         json_object_set_new(status, "subscriberUri", json_string(t->subscriber.uri));
@@ -217,6 +223,7 @@ void trigger_free(struct trigger *t)
     target_done(&t->subscriber);
     policy_done(&t->policy);
     free(t->done_before.positions);
+    start_free_search(t);
     t->magic = 0;
     free(t);
 }
@@ -231,15 +238,18 @@ static void added(struct broker_core *b, struct resource *resource)
     resource->controller = t;
     atomic_fetch_add(&b->listeners, 1);
     if (b->running) {
-        cursor_load_start(t);
+        start_load(t);
+        b->known = t->created;
         scan_wake(b);
     }
     const char *name = resource_text_at(resource->object, "spec.broker");
     struct broker *broker =
         broker_find(b, resource->namespace_name, name != NULL ? name : "default");
     /* The scan has passed events that follow it. */
-    if (broker != NULL && b->running && t->start < b->scanned)
+    if (broker != NULL && b->running && (t->start < b->scanned || t->search != NULL))
         trigger_fall_behind(t, t->start + 1);
+    if (broker == NULL)
+        start_end_search(t);
     if (broker != NULL)
         trigger_attach(t, broker);
     else
@@ -276,6 +286,7 @@ void trigger_broker_gone(struct trigger *t)
     trigger_readable(t);
     t->stalled = false;
     trigger_caught_up(t);
+    start_end_search(t);
     uint64_t count = drop_with_broker(t);
     if (count > 0 || was_behind)
         log_info("trigger %s/%s: %llu deliveries that had not ended are dropped with its broker%s",

@@ -44,7 +44,9 @@ struct trigger {
     bool ready;             /* deliveries to the subscriber may start */
     bool dead_letter_ready; /* those to the dead-letter sink may */
 
-    uint64_t start; /* only events after this position are for it */
+    uint64_t start;              /* only events after this position are for it */
+    uint64_t created;            /* position of its creation; 0: an earlier version wrote it */
+    struct start_search *search; /* NULL, or it looks for its start (start.h) */
     uint64_t
         behind; /* 0: fed by the shared scan; else the position from which it reads by itself */
     struct list behind_link;

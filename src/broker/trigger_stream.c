@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "broker/delivery.h"
 #include "broker/scan.h"
+#include "broker/start.h"
 
 #define CATCH_UP_BUDGET 2000 /* records read in one turn for one trigger */
 
@@ -63,7 +64,7 @@ static bool take(struct trigger *t, const struct store_entry *entry, struct even
 
 void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
 {
-    if (t->behind != 0)
+    if (t->behind != 0 || t->search != NULL)
         return;
     if (take(t, entry, hold))
         trigger_pump(t);
@@ -77,7 +78,11 @@ static bool catch_up_record(struct trigger *t, const struct store_entry *entry)
     if (entry->type != STORE_RECORD_EVENT || entry->scope != t->broker->number)
         return true;
     struct event event = {0};
-    if (event_decode(entry->value, &event) < 0 || !filter_matches(t->filter, &event))
+    if (event_decode(entry->value, &event) < 0)
+        return true;
+    if (t->search != NULL)
+        return start_passes(t, entry->position, &event);
+    if (!filter_matches(t->filter, &event))
         return true;
     struct event_hold *hold = NULL;
     bool taken = take(t, entry, &hold);
@@ -116,6 +121,16 @@ void trigger_tend(struct trigger *t)
     }
 }
 
+/* What it searches for may still come, up to its own creation. */
+static void end_of_log(struct trigger *t)
+{
+    if (t->search != NULL && t->core->scanned < t->created)
+        return;
+    trigger_caught_up(t);
+    if (t->search != NULL)
+        start_not_found(t);
+}
+
 void trigger_catch_up(struct trigger *t)
 {
     if (t->filter == NULL || t->broker == NULL || t->stalled || !takes_more(t) ||
@@ -131,8 +146,9 @@ void trigger_catch_up(struct trigger *t)
             break;
         }
         trigger_readable(t);
-        if (r == 0 || entry.position > t->core->scanned) {
-            trigger_caught_up(t);
+        if (r == 0 || entry.position > t->core->scanned ||
+            (t->search != NULL && entry.position > t->created)) {
+            end_of_log(t);
             break;
         }
         if (!catch_up_record(t, &entry)) { /* read it again when there is room */

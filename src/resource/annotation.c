@@ -52,6 +52,41 @@ static bool is_breaker(const char *text)
     return strcmp(text, "off") == 0 || is_number(text, 1, 1000);
 }
 
+static bool is_place(const char *text)
+{
+    struct annotation_place place;
+    return annotation_parse_place(slice_text(text), &place) == 0;
+}
+
+static struct slice behind_prefix(struct slice text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return slice_of(text.ptr + len, text.len - len);
+}
+
+int annotation_parse_place(struct slice text, struct annotation_place *ret)
+{
+    struct annotation_place place = {.kind = ANNOTATION_LATEST};
+    if (slice_is(text, "earliest")) {
+        place.kind = ANNOTATION_EARLIEST;
+    } else if (slice_starts(text, "position:")) {
+        place.kind = ANNOTATION_POSITION;
+        if (encoding_parse_u64(behind_prefix(text, "position:"), &place.number) < 0)
+            return -EINVAL;
+    } else if (slice_starts(text, "id:")) {
+        place.kind = ANNOTATION_ID;
+        place.id = behind_prefix(text, "id:");
+        if (place.id.len == 0 || place.id.len > ANNOTATION_ID_MAX)
+            return -EINVAL;
+    } else if (!slice_is(text, "latest")) {
+        place.kind = ANNOTATION_TIME;
+        if (clock_parse_rfc3339(text, &place.number) < 0)
+            return -EINVAL;
+    }
+    *ret = place;
+    return 0;
+}
+
 int annotation_parse_rate(struct slice text, struct annotation_rate *ret)
 {
     static const struct {
@@ -92,6 +127,8 @@ static const struct resource_annotation annotations[] = {
      "failures in a row after which the subscriber is left alone, and probed now and then"},
     {&resource_kind_trigger, ANNOTATION_PAUSED, is_boolean, "true or false", "false",
      "true: nothing is delivered; events wait in the log"},
+    {&resource_kind_trigger, ANNOTATION_START, is_place, ANNOTATION_PLACE_TEXT, "latest",
+     "the first event that the trigger takes; cannot be changed later: replay events instead"},
 };
 
 const struct resource_annotation *annotation_at(size_t index)

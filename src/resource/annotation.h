@@ -14,6 +14,7 @@
 #define ANNOTATION_RATE_LIMIT      "sluice.dev/rate-limit"
 #define ANNOTATION_CIRCUIT_BREAKER "sluice.dev/circuit-breaker"
 #define ANNOTATION_PAUSED          "sluice.dev/paused"
+#define ANNOTATION_START           "sluice.dev/start"
 
 struct resource_annotation {
     const struct resource_kind *kind;
@@ -51,5 +52,24 @@ struct annotation_rate {
 };
 /* 100/s, 30/m, 5/h. 0 or -EINVAL. */
 int annotation_parse_rate(struct slice text, struct annotation_rate *ret);
+
+enum annotation_place_kind {
+    ANNOTATION_LATEST,
+    ANNOTATION_EARLIEST,
+    ANNOTATION_POSITION,
+    ANNOTATION_TIME,
+    ANNOTATION_ID
+};
+struct annotation_place { /* in the log */
+    enum annotation_place_kind kind;
+    uint64_t number; /* the position, or the time: realtime, ns */
+    struct slice id; /* ID, or SOURCE#ID; borrowed */
+};
+#define ANNOTATION_PLACE_TEXT                                                                      \
+    "latest, earliest, position:N, id:ID, id:SOURCE#ID or an RFC 3339 time such as "               \
+    "2026-11-21T08:00:00Z"
+#define ANNOTATION_ID_MAX 1024 /* bytes of SOURCE#ID */
+/* 0 or -EINVAL. */
+int annotation_parse_place(struct slice text, struct annotation_place *ret);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* eventing.knative.dev/v1 Trigger. */
 #include "base/memory.h"
+#include "resource/annotation.h"
 #include "resource/resource_internal.h"
 
 #include <errno.h>
@@ -150,6 +151,20 @@ static int trigger_check(const json_t *object, struct error *err)
     return status == 0 ? delivery_check(object, "spec.delivery", err) : status;
 }
 
+/* Where it started is history. */
+static int trigger_check_change(const json_t *before, const json_t *after, struct error *err)
+{
+    const char *was = annotation_text(before, ANNOTATION_START);
+    const char *is = annotation_text(after, ANNOTATION_START);
+    if (was == is || (was != NULL && is != NULL && strcmp(was, is) == 0))
+        return 0;
+    return error_field(err, -EINVAL, "metadata.annotations[\"" ANNOTATION_START "\"]",
+                       "cannot be changed, was %s%.80s%s: to deliver earlier events, use sluice "
+                       "replay",
+                       was != NULL ? "\"" : "", was != NULL ? was : "absent",
+                       was != NULL ? "\"" : "");
+}
+
 static const struct resource_field fields[] = {
     {"spec", RESOURCE_OBJECT, .required = true, .help = "what the trigger should do"},
     {"spec.broker", RESOURCE_STRING, .fallback = "\"default\"", .min = 1, .max = 253,
@@ -190,5 +205,6 @@ const struct resource_kind resource_kind_trigger = {
     .column_count = COUNT_OF(columns),
     .immutable = immutable,
     .check = trigger_check,
+    .check_change = trigger_check_change,
     .help = "A filter, a subscriber and a delivery policy on one broker.",
 };

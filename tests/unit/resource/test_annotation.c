@@ -56,6 +56,10 @@ static void refuses(const char *name, const char *value, const char *part)
 
 static void good_values_are_taken(void **state)
 {
+    static const char *const places[] = {"latest", "earliest",      "position:17",
+                                         "id:a",   "id:/orders#17", "2026-11-21T08:39:00Z"};
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        takes(ANNOTATION_START, places[i]);
     takes(ANNOTATION_ORDER, "ordered");
     takes(ANNOTATION_ORDER, "unordered");
     takes(ANNOTATION_ORDER_KAFKA, "ordered");
@@ -74,6 +78,10 @@ static void good_values_are_taken(void **state)
 
 static void bad_values_are_refused_with_what_is_allowed(void **state)
 {
+    static const char *const no_places[] = {"",    "first", "position:", "position:-1",
+                                            "id:", "17",    "2026-11-21"};
+    for (size_t i = 0; i < COUNT_OF(no_places); i++)
+        refuses(ANNOTATION_START, no_places[i], "must be latest, earliest, position:N");
     refuses(ANNOTATION_ORDER, "Ordered", "must be ordered or unordered, is \"Ordered\"");
     refuses(ANNOTATION_ORDER_KAFKA, "fifo", "must be ordered or unordered");
     refuses(ANNOTATION_CONCURRENCY, "0", "from 1 to 1000");
