@@ -76,6 +76,7 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
     add_condition(conditions, "FilterReady", filter_good, v);
     add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
     add_condition(conditions, "DeadLetterSinkResolved", t->dead_letter_ready, dead_letter);
+    flow_add_conditions(t, conditions);
     if (broker_good && start_good && filter_good && sink_good)
         json_array_append_new(conditions,
                               registry_condition("Ready", "True", flow_ready_reason(t), ""));
