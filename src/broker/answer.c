@@ -3,9 +3,9 @@
 #include "broker/answer.h"
 
 #include "base/clock.h"
-#include "base/encoding.h"
 #include "base/must.h"
 #include "broker/reply.h"
+#include "http/retry_after.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,21 +15,20 @@ static bool retriable(unsigned status)
     return status == 404 || status == 408 || status == 409 || status == 429 || status >= 500;
 }
 
-/* Retry-After in seconds (RFC 9110 §10.2.3), for 429 and 503; 0 when there is none. A date is left
- * to the back-off. */
+/* What Retry-After asks for with 429 and 503, the longest when there are several, at most what the
+ * policy allows; 0 when there is none. */
 static uint64_t retry_after(const struct delivery *d, const struct http_call_result *result)
 {
+    uint64_t longest = 0, wait;
     if (result->status != 429 && result->status != 503)
         return 0;
-    for (unsigned i = 0; i < result->header_count; i++) {
-        uint64_t seconds;
-        if (!slice_is_nocase(result->headers[i].name, "retry-after") ||
-            encoding_parse_u64(result->headers[i].value, &seconds) < 0)
-            continue;
-        uint64_t max = d->trigger->policy.retry_after_max_ns;
-        return seconds > max / CLOCK_SECOND ? max : seconds * CLOCK_SECOND;
-    }
-    return 0;
+    for (unsigned i = 0; i < result->header_count; i++)
+        if (slice_is_nocase(result->headers[i].name, "retry-after") &&
+            retry_after_parse(result->headers[i].value, clock_realtime(), &wait) == 0 &&
+            wait > longest)
+            longest = wait;
+    uint64_t max = d->trigger->policy.retry_after_max_ns;
+    return longest < max ? longest : max;
 }
 
 void answer_received(void *ctx, const struct http_call_result *result)
