@@ -19,13 +19,12 @@ static bool retriable(unsigned status)
  * policy allows; 0 when there is none. */
 static uint64_t retry_after(const struct delivery *d, const struct http_call_result *result)
 {
-    uint64_t longest = 0, wait;
+    uint64_t longest = 0, now = loop_realtime(d->core->loop), wait;
     if (result->status != 429 && result->status != 503)
         return 0;
     for (unsigned i = 0; i < result->header_count; i++)
         if (slice_is_nocase(result->headers[i].name, "retry-after") &&
-            retry_after_parse(result->headers[i].value, clock_realtime(), &wait) == 0 &&
-            wait > longest)
+            retry_after_parse(result->headers[i].value, now, &wait) == 0 && wait > longest)
             longest = wait;
     uint64_t max = d->trigger->policy.retry_after_max_ns;
     return longest < max ? longest : max;
@@ -50,7 +49,7 @@ void answer_received(void *ctx, const struct http_call_result *result)
             reply_take(d, result);
     } else {
         char text[64];
-        snprintf(text, sizeof(text), "answered %u %s", result->status,
+        snprintf(text, sizeof(text), DELIVERY_ANSWERED "%u %s", result->status,
                  http_status_text(result->status));
         delivery_fail(d, result->status, text, result->body);
         d->next_delay_ns = retry_after(d, result);

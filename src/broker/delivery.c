@@ -3,12 +3,11 @@
 #include "broker/delivery.h"
 
 #include "base/clock.h"
-#include "base/encoding.h"
 #include "base/must.h"
+#include "broker/dead_letter.h"
 #include "broker/reply.h"
 #include "broker/request.h"
 #include "broker/retry.h"
-#include "broker/row.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,35 +45,6 @@ void delivery_free(struct delivery *d)
     free(d);
 }
 
-struct dead_letter_text {
-    char code[16];
-    struct buf key, row, data;
-};
-
-static void dead_letter_text_done(struct dead_letter_text *text)
-{
-    buf_done(&text->key);
-    buf_done(&text->row);
-    buf_done(&text->data);
-}
-
-/* Knative's dead-letter extensions: why the subscriber did not take the event, which is in the row
- * in DEAD (the delivery itself may be one that the dead-letter sink has failed since). */
-static void add_error_attributes(const struct delivery *d, struct event *e,
-                                 struct dead_letter_text *text)
-{
-    const char *destination = d->trigger->subscriber.uri;
-    struct dead_row why = {.code = d->code, .error = slice_text(d->error)};
-    row_object_key(d->trigger_number, d->position, &text->key);
-    if (store_get(d->core->store, STORE_TABLE_DEAD, buf_slice(&text->key), &text->row, NULL) == 0)
-        row_dead_read(buf_slice(&text->key), buf_slice(&text->row), &why);
-    snprintf(text->code, sizeof(text->code), "%u", why.code != 0 ? why.code : 500);
-    encoding_base64_add(&text->data, why.body.len > 0 ? why.body : why.error);
-    event_set(e, "knativeerrordest", slice_text(destination != NULL ? destination : ""));
-    event_set(e, "knativeerrorcode", slice_text(text->code));
-    event_set(e, "knativeerrordata", buf_slice(&text->data));
-}
-
 void delivery_fail(struct delivery *d, unsigned code, const char *reason, struct slice body)
 {
     d->code = code;
@@ -103,9 +73,9 @@ void delivery_start(struct delivery *d)
     struct event event = {0};
     d->began_ns = clock_monotonic();
     must(event_decode(slice_of(d->event->bytes, d->event->len), &event) == 0);
-    struct dead_letter_text text = {.key = BUF_INIT, .row = BUF_INIT, .data = BUF_INIT};
+    struct dead_letter_text text = DEAD_LETTER_TEXT_INIT;
     if (d->stage == STAGE_DEAD_LETTER)
-        add_error_attributes(d, &event, &text);
+        dead_letter_add_why(d, &event, &text);
     if (target->kind == TARGET_NONE) { /* the trigger has no dead-letter sink any more */
         delivery_conclude(d, OUTCOME_DEAD);
     } else if (target->kind == TARGET_BROKER) {

@@ -12,7 +12,8 @@ enum delivery_outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_DEAD,
 
 #define DELIVERY_MAGIC     0x64656c69u
 #define DELIVERY_ERROR_MAX 200
-#define DELIVERY_BODY_MAX  1024 /* of an error answer, kept with the dead letter */
+#define DELIVERY_BODY_MAX  1024        /* of an error answer, kept with the dead letter */
+#define DELIVERY_ANSWERED  "answered " /* begins the error of an attempt that had an answer */
 
 struct delivery {
     unsigned magic;

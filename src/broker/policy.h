@@ -9,11 +9,21 @@
 #include <stdint.h>
 
 #define DELIVERY_TIMEOUT_DEFAULT (30 * CLOCK_SECOND)
-#define RETRY_DELAY_MAX          (3600 * CLOCK_SECOND)
+#define RETRY_DELAY_MAX          (7 * 24 * 3600 * CLOCK_SECOND) /* what back-off grows to */
+#define RETRY_AFTER_DEFAULT      (3600 * CLOCK_SECOND) /* what a subscriber may ask for, unless said */
+
+enum policy_format {                    /* content mode of deliveries to the subscriber */
+                     POLICY_FORMAT_ANY, /* binary, as long as the headers are not too large for
+                                           common servers */
+                     POLICY_FORMAT_JSON,
+                     POLICY_FORMAT_BINARY,
+                     POLICY_FORMAT_COUNT
+};
 
 struct policy { /* Knative's delivery spec; the trigger's replaces the broker's */
     unsigned retry;
     bool linear;
+    enum policy_format format;
     uint64_t delay_ns, timeout_ns, retry_after_max_ns;
     struct target dead_letter;
 };

@@ -18,15 +18,6 @@ static unsigned ttl_of(const struct event *e)
     return (unsigned)left;
 }
 
-static int event_set_integer(struct event *e, const char *name, const char *digits)
-{
-    int r = event_set(e, name, slice_text(digits));
-    for (unsigned i = 0; i < e->count; i++)
-        if (slice_is(e->attributes[i].name, name))
-            e->attributes[i].kind = EVENT_VALUE_INTEGER;
-    return r;
-}
-
 /* The event goes (on) into a broker's log with the end of this delivery, one round poorer. Without
  * room for the count of rounds it does not: a loop would never end. 0 or negative errno. */
 static int keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
@@ -40,7 +31,7 @@ static int keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
     }
     char ttl[8];
     snprintf(ttl, sizeof(ttl), "%u", left - 1);
-    int r = event_set_integer(reply, "knativebrokerttl", ttl);
+    int r = event_set_integer(reply, "knativebrokerttl", slice_text(ttl));
     if (r < 0)
         return r;
     buf_reset(&d->reply);
@@ -88,6 +79,10 @@ static int read_reply(const struct http_call_result *result, struct event *e,
             event_http_header(&reader, result->headers[i].name, result->headers[i].value);
         return event_http_finish(&reader, result->body) < 0 ? -EBADMSG : 1;
     }
+    if (mode == EVENT_MODE_BATCH)
+        return error_set(
+            err, -EBADMSG,
+            "the answer is a batch; a reply is one event, in binary or structured mode");
     if (result->body.len == 0)
         return 0;
     return error_set(err, -ENOMSG, "the answer has a body that is no CloudEvent");

@@ -97,11 +97,15 @@ static int send_structured(struct delivery *d, const struct target *target, cons
 int request_send(struct delivery *d, const struct target *target, const struct event *e)
 {
     struct header_places places = {.text = &d->core->header_text, .count = 0};
+    enum policy_format format =
+        d->stage == STAGE_SUBSCRIBER ? d->trigger->policy.format : POLICY_FORMAT_ANY;
+    if (format == POLICY_FORMAT_JSON)
+        return send_structured(d, target, e);
     buf_reset(places.text);
     int r = event_http_write(e, collect_header, &places);
     if (r < 0)
         return r;
-    if (places.text->len > BINARY_HEADERS_MAX)
+    if (places.text->len > BINARY_HEADERS_MAX && format != POLICY_FORMAT_BINARY)
         return send_structured(d, target, e);
     collect_common(&places, d);
     return send_message(d, target, &places, e->data);

@@ -103,15 +103,25 @@ int event_append(struct event *e, struct event_attribute attribute)
     return 0;
 }
 
+static int set_value(struct event *e, struct slice name, struct slice value,
+                     enum event_value_kind kind)
+{
+    struct event_attribute *a = event_find(e, name);
+    if (a == NULL)
+        return event_append(e, (struct event_attribute){name, value, kind});
+    a->value = value;
+    a->kind = kind;
+    return 0;
+}
+
 int event_set(struct event *e, const char *name, struct slice value)
 {
-    struct event_attribute *a = event_find(e, slice_text(name));
-    if (a == NULL)
-        return event_append(e,
-                            (struct event_attribute){slice_text(name), value, EVENT_VALUE_STRING});
-    a->value = value;
-    a->kind = EVENT_VALUE_STRING;
-    return 0;
+    return set_value(e, slice_text(name), value, EVENT_VALUE_STRING);
+}
+
+int event_set_integer(struct event *e, const char *name, struct slice digits)
+{
+    return set_value(e, slice_text(name), digits, EVENT_VALUE_INTEGER);
 }
 
 int event_fill(struct event *e, const struct event_defaults *defaults)

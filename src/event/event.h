@@ -57,6 +57,8 @@ void event_arena_done(struct event_arena *a);
 struct slice event_get(const struct event *e, const char *name);
 /* Replaces or appends. -ENOSPC when there are too many. name and value are borrowed. */
 int event_set(struct event *e, const char *name, struct slice value);
+/* The same, of type Integer: a number in JSON. */
+int event_set_integer(struct event *e, const char *name, struct slice digits);
 void event_unset(struct event *e, const char *name);
 /* What a reply need not say; borrowed. */
 struct event_defaults {

@@ -70,6 +70,22 @@ static void add_header(struct http_call_result *result, struct http_call_header 
     result->headers = headers;
 }
 
+static void add_fields(struct http_call_result *result, struct http_call_header *headers,
+                       struct slice lines)
+{
+    const char *end;
+    while (lines.len > 0 && (end = memchr(lines.ptr, '\n', lines.len)) != NULL) {
+        struct slice line = slice_of(lines.ptr, (size_t)(end - lines.ptr));
+        const char *colon = memchr(line.ptr, ':', line.len);
+        assert_non_null(colon);
+        headers[result->header_count++] = (struct http_call_header){
+            slice_of(line.ptr, (size_t)(colon - line.ptr)),
+            slice_of(colon + 2, line.len - (size_t)(colon + 2 - line.ptr))};
+        result->headers = headers;
+        lines = slice_of(end + 1, lines.len - line.len - 1);
+    }
+}
+
 static void answer(struct loop_timer *timer)
 {
     struct fake_call *c = timer->ctx;
@@ -92,6 +108,10 @@ static void answer(struct loop_timer *timer)
     autofree char *body = calloc(1, c->reply_bytes + 1);
     memset(body, 'x', c->reply_bytes);
     result.body = slice_of(body, c->reply_bytes);
+    if (c->fields != NULL)
+        add_fields(&result, headers, slice_text(c->fields));
+    if (c->body != NULL)
+        result.body = slice_text(c->body);
     for (size_t i = c->world->seen_count; c->error == 0 && c->status / 100 == 2 && i-- > 0;)
         if (strcmp(c->world->seen[i].id, c->id) == 0 && strcmp(c->world->seen[i].to, c->to) == 0) {
             c->world->seen[i].finished = true;
@@ -115,8 +135,15 @@ static int call_start(struct world *w, const char *to, const struct http_call_op
     c->timer.ctx = c;
     c->status = 200;
     copy_slice(c->to, sizeof(c->to), slice_text(to));
-    for (unsigned i = 0; i < options->header_count; i++)
+    w->head[0] = '\0';
+    for (unsigned i = 0; i < options->header_count; i++) {
         copy_header(c, &options->headers[i]);
+        size_t len = strlen(w->head);
+        snprintf(w->head + len, sizeof(w->head) - len, SLICE_FMT ": " SLICE_FMT "\n",
+                 SLICE_ARG(options->headers[i].name), SLICE_ARG(options->headers[i].value));
+    }
+    copy_slice(w->sent, sizeof(w->sent), options->body);
+    w->timeout_ns = options->timeout_ns;
     record_seen(c);
     list_append(&w->calls, &c->link);
     if (++w->in_flight > w->in_flight_max)

@@ -28,7 +28,8 @@ struct fake_call {
     int error;
     bool never; /* no answer until world_answer_all() */
     uint64_t delay_ns;
-    const char *retry_after;                                   /* of static life */
+    const char *retry_after;   /* of static life */
+    const char *fields, *body; /* of the answer, of static life: lines "Name: value\n"; or NULL */
     char reply_id[WORLD_NAME_MAX], reply_type[WORLD_NAME_MAX]; /* "": no reply */
     unsigned reply_attributes;                                 /* more of them */
     size_t reply_bytes;
@@ -56,7 +57,9 @@ struct world {
     struct seen *seen;
     size_t seen_count, seen_cap;
     unsigned in_flight, in_flight_max;
-    const char *partitionkey;                       /* of events that are sent; or NULL */
+    const char *partitionkey;    /* of events that are sent; or NULL */
+    char head[4096], sent[2048]; /* the last request: lines "Name: value\n", and its body */
+    uint64_t timeout_ns;
     uint64_t dead_letters_max, dead_letters_age_ns; /* for world_open() */
     void *more;                                     /* the test's own */
     /* of the last write to the registry */
