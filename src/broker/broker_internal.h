@@ -13,8 +13,6 @@
 
 #include <stdatomic.h>
 
-#define BROKER_TTL_DEFAULT 255 /* knativebrokerttl of an event that carries none */
-
 struct broker {
     struct resource *resource;
     uint32_t number;

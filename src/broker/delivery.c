@@ -8,6 +8,7 @@
 #include "broker/reply.h"
 #include "broker/request.h"
 #include "broker/retry.h"
+#include "broker/ttl.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -82,11 +83,9 @@ void delivery_start(struct delivery *d)
         forward_to_broker(d, target, &event);
     } else {
         char arrival[CLOCK_RFC3339_SIZE];
-        if (event_get(&event, "knativearrivaltime").ptr == NULL) {
-            size_t len = clock_format_rfc3339(d->time_ns, 9, arrival);
-            event_set(&event, "knativearrivaltime", slice_of(arrival, len));
-        }
-        event_unset(&event, "knativebrokerttl");
+        size_t len = clock_format_rfc3339(d->time_ns, 9, arrival);
+        event_set(&event, "knativearrivaltime", slice_of(arrival, len));
+        event_unset(&event, BROKER_TTL_ATTRIBUTE);
         int r = request_send(d, target, &event);
         if (r < 0) {
             d->silent = true;

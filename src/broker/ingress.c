@@ -4,7 +4,8 @@
  * binding 1.0.2 and HTTP webhook §4 (OPTIONS). */
 #include "broker/broker_internal.h"
 
-#include "base/encoding.h"
+#include "broker/trace.h"
+#include "broker/ttl.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -45,40 +46,46 @@ static void appended(void *ctx, int error, uint64_t position)
                             strerror(-error));
 }
 
-/* knativebrokerttl: an event that has gone round too often is refused. */
-static int check_ttl(const struct event *e, struct error *err)
-{
-    struct slice ttl = event_get(e, "knativebrokerttl");
-    if (ttl.ptr == NULL)
-        return 0;
-    uint64_t left;
-    if (encoding_parse_u64(ttl, &left) < 0 || left > BROKER_TTL_DEFAULT)
-        return error_field(err, -EINVAL, "knativebrokerttl", "must be a number from 1 to %d",
-                           BROKER_TTL_DEFAULT);
-    if (left == 0)
-        return error_field(
-            err, -EINVAL, "knativebrokerttl",
-            "the event has passed through brokers too often; look for a loop of triggers");
-    return 0;
-}
-
 struct taking {
     struct store_group group;
     uint32_t broker;
     uint64_t events;
+    struct trace trace;
     struct error *err;
 };
 
-static int take_event(struct taking *t, const struct event *e)
+static int add_event(struct taking *t, const struct event *e)
 {
-    int r = check_ttl(e, t->err);
-    if (r < 0)
-        return r;
     store_group_begin(&t->group, STORE_RECORD_EVENT, t->broker, (struct slice){"", 0});
     event_encode(e, &t->group.bytes);
     store_group_end(&t->group);
     t->events++;
     return t->group.status;
+}
+
+/* One that has come from a broker enters another: one round less. */
+static int count_round(struct event *e, struct ttl_text *text, struct error *err)
+{
+    unsigned left = ttl_left(e);
+    if (left <= 1)
+        return error_field(
+            err, -EINVAL, BROKER_TTL_ATTRIBUTE,
+            "the event has passed through brokers too often; look for a loop of triggers");
+    return ttl_set(e, left - 1, text);
+}
+
+static int take_event(struct taking *t, const struct event *e)
+{
+    bool counted = ttl_is_given(e);
+    bool traced = trace_is_for(&t->trace, e);
+    if (!counted && !traced)
+        return add_event(t, e);
+    struct event changed = *e;
+    struct ttl_text text;
+    int r = counted ? count_round(&changed, &text, t->err) : 0;
+    if (traced)
+        trace_to_event(&t->trace, &changed);
+    return r < 0 ? r : add_event(t, &changed);
 }
 
 static int take_batched(void *ctx, const struct event *e)
@@ -88,6 +95,7 @@ static int take_batched(void *ctx, const struct event *e)
 
 struct header_feed {
     struct event_http_reader *reader;
+    struct trace *trace;
     bool has_ce;
 };
 
@@ -97,12 +105,13 @@ static void feed_header(void *ctx, struct slice name, struct slice value)
     event_http_header(f->reader, name, value);
 }
 
-static void look_for_ce(void *ctx, struct slice name, struct slice value)
+static void look_at_header(void *ctx, struct slice name, struct slice value)
 {
-    (void)value;
     struct header_feed *f = ctx;
     if (name.len > 3 && strncasecmp(name.ptr, "ce-", 3) == 0)
         f->has_ce = true;
+    else
+        trace_header(f->trace, name, value);
 }
 
 static int read_binary(struct http_request *request, struct taking *t, struct event_arena *arena)
@@ -110,7 +119,7 @@ static int read_binary(struct http_request *request, struct taking *t, struct ev
     struct event event = {0};
     struct event_http_reader reader;
     event_http_begin(&reader, &event, arena, t->err);
-    struct header_feed feed = {&reader, false};
+    struct header_feed feed = {.reader = &reader};
     http_request_each_header(request, feed_header, &feed);
     int r = event_http_finish(&reader, http_request_body(request));
     return r < 0 ? r : take_event(t, &event);
@@ -136,8 +145,8 @@ static int check_format(struct slice content_type, struct error *err)
 
 static int read_body(struct http_request *request, struct taking *t, struct event_arena *arena)
 {
-    struct header_feed feed = {NULL, false};
-    http_request_each_header(request, look_for_ce, &feed);
+    struct header_feed feed = {.trace = &t->trace};
+    http_request_each_header(request, look_at_header, &feed);
     struct slice body = http_request_body(request);
     struct slice content_type = http_request_header(request, "Content-Type");
     enum event_mode mode = event_mode_of(content_type, feed.has_ce);
@@ -185,6 +194,7 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
     struct error err = ERROR_INIT;
     struct taking taking = {.broker = number, .err = &err};
     struct event_arena arena = {0};
+    taking.trace.arena = &arena;
     store_group_init(&taking.group);
     taking.group.held = true; /* until the end of the HTTP thread's turn */
     int r = read_body(request, &taking, &arena);

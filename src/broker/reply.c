@@ -2,21 +2,12 @@
 /* The event that a subscriber answers with, and how it goes (on) into a broker's log. */
 #include "broker/reply.h"
 
-#include "base/encoding.h"
 #include "base/must.h"
+#include "broker/trace.h"
+#include "broker/ttl.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <strings.h>
-
-static unsigned ttl_of(const struct event *e)
-{
-    uint64_t left;
-    struct slice ttl = event_get(e, "knativebrokerttl");
-    if (ttl.ptr == NULL || encoding_parse_u64(ttl, &left) < 0 || left > BROKER_TTL_DEFAULT)
-        return BROKER_TTL_DEFAULT;
-    return (unsigned)left;
-}
 
 /* The event goes (on) into a broker's log with the end of this delivery, one round poorer. Without
  * room for the count of rounds it does not: a loop would never end. 0 or negative errno. */
@@ -24,14 +15,14 @@ static int keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
 {
     struct event cause = {0};
     must(event_decode(slice_of(d->event->bytes, d->event->len), &cause) == 0);
-    unsigned left = ttl_of(&cause);
+    unsigned left = ttl_left(&cause);
     if (left <= 1) {
         atomic_fetch_add_explicit(&d->core->counters.loops, 1, memory_order_relaxed);
         return 0;
     }
-    char ttl[8];
-    snprintf(ttl, sizeof(ttl), "%u", left - 1);
-    int r = event_set_integer(reply, "knativebrokerttl", slice_text(ttl));
+    trace_inherit(reply, &cause);
+    struct ttl_text text;
+    int r = ttl_set(reply, left - 1, &text);
     if (r < 0)
         return r;
     buf_reset(&d->reply);

@@ -4,6 +4,7 @@
 #include "broker/request.h"
 
 #include "broker/answer.h"
+#include "broker/trace.h"
 
 #include <errno.h>
 
@@ -53,11 +54,13 @@ static int send_to(struct delivery *d, const struct target *target,
     return -ENOENT;
 }
 
-/* Prefer and Kn-Namespace, which every delivery carries (Knative data plane). */
-static void collect_common(struct header_places *places, const struct delivery *d)
+/* Prefer and Kn-Namespace, which every delivery carries (Knative data plane), and its trace. */
+static void collect_common(struct header_places *places, const struct delivery *d,
+                           const struct event *e)
 {
     collect_header(places, SLICE("Prefer"), SLICE("reply"));
     collect_header(places, SLICE("Kn-Namespace"), slice_text(d->trigger->resource->namespace_name));
+    trace_to_headers(e, collect_header, places);
 }
 
 static int send_message(struct delivery *d, const struct target *target,
@@ -88,7 +91,7 @@ static int send_structured(struct delivery *d, const struct target *target, cons
     struct header_places places = {.text = &d->core->header_text, .count = 0};
     buf_reset(places.text);
     collect_header(&places, SLICE("Content-Type"), SLICE("application/cloudevents+json"));
-    collect_common(&places, d);
+    collect_common(&places, d, e);
     buf_reset(&d->body);
     event_json_write(e, &d->body);
     return buf_ok(&d->body) ? send_message(d, target, &places, buf_slice(&d->body)) : -ENOMEM;
@@ -107,6 +110,6 @@ int request_send(struct delivery *d, const struct target *target, const struct e
         return r;
     if (places.text->len > BINARY_HEADERS_MAX && format != POLICY_FORMAT_BINARY)
         return send_structured(d, target, e);
-    collect_common(&places, d);
+    collect_common(&places, d, e);
     return send_message(d, target, &places, e->data);
 }

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/encoding.h"
 #include "broker/row.h"
+#include "broker/ttl.h"
 
 #include <errno.h>
 #include <stdio.h>
