@@ -48,7 +48,7 @@ BREAKS = {
     "gives-up-early": ["redelivery-retry-[14]", "deadletter-broker", "redelivery-drop-linear"],
     "dead-letter-bare": [
         "deadletter-destination", "deadletter-code", "deadletter-data", "deadletter-data-long",
-        "deadletter-unreachable",
+        "deadletter-unreachable", "deadletter-one-failure",
     ],
 }  # fmt: skip
 
