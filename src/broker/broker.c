@@ -10,6 +10,7 @@
 #include "broker/retry.h"
 #include "broker/scan.h"
 #include "broker/start.h"
+#include "broker/target.h"
 #include "resource/annotation.h"
 
 #include <errno.h>
@@ -75,6 +76,26 @@ void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
 
 /* ---- brokers ---- */
 
+/* Of deliveries that no trigger says otherwise about. Ready does not depend on it: without it
+ * events are taken and delivered all the same, and dead letters are kept. */
+static void add_dead_letter_sink(const struct resource *resource, json_t *status,
+                                 json_t *conditions)
+{
+    struct target sink;
+    struct error err = ERROR_INIT;
+    int r = target_resolve(resource_at(resource->object, "spec.delivery.deadLetterSink"),
+                           resource->namespace_name, &sink, &err);
+    if (sink.uri != NULL)
+        json_object_set_new(status, "deadLetterSinkUri", json_string(sink.uri));
+    json_array_append_new(conditions,
+                          registry_condition("DeadLetterSinkResolved", r == 0 ? "True" : "False",
+                                             r < 0              ? "DeadLetterSinkNotResolved"
+                                             : sink.uri == NULL ? "DeadLetterSinkNotConfigured"
+                                                                : "",
+                                             err.message));
+    target_done(&sink);
+}
+
 static void broker_set_status(struct broker_core *b, struct broker *broker)
 {
     if (b->base_url == NULL)
@@ -86,11 +107,12 @@ static void broker_set_status(struct broker_core *b, struct broker *broker)
         return;
     json_t *conditions = json_array();
     json_array_append_new(conditions, registry_condition("Addressable", "True", "", ""));
+    json_t *status = json_object();
+    add_dead_letter_sink(broker->resource, status, conditions);
     json_array_append_new(conditions, registry_condition("Ready", "True", "", ""));
     json_t *address = json_object();
     json_object_set_new(address, "name", json_string("http"));
     json_object_set_new(address, "url", json_string(url.ptr));
-    json_t *status = json_object();
     json_object_set_new(status, "address", address);
     json_object_set_new(status, "conditions", conditions);
     registry_set_status(b->registry, broker->resource, status);

@@ -76,6 +76,7 @@ static int send_message(struct delivery *d, const struct target *target,
         .headers = headers,
         .header_count = places->count,
         .body = body,
+        .trust = target->trust,
         .timeout_ns = d->trigger->policy.timeout_ns,
         .response_max = EVENT_DATA_MAX + EVENT_ATTRIBUTES_BYTES_MAX,
         .repeatable = true, /* at least once */

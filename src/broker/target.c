@@ -3,6 +3,7 @@
 #include "broker/target.h"
 
 #include "base/buf.h"
+#include "http/trust.h"
 #include "http/url.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ void target_done(struct target *t)
     free(t->name);
     free(t->path);
     free(t->uri);
+    http_trust_unref(t->trust);
     *t = (struct target){0};
 }
 
@@ -35,7 +37,8 @@ static const char *text_or(const json_t *object, const char *key, const char *fa
     return text != NULL && text[0] != '\0' ? text : fallback;
 }
 
-static int target_of_url(const char *uri, struct target *ret, struct error *err)
+static int target_of_url(const char *uri, const char *authorities, struct target *ret,
+                         struct error *err)
 {
     struct url parts;
     if (url_split(slice_text(uri), &parts) < 0)
@@ -45,6 +48,8 @@ static int target_of_url(const char *uri, struct target *ret, struct error *err)
                            uri);
     ret->kind = TARGET_URL;
     ret->uri = strdup(uri);
+    if (authorities != NULL && (ret->trust = http_trust_new(authorities)) == NULL)
+        return -ENOMEM;
     return ret->uri != NULL ? 0 : -ENOMEM;
 }
 
@@ -89,7 +94,7 @@ int target_resolve(const json_t *destination, const char *namespace_name, struct
     if (json_is_object(ref))
         r = target_of_ref(ref, uri != NULL ? uri : "/", namespace_name, ret, err);
     else if (uri != NULL)
-        r = target_of_url(uri, ret, err);
+        r = target_of_url(uri, text_or(destination, "CACerts", NULL), ret, err);
     else
         r = error_set(err, -EINVAL, "needs a ref or a uri");
     if (r < 0)

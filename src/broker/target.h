@@ -14,10 +14,11 @@ struct target {
     char *namespace_name, *name; /* FUNCTION and BROKER */
     char *path;                  /* FUNCTION: "/…" */
     char *uri;                   /* for status and knativeerrordest; the URL for TARGET_URL */
+    struct http_trust *trust;    /* URL: of CACerts, or NULL */
 };
 
-/* From a Destination ({ref, uri}) of a resource in namespace_name. 0, or -EINVAL with the reason;
- * destination NULL: TARGET_NONE. */
+/* From a Destination ({ref, uri, CACerts}) of a resource in namespace_name. 0, or -EINVAL with the
+ * reason; destination NULL: TARGET_NONE. */
 int target_resolve(const json_t *destination, const char *namespace_name, struct target *ret,
                    struct error *err);
 void target_done(struct target *t);

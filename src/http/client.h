@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct http_client;
+struct http_trust;
 struct http_call;
 
 struct http_client *http_client_new(struct loop *l, unsigned connections_per_host_max);
@@ -44,9 +45,10 @@ struct http_call_options {
     const char *unix_socket; /* path, or NULL for TCP */
     const struct http_call_header *headers;
     unsigned header_count;
-    struct slice body;   /* borrowed until done */
-    uint64_t timeout_ns; /* 0: 30 s */
-    size_t response_max; /* bytes of the answer's body; more: -EMSGSIZE. 0: 1 MiB */
+    struct slice body;        /* borrowed until done */
+    uint64_t timeout_ns;      /* 0: 30 s */
+    struct http_trust *trust; /* for https, or NULL; referenced until done */
+    size_t response_max;      /* bytes of the answer's body; more: -EMSGSIZE. 0: 1 MiB */
     /* The peer may see it twice: when a kept connection turns out to be closed before an answer
      * began, the call goes on with a new one. Else that is -ECONNRESET (RFC 9110 §9.2.2). */
     bool repeatable;

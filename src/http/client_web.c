@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/must.h"
 #include "http/curl_library.h"
+#include "http/trust.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -34,7 +35,8 @@ struct web_call {
     struct list link;
     struct web_client *client;
     CURL *easy;
-    struct buf header_text; /* the request's header lines, each NUL-terminated */
+    struct http_trust *trust; /* NULL: none but the system's */
+    struct buf header_text;   /* the request's header lines, each NUL-terminated */
     struct curl_slist *header_nodes;
     struct buf response_status; /* the status line */
     struct buf response_headers;
@@ -150,6 +152,7 @@ int web_client_new(struct loop *l, unsigned connections_per_host_max, const char
 static void call_free(struct web_call *call)
 {
     call->client->curl->easy_cleanup(call->easy);
+    http_trust_unref(call->trust);
     buf_done(&call->header_text);
     buf_done(&call->response_status);
     buf_done(&call->response_headers);
@@ -280,18 +283,26 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 }
 
 /* libcurl would read the folder of the system's authorities besides the file that has them all,
- * some hundred files for each connection. */
-static void set_authorities(struct web_call *call)
+ * some hundred files for each connection. 0 or negative errno. */
+static int set_authorities(struct web_call *call)
 {
     const struct curl_library *curl = call->client->curl;
     const char *trusted = call->client->trusted;
-    char *system = NULL;
-    if (trusted != NULL)
-        curl->easy_setopt(call->easy, CURLOPT_CAINFO, trusted);
-    else
+    char *system = NULL, path[HTTP_TRUST_PATH_SIZE];
+    if (trusted == NULL)
         curl->easy_getinfo(call->easy, CURLINFO_CAINFO, &system);
-    if (trusted != NULL || (system != NULL && access(system, R_OK) == 0))
+    bool has_system = system != NULL && access(system, R_OK) == 0;
+    if (call->trust != NULL) {
+        int r = http_trust_file(call->trust, trusted != NULL ? trusted : system, path);
+        if (r < 0)
+            return r;
+        trusted = path;
+    }
+    if (trusted != NULL && curl->easy_setopt(call->easy, CURLOPT_CAINFO, trusted) != CURLE_OK)
+        return -ENOMEM;
+    if (call->client->trusted != NULL || has_system)
         curl->easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
+    return 0;
 }
 
 /* Options that are the same for every call. */
@@ -304,7 +315,6 @@ static void set_options(struct web_call *call)
     curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl->easy_setopt(e, CURLOPT_PROXY, "");
-    set_authorities(call);
     curl->easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl->easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
@@ -402,8 +412,11 @@ int web_client_call(struct web_client *c, const struct http_call_options *o, str
     if (call == NULL)
         return -ENOMEM;
     call->response_max = o->response_max > 0 ? o->response_max : CALL_RESPONSE_MAX_DEFAULT;
+    call->trust = http_trust_ref(o->trust);
     call_begin(&call->call, o, web_cancel);
-    int r = set_headers(call, o);
+    int r = set_authorities(call);
+    if (r == 0)
+        r = set_headers(call, o);
     if (r == 0 && c->curl->easy_setopt(call->easy, CURLOPT_URL, o->url) != CURLE_OK)
         r = -ENOMEM;
     if (r == 0) {

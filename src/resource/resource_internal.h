@@ -80,6 +80,11 @@ int entries_check(const json_t *object, const char *field, bool base64, size_t *
 int entries_check_change(const json_t *before, const json_t *after, const char *const *kept,
                          struct error *err);
 
+/* ---- pem.c ---- */
+/* One certificate at least, and nothing else between BEGIN and END lines (RFC 7468). 0 or -EINVAL.
+ */
+int pem_check_certificates(struct slice text, const char *field, struct error *err);
+
 /* ---- delivery.c: what Broker and Trigger share ---- */
 int delivery_check(const json_t *object, const char *path, struct error *err);
 /* {ref, uri}: one of both, complete. */
@@ -108,7 +113,7 @@ extern const char *const delivery_backoff_policies[], *const delivery_formats[];
 #define DELIVERY_FIELDS                                                                            \
     {"spec.delivery", RESOURCE_OBJECT,                                                             \
      .help = "how events are delivered, and what if they cannot be"},                              \
-        {"spec.delivery.retry", RESOURCE_INTEGER, .min = 0, .max = 10000,                          \
+        {"spec.delivery.retry", RESOURCE_INTEGER, .min = 0, .max = INT32_MAX,                      \
          .help = "retries after the first attempt"},                                               \
         {"spec.delivery.backoffPolicy", RESOURCE_STRING, .choices = delivery_backoff_policies,     \
          .help = "how the delay grows: linear is delay times the retry's number"},                 \

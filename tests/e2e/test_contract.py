@@ -3,11 +3,15 @@
 formats, trusted certificates."""
 
 import json
+import ssl
 
 import pytest
 
 import daemon
-from sink import reply
+import waiting
+from origin import Certificate
+from sink import Answer, Sink, reply
+from tally import Tally
 from wire import binary_event
 
 MINIMAL = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
@@ -104,3 +108,131 @@ def test_replies_go_on_with_the_trace(shared, place, sink):
     got = sink.wait(1, "/out")[0]
     assert (got.event["traceparent"], got.event["tracestate"]) == (TRACE, "a=1")
     assert got.headers["traceparent"] == TRACE
+
+
+# ---- trusted certificates ----
+
+FAST = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
+
+
+@pytest.fixture(name="authorities", scope="module")
+def make_authorities(tmp_path_factory):
+    """Two, of which each server has one."""
+    return [Certificate(tmp_path_factory.mktemp("authority")) for _ in range(2)]
+
+
+@pytest.fixture(name="secure")
+def make_secure(authorities):
+    """A sink behind TLS, whose certificate is the first authority's."""
+    made = Sink()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authorities[0].chain, authorities[0].key)
+    made.server.socket = context.wrap_socket(
+        made.server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    yield made
+    made.close()
+
+
+def destination(secure, path="/", authority=None):
+    found = {"uri": f"https://127.0.0.1:{secure.port}{path}"}
+    if authority:
+        found["CACerts"] = authority.authority.read_text()
+    return found
+
+
+def follow(server, namespace, subscriber, **spec):
+    server.apply(daemon.trigger("t", namespace, subscriber, **spec))
+    server.wait_ready_condition("Trigger", "t", namespace)
+
+
+def test_an_authority_of_the_subscriber(shared, place, secure, authorities):
+    follow(shared, place, destination(secure, authority=authorities[0]))
+    data = b"x" * 100_000
+    shared.send(f"/{place}/default", binary_event(id="1"), data)
+    got = secure.wait(1)[0]
+    assert (got.id, got.body, got.headers["prefer"]) == ("1", data, "reply")
+
+
+@pytest.mark.parametrize("known", [None, 1], ids=["the system", "another"])
+def test_an_authority_that_nobody_knows(shared, place, secure, authorities, known):
+    """No event leaves before the peer is known to be the right one."""
+    authority = None if known is None else authorities[known]
+    follow(shared, place, destination(secure, authority=authority), delivery=FAST)
+    tally = Tally(shared)
+    shared.send(f"/{place}/default", binary_event())
+    tally.wait(retried=1, dead=1, matched=1)
+    assert secure.received == []
+    row = waiting.until(lambda: shared.dead(place, "t"))[0]
+    assert row["code"] == 0 and "certificate" in row["error"], row
+
+
+def test_both_authorities(shared, place, secure, authorities):
+    both = destination(secure)
+    both["CACerts"] = "\n".join(a.authority.read_text() for a in reversed(authorities))
+    follow(shared, place, both)
+    shared.send(f"/{place}/default", binary_event(id="1"))
+    assert secure.wait(1)[0].id == "1"
+
+
+def test_an_authority_of_the_dead_letter_sink(shared, place, sink, secure, authorities):
+    sink.on("/", Answer(400, {}, b"because"))
+    dead = {"retry": 0, "deadLetterSink": destination(secure, "/dead", authorities[0])}
+    follow(shared, place, sink.url(), delivery=dead)
+    shared.send(f"/{place}/default", binary_event(id="d"))
+    got = secure.wait(1, "/dead")[0]
+    assert (got.id, got.event["knativeerrorcode"]) == ("d", "400")
+    found = shared.get("Trigger", "t", place)["status"]
+    assert found["deadLetterSinkUri"] == f"https://127.0.0.1:{secure.port}/dead"
+
+
+def test_an_authority_that_is_put_right(shared, place, secure, authorities):
+    """Counts from the next attempt on, also for what has failed before."""
+    slow = {"retry": 100, "backoffPolicy": "linear", "backoffDelay": "PT0.01S"}
+    follow(shared, place, destination(secure, authority=authorities[1]), delivery=slow)
+    shared.send(f"/{place}/default", binary_event(id="1"))
+    waiting.until(lambda: shared.metrics()["sluice_retries_total"] > 0)
+    follow(shared, place, destination(secure, authority=authorities[0]), delivery=slow)
+    assert secure.wait(1)[0].id == "1"
+
+
+def test_redirects_are_not_followed(shared, place, secure, authorities):
+    where = destination(secure, "/elsewhere")["uri"]
+    secure.on("/", Answer(307, {"location": where}))
+    follow(shared, place, destination(secure, authority=authorities[0]), delivery=FAST)
+    tally = Tally(shared)
+    shared.send(f"/{place}/default", binary_event())
+    tally.wait(dead=1, matched=1)
+    assert (len(secure.at("/")), secure.at("/elsewhere")) == (1, [])
+
+
+# ---- the dead-letter sink of a broker ----
+
+
+def test_a_broker_says_where_its_dead_letters_go(shared, place):
+    ref = {"apiVersion": "v1", "kind": "Service", "name": "graves"}
+    rows = [
+        (None, None, "True", "DeadLetterSinkNotConfigured"),
+        ({"uri": "http://h.test/dead"}, "http://h.test/dead", "True", ""),
+        (
+            {"ref": ref, "uri": "/x"},
+            f"http://graves.{place}.svc.cluster.local/x",
+            "True",
+            "",
+        ),
+        (
+            {"ref": {**ref, "kind": "Pod"}},
+            None,
+            "False",
+            "DeadLetterSinkNotResolved",
+        ),
+    ]
+    for number, (sink, uri, status, reason) in enumerate(rows):
+        name = f"b{number}"
+        delivery = {"delivery": {"deadLetterSink": sink}} if sink else {}
+        shared.apply(daemon.broker(name, place, **delivery))
+        shared.wait_ready_condition("Broker", name, place)
+        found = shared.get("Broker", name, place)
+        assert found["status"].get("deadLetterSinkUri") == uri
+        condition = daemon.condition(found, "DeadLetterSinkResolved")
+        assert (condition["status"], condition.get("reason", "")) == (status, reason)
