@@ -67,9 +67,14 @@ uint64_t loop_realtime(const struct loop *l)
     return l->clock->realtime(l->clock->ctx);
 }
 
+uint64_t loop_monotonic(const struct loop *l)
+{
+    return l->clock->monotonic(l->clock->ctx);
+}
+
 static void read_clock(struct loop *l)
 {
-    l->now = l->clock->monotonic(l->clock->ctx);
+    l->now = loop_monotonic(l);
 }
 
 void loop_set_clock(struct loop *l, const struct clock_source *clock)

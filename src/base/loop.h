@@ -22,8 +22,9 @@ void loop_turn(struct loop *l, uint64_t max_wait_ns);
 void loop_stop(struct loop *l);
 /* Monotonic nanoseconds at the start of this turn. */
 uint64_t loop_now(const struct loop *l);
-/* Realtime nanoseconds, now. Any thread. */
+/* Both clocks as they are now. Any thread. */
 uint64_t loop_realtime(const struct loop *l);
+uint64_t loop_monotonic(const struct loop *l);
 /* Both come from there instead of from clock_machine: before anything else is done with the loop,
  * which keeps the pointer. For tests. */
 void loop_set_clock(struct loop *l, const struct clock_source *clock);

@@ -262,6 +262,7 @@ static void housekeeping_due(struct loop_timer *timer)
 {
     struct broker_core *b = timer->ctx;
     scan_tend(b);
+    retry_tend(b);
     broker_each_trigger(b, trigger_tend);
     dead_retain_tend(b->dead_retain);
     tend_store(b);

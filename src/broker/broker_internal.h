@@ -71,6 +71,10 @@ struct broker_core {
     int checkpoint_error;
     struct buf forgotten; /* u32 numbers of deleted triggers whose cursor rows are to be deleted */
     size_t forgotten_written; /* bytes of it that the checkpoint on its way deletes */
+    /* Retries: what is added to the monotonic clock for the time that they are due by; windows that
+     * have something in memory; by how much realtime is ahead, when last looked at. */
+    uint64_t retry_clock, realtime_ahead;
+    unsigned retry_windows;
     struct loop_timer housekeeping;
     uint64_t housekeeping_turns;
     struct loop_message retain_wanted;

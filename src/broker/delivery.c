@@ -33,7 +33,7 @@ void delivery_free(struct delivery *d)
 {
     must(d->call == NULL);
     if (d->in_tables && d->trigger != NULL)
-        d->trigger->retrying_count--;
+        retry_leave(d);
     retry_readable(d);
     list_remove(&d->link);
     list_remove(&d->outstanding);

@@ -5,6 +5,7 @@
 
 #include "broker/broker_internal.h"
 #include "broker/event_hold.h"
+#include "broker/row.h"
 #include "broker/trigger.h"
 
 enum delivery_stage { STAGE_SUBSCRIBER, STAGE_DEAD_LETTER, STAGE_COUNT };
@@ -32,9 +33,10 @@ struct delivery {
     bool probe;        /* of the circuit breaker */
     bool silent;       /* what came back says that the subscriber is dead: nothing, 429, 5xx */
     bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
-    bool unreadable;   /* counted as one whose event cannot be read now */
-    bool payload_gone; /* its row in PAYLOADS is: the next row needs another */
-    uint64_t due_ns;   /* realtime, part of the row's key */
+    enum retry_class row_class, next_class; /* of its row, and of the one on its way */
+    bool unreadable;                        /* counted as one whose event cannot be read now */
+    bool payload_gone;                      /* its row in PAYLOADS is: the next row needs another */
+    uint64_t due_ns; /* as retry_now() tells the time of its class; part of the row's key */
     uint64_t delay_ns;
     struct loop_timer due;
 

@@ -54,20 +54,40 @@ static void drop_one(struct delivery *d, struct store_group *g)
     delivery_free(d);
 }
 
-static uint64_t drop_unsettled(struct list *deliveries, struct store_group *g)
+/* One whose outcome is on its way leaves when that has come back. */
+static bool drop_later(struct delivery *d)
+{
+    if (!d->settling)
+        return false;
+    d->trigger->leaving += d->dropped ? 0 : 1;
+    d->dropped = true;
+    return true;
+}
+
+static uint64_t drop_outstanding(struct trigger *t, struct store_group *g)
 {
     uint64_t count = 0;
-    list_for_each_safe (node, following, deliveries) {
+    list_for_each_safe (node, following, &t->outstanding) {
         struct delivery *d = list_entry(node, struct delivery, outstanding);
-        if (d->settling) {
-            d->trigger->leaving += d->dropped ? 0 : 1;
-            d->dropped = true;
+        if (drop_later(d))
             continue;
-        }
         drop_one(d, g);
         count++;
     }
     return count;
+}
+
+/* Not all rows have a delivery in memory. */
+static uint64_t drop_waiting(struct trigger *t, struct store_group *g)
+{
+    list_for_each_safe (node, following, &t->retrying) {
+        struct delivery *d = list_entry(node, struct delivery, outstanding);
+        if (drop_later(d))
+            continue;
+        take_out(t, d);
+        delivery_free(d);
+    }
+    return retry_forget_waiting(t, g);
 }
 
 void drop_count(struct trigger *t, uint64_t deliveries)
@@ -81,7 +101,7 @@ uint64_t drop_with_broker(struct trigger *t)
     struct store_group g;
     t->dropped = 0;
     retry_forget_begin(&g);
-    uint64_t count = drop_unsettled(&t->outstanding, &g) + drop_unsettled(&t->retrying, &g);
+    uint64_t count = drop_outstanding(t, &g) + drop_waiting(t, &g);
     retry_forget_end(t->core, &g);
     drop_count(t, count);
     return count;

@@ -41,6 +41,21 @@ static void note_end(struct delivery *d)
     d->latency_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* One that can be sent to, for an event that is there. */
+static bool has_dead_letter_sink(const struct delivery *d)
+{
+    return d->trigger != NULL && d->event != NULL &&
+           d->trigger->policy.dead_letter.kind != TARGET_NONE;
+}
+
+/* The row that may take over. */
+static void note_next(struct delivery *d)
+{
+    d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
+    d->next_class = d->dead_letter_row || d->stage == STAGE_DEAD_LETTER ? RETRY_SINK : RETRY_AGAIN;
+    d->next_due_ns = retry_now(d->core, d->next_class) + d->next_delay_ns;
+}
+
 static void note_nothing(struct delivery *d)
 {
     d->began_ns = d->ended_ns = 0;
@@ -127,13 +142,6 @@ static void add_done(struct store_group *g, const struct delivery *d, const stru
                         (struct slice){"", 0});
 }
 
-/* One that can be sent to, for an event that is there. */
-static bool has_dead_letter_sink(const struct delivery *d)
-{
-    return d->trigger != NULL && d->event != NULL &&
-           d->trigger->policy.dead_letter.kind != TARGET_NONE;
-}
-
 static void add_dead(struct store_group *g, const struct delivery *d, struct rows *rows)
 {
     add_leave(g, d, rows);
@@ -185,11 +193,11 @@ static void move_to_retrying(struct delivery *d)
     note_nothing(d);
     buf_done(&d->error_body); /* the row has it */
     event_hold_unref(STEAL(d->event));
-    trigger_retrying(d->trigger, d);
+    retry_enter(d);
     if (d->dropped)
         drop_late(d);
     else
-        retry_schedule(d);
+        retry_wait(d);
 }
 
 static void settle(struct delivery *d)
@@ -289,12 +297,12 @@ void outcome_append(struct delivery *d)
     struct rows rows = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
     note_end(d);
     if (d->outcome != OUTCOME_DONE)
-        d->next_due_ns = loop_realtime(b->loop) + d->next_delay_ns;
-    d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
+        note_next(d);
     if (d->in_tables)
-        row_retry_key(d->due_ns, d->trigger_number, d->position, &rows.old_retry);
+        row_retry_key(d->trigger_number, d->row_class, d->due_ns, d->position, &rows.old_retry);
     if (d->in_tables || d->outcome != OUTCOME_DONE) {
-        row_retry_key(d->next_due_ns, d->trigger_number, d->position, &rows.new_retry);
+        row_retry_key(d->trigger_number, d->next_class, d->next_due_ns, d->position,
+                      &rows.new_retry);
         row_object_key(d->trigger_number, d->position, &rows.object);
     }
     struct store_group group;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 
-#define RETRY_KEY_SIZE   20
 #define RETRY_FIXED_SIZE 32
 #define RETRY_V0         0u /* the error is all that follows the fixed part */
 #define RETRY_V1         1u
@@ -16,11 +15,13 @@
 #define DEAD_FIXED_SIZE  28
 #define DEAD_LATENCY     UINT32_C(0x80000000) /* in the error's length: a latency comes first */
 
-void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out)
+void row_retry_key(uint32_t trigger, enum retry_class c, uint64_t due_ns, uint64_t position,
+                   struct buf *out)
 {
     buf_reset(out);
-    buf_add_be64(out, due_ns);
     buf_add_be32(out, trigger);
+    buf_add_byte(out, (char)c);
+    buf_add_be64(out, due_ns);
     buf_add_be64(out, position);
 }
 
@@ -54,14 +55,22 @@ static int read_attempt(struct slice value, struct retry_row *ret)
     return 0;
 }
 
+int row_retry_read_key(struct slice key, struct retry_row *ret)
+{
+    if (key.len != ROW_RETRY_KEY_SIZE || (uint8_t)key.ptr[4] >= RETRY_CLASS_COUNT)
+        return -EBADMSG;
+    ret->trigger = bytes_be32(key.ptr);
+    ret->class = (enum retry_class)key.ptr[4];
+    ret->due_ns = bytes_be64(key.ptr + 5);
+    ret->position = bytes_be64(key.ptr + 13);
+    return 0;
+}
+
 int row_retry_read(struct slice key, struct slice value, struct retry_row *ret)
 {
-    if (key.len != RETRY_KEY_SIZE || value.len < RETRY_FIXED_SIZE)
+    if (value.len < RETRY_FIXED_SIZE)
         return -EBADMSG;
     *ret = (struct retry_row){
-        .due_ns = bytes_be64(key.ptr),
-        .trigger = bytes_be32(key.ptr + 8),
-        .position = bytes_be64(key.ptr + 12),
         .attempts = bytes_le32(value.ptr),
         .code = bytes_le32(value.ptr + 4),
         .stage = bytes_le32(value.ptr + 8),
@@ -69,6 +78,8 @@ int row_retry_read(struct slice key, struct slice value, struct retry_row *ret)
         .time_ns = bytes_le64(value.ptr + 24),
         .error = slice_of(value.ptr + RETRY_FIXED_SIZE, value.len - RETRY_FIXED_SIZE),
     };
+    if (row_retry_read_key(key, ret) < 0)
+        return -EBADMSG;
     if (ret->stage >= STAGE_COUNT)
         return -EBADMSG;
     switch (bytes_le32(value.ptr + 12)) {

@@ -8,9 +8,20 @@
 
 #include <stdint.h>
 
+/* A trigger's rows in RETRIES stand in the order of this, then of when they are due. */
+enum retry_class {
+    RETRY_NEW,   /* no attempt was made in this stage: delayed, or to be delivered anew */
+    RETRY_AGAIN, /* the subscriber has failed */
+    RETRY_SINK,  /* for the dead-letter sink */
+    RETRY_CLASS_COUNT
+};
+
+#define ROW_RETRY_KEY_SIZE 21
+
 struct retry_row {
     uint64_t due_ns, position; /* key */
     uint32_t trigger;          /* key */
+    enum retry_class class;    /* key */
     uint32_t attempts, code, stage;
     uint64_t delay_ns, time_ns;
     /* The attempt that failed last; time 0: none was made, or the row is from before there were
@@ -19,8 +30,11 @@ struct retry_row {
     uint32_t latency_us;
     struct slice error, body;
 };
-void row_retry_key(uint64_t due_ns, uint32_t trigger, uint64_t position, struct buf *out);
+void row_retry_key(uint32_t trigger, enum retry_class c, uint64_t due_ns, uint64_t position,
+                   struct buf *out);
 void row_retry_value(const struct retry_row *row, struct buf *out);
+/* Sets what the key says, nothing else. -EBADMSG when it is none. */
+int row_retry_read_key(struct slice key, struct retry_row *ret);
 /* -EBADMSG when it is none. error and body borrow from value. */
 int row_retry_read(struct slice key, struct slice value, struct retry_row *ret);
 struct dead_row {

@@ -202,6 +202,7 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     list_init(&t->waiting_sink);
     list_init(&t->outstanding);
     list_init(&t->retrying);
+    retry_window_init(t);
     list_init(&t->crowded);
     list_init(&t->held);
     t->go_on.due = go_on;
@@ -220,6 +221,7 @@ void trigger_free(struct trigger *t)
     flow_done(t);
     store_reader_free(t->catch_up);
     drop_with_trigger(t);
+    retry_window_done(t);
     filter_free(t->filter);
     target_done(&t->subscriber);
     policy_done(&t->policy);

@@ -11,6 +11,7 @@
 #include "broker/flow.h"
 #include "broker/policy.h"
 #include "broker/position_set.h"
+#include "broker/row.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
@@ -28,6 +29,13 @@
 #define TRIGGER_SHARE_MIN       4
 
 struct delivery;
+
+/* The rows in RETRIES of one class that are in memory: all before `from`, in the order of keys. */
+struct retry_window {
+    uint64_t from_due, from_position; /* UINT64_MAX: all there are */
+    unsigned loaded;
+    bool nearer; /* one of the others is due before some that are in memory */
+};
 
 #define TRIGGER_MAGIC 0x74726967u
 
@@ -59,7 +67,7 @@ struct trigger {
     struct list waiting_sink; /* the same, to the dead-letter sink */
     unsigned waiting_count, in_flight;
     unsigned waiting_retries; /* of those that wait; while it is behind, at most half of them */
-    unsigned retrying_count;  /* deliveries that a row in RETRIES stands for */
+    unsigned retrying_count;  /* rows in RETRIES of deliveries that have failed before */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes, waiting_retry_bytes;
     unsigned retries_taken;  /* from `crowded`, since the loop last had its turn */
@@ -69,6 +77,9 @@ struct trigger {
     unsigned leaving;        /* more of them may, when their outcomes have come back */
     struct list outstanding; /* deliveries whose end is not in the log yet, in no order */
     struct list retrying;    /* deliveries that a row in RETRIES stands for */
+    struct retry_window windows[RETRY_CLASS_COUNT];
+    struct loop_timer refill; /* runs when there is room for more of the rows */
+    bool keeps_retries;       /* all that have failed before are in memory */
     struct list crowded; /* those of them that are due, for which there is no room; without their
                             event */
     struct list held;    /* those of them that are due, for a dead-letter sink that is not ready;
@@ -105,8 +116,6 @@ void trigger_tend(struct trigger *t);
 bool trigger_is_full(const struct trigger *t);
 /* Room in memory for retries that are due: while the trigger is behind, new events have half. */
 bool trigger_takes_retries(const struct trigger *t);
-/* A row in RETRIES stands for the delivery now. */
-void trigger_retrying(struct trigger *t, struct delivery *d);
 /* Puts a delivery whose event is there at the end of the queue. */
 void trigger_queue(struct trigger *t, struct delivery *d);
 /* One leaves the queue, d->link aside; its event is still there. */

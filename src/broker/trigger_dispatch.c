@@ -18,15 +18,6 @@ bool trigger_takes_retries(const struct trigger *t)
                                t->waiting_retry_bytes < TRIGGER_WAITING_BYTES_MAX / 2));
 }
 
-void trigger_retrying(struct trigger *t, struct delivery *d)
-{
-    if (!d->in_tables)
-        t->retrying_count++;
-    d->in_tables = true;
-    list_remove(&d->outstanding);
-    list_append(&t->retrying, &d->outstanding);
-}
-
 void trigger_queue(struct trigger *t, struct delivery *d)
 {
     list_append(d->stage == STAGE_DEAD_LETTER ? &t->waiting_sink : &t->waiting, &d->link);

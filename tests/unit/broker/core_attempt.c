@@ -35,7 +35,7 @@ static void take_record(struct found *f, const struct store_entry *e, uint64_t p
     if (e->type == STORE_RECORD_FINISH && bytes_le64(e->key.ptr) == position)
         take_attempt(f, e);
     if (e->type == STORE_RECORD_DELETE && e->scope == STORE_TABLE_RETRIES &&
-        bytes_be64(e->key.ptr + 12) == position)
+        bytes_be64(e->key.ptr + 13) == position)
         take_attempt(f, e);
     if (e->type == STORE_RECORD_PUT && e->scope == STORE_TABLE_RETRIES) {
         struct retry_row *row = &f->retries[f->retry_count];

@@ -4,6 +4,8 @@
 
 #include "unit.h"
 
+#include "broker/retry.h"
+
 #include "base/bytes.h"
 #include "base/encoding.h"
 #include "broker/row.h"
@@ -320,7 +322,7 @@ static void retries_that_are_due_wait_for_room(void **state)
     WORLD_UNTIL(w, t->retrying_count == 1000);
     function_ready = false;
     broker_core_sink_changed(w->core, "default", "f");
-    WORLD_UNTIL(w, t->in_flight == 0 && crowded(t) == 1000 - TRIGGER_WAITING_MAX);
+    WORLD_UNTIL(w, t->in_flight == 0 && crowded(t) == RETRY_WINDOW_MAX - TRIGGER_WAITING_MAX);
     assert_int_equal(t->waiting_count, TRIGGER_WAITING_MAX);
     w->plan = NULL;
     function_ready = true;

@@ -480,7 +480,7 @@ static void a_retry_whose_event_is_gone_is_dead(void **state)
     uint32_t number = world_trigger_find(w, "t")->number;
     for (uint64_t position = 1; position <= 2; position++) { /* no events stand there */
         row_retry_value(&(struct retry_row){.attempts = 1}, &value);
-        row_retry_key(clock_realtime(), number, position, &key);
+        row_retry_key(number, RETRY_AGAIN, clock_realtime(), position, &key);
         append_and_forget(w, STORE_RECORD_PUT, STORE_TABLE_RETRIES, &key, buf_slice(&value));
     }
     row_object_key(number, 2, &key); /* and this is none */

@@ -4,7 +4,7 @@
 
 #include "unit.h"
 
-#include "broker/row.h"
+#include "broker/retry.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static bool has_crowd(const struct trigger *t)
     unsigned n = 0;
     list_for_each (node, &t->crowded)
         n++;
-    return n == RETRIES - TRIGGER_WAITING_MAX;
+    return n == RETRY_WINDOW_MAX - TRIGGER_WAITING_MAX;
 }
 
 /* All have failed once. */

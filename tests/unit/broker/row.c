@@ -9,7 +9,7 @@ static void retry_rows_round_trip(void **state)
 {
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
-    row_retry_key(0x1122334455667788, 9, 77, &key);
+    row_retry_key(9, RETRY_SINK, 0x1122334455667788, 77, &key);
     row_retry_value(&(struct retry_row){.attempts = 3,
                                         .code = 503,
                                         .stage = STAGE_DEAD_LETTER,
@@ -24,6 +24,7 @@ static void retry_rows_round_trip(void **state)
     assert_int_equal(row_retry_read(buf_slice(&key), buf_slice(&value), &row), 0);
     assert_int_equal(row.due_ns, 0x1122334455667788);
     assert_int_equal(row.trigger, 9);
+    assert_int_equal(row.class, RETRY_SINK);
     assert_int_equal(row.position, 77);
     assert_int_equal(row.attempts, 3);
     assert_int_equal(row.code, 503);
@@ -36,13 +37,21 @@ static void retry_rows_round_trip(void **state)
     assert_true(slice_is(row.body, "come back"));
 }
 
-static void retry_keys_sort_by_due_time(void **state)
+static void retry_keys_sort_by_trigger_class_and_due_time(void **state)
 {
     autobuf a = BUF_INIT;
     autobuf b = BUF_INIT;
-    row_retry_key(255, 9, 9, &a);
-    row_retry_key(256, 1, 1, &b);
+    row_retry_key(9, RETRY_AGAIN, 255, 9, &a);
+    row_retry_key(9, RETRY_AGAIN, 256, 1, &b);
     assert_true(slice_compare(buf_slice(&a), buf_slice(&b)) < 0);
+    row_retry_key(9, RETRY_SINK, 1, 1, &a);
+    assert_true(slice_compare(buf_slice(&b), buf_slice(&a)) < 0);
+    row_retry_key(10, RETRY_NEW, 1, 1, &b);
+    assert_true(slice_compare(buf_slice(&a), buf_slice(&b)) < 0);
+    assert_int_equal(b.len, ROW_RETRY_KEY_SIZE);
+    struct retry_row row;
+    b.ptr[4] = RETRY_CLASS_COUNT;
+    assert_int_equal(row_retry_read_key(buf_slice(&b), &row), -EBADMSG);
 }
 
 static void dead_rows_round_trip(void **state)
@@ -86,7 +95,7 @@ static void short_retry_rows_are_refused(void **state)
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
     struct retry_row row;
-    row_retry_key(1, 2, 3, &key);
+    row_retry_key(2, RETRY_NEW, 1, 3, &key);
     row_retry_value(&(struct retry_row){.error = slice_text("long enough")}, &value);
     for (size_t len = 0; len < value.len; len++)
         assert_int_equal(row_retry_read(buf_slice(&key), slice_of(value.ptr, len), &row), -EBADMSG);
@@ -114,7 +123,7 @@ static void rows_of_older_versions_are_read(void **state)
     autobuf key = BUF_INIT;
     struct retry_row retry;
     struct dead_row dead;
-    row_retry_key(1, 2, 3, &key);
+    row_retry_key(2, RETRY_NEW, 1, 3, &key);
     assert_int_equal(
         row_retry_read(buf_slice(&key), slice_of(retry_value, sizeof(retry_value) - 1), &retry), 0);
     assert_int_equal(retry.attempts, 3);
@@ -136,11 +145,12 @@ static void rows_of_older_versions_are_read(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(retry_rows_round_trip),
-                                       cmocka_unit_test(retry_keys_sort_by_due_time),
-                                       cmocka_unit_test(dead_rows_round_trip),
-                                       cmocka_unit_test(short_rows_are_refused),
-                                       cmocka_unit_test(short_retry_rows_are_refused),
-                                       cmocka_unit_test(rows_of_older_versions_are_read)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(retry_rows_round_trip),
+        cmocka_unit_test(retry_keys_sort_by_trigger_class_and_due_time),
+        cmocka_unit_test(dead_rows_round_trip),
+        cmocka_unit_test(short_rows_are_refused),
+        cmocka_unit_test(short_retry_rows_are_refused),
+        cmocka_unit_test(rows_of_older_versions_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
