@@ -164,16 +164,21 @@ class Kubectl:
 
 
 class Command:
-    """The user's own program: called with add or delete, the manifest on its standard input. It ends
-    when the resource is in effect; of a Broker it prints the URL. Exit status 3: it cannot do that;
-    any other: it is refused, and standard error says why."""
+    """The user's own program: called with add or delete in the place of {} or as its last argument, the
+    manifest on its standard input. It ends when the resource is in effect; of a Broker it prints the URL.
+    Exit status 3: it cannot do that; any other: it is refused, and standard error says why."""
 
     def __init__(self, options):
         self.options = options
-        self.words = shlex.split(options.command)
+        self.command = shlex.split(options.command)
+        if not any("{}" in word for word in self.command):
+            self.command.append("{}")
 
     def able(self, _planned):
         return True
+
+    def call(self, verb, one):
+        return run([word.replace("{}", verb) for word in self.command], json.dumps(one.manifest))
 
     def make(self, planned, endpoint):
         for kind in ("Broker", "Trigger"):
@@ -185,7 +190,7 @@ class Command:
         return 0  # add ends when it is in effect
 
     def add(self, one, endpoint):
-        done = run([*self.words, "add"], json.dumps(one.manifest))
+        done = self.call("add", one)
         one.ready = done.returncode == 0
         if done.returncode:
             kind = "unsupported: " if done.returncode == UNSUPPORTED else "it was refused: "
@@ -199,4 +204,4 @@ class Command:
     def remove(self, planned):
         there = [one for one in reversed(planned) if not one.problem]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: run([*self.words, "delete"], json.dumps(one.manifest)), there))
+            list(pool.map(lambda one: self.call("delete", one), there))
