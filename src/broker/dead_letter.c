@@ -44,6 +44,7 @@ void dead_letter_add_why(const struct delivery *d, struct event *e, struct dead_
     if (destination != NULL)
         event_set(e, "knativeerrordest", slice_text(destination));
     event_set_integer(e, "knativeerrorcode", slice_text(text->code));
-    if (text->data.len > 0) /* an attribute is not empty */
+    event_unset(e, "knativeerrordata"); /* of an earlier failure: the three belong together */
+    if (text->data.len > 0)             /* an attribute is not empty */
         event_set(e, "knativeerrordata", buf_slice(&text->data));
 }
