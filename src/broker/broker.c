@@ -7,6 +7,7 @@
 #include "broker/cursor.h"
 #include "broker/dead_retain.h"
 #include "broker/delivery.h"
+#include "broker/history.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
 #include "broker/start.h"
@@ -295,6 +296,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     list_init(&b->tails);
     list_init(&b->orphans);
     list_init(&b->starts);
+    int r = inspector_new(b, &b->inspector);
     scan_init(b);
     b->housekeeping.due = housekeeping_due;
     b->housekeeping.ctx = b;
@@ -303,7 +305,8 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->retain_wanted.receive = retain_on_loop;
     store_set_retain_notify(b->store, retain_wanted, b);
     registry_extend(b->registry, &resource_kind_trigger, start_extend, b);
-    int r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
+    if (r == 0)
+        r = registry_observe(b->registry, &resource_kind_broker, broker_changed, b);
     if (r == 0)
         r = registry_observe(b->registry, &resource_kind_trigger, trigger_changed, b);
     if (r < 0) {
@@ -360,6 +363,7 @@ void broker_core_release_log(struct broker_core *b)
     scan_stop(b);
     broker_each_trigger(b, release_log);
     tail_free_all(b);
+    inspector_stop(b->inspector);
 }
 
 void broker_core_free(struct broker_core *b)
@@ -378,6 +382,7 @@ void broker_core_free(struct broker_core *b)
             broker_free(b->by_number[i]);
     start_free_rows(b);
     dead_retain_free(b->dead_retain);
+    inspector_free(b->inspector);
     directory_free(b->directory);
     free(b->by_number);
     free(b->number_kind);
@@ -408,6 +413,7 @@ void broker_core_quiesce(struct broker_core *b)
 {
     b->quiet = true;
     tail_end_all(b);
+    inspector_quiesce(b->inspector);
 }
 
 bool broker_core_idle(struct broker_core *b)
@@ -446,7 +452,12 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
     const struct http_route rows[] = {
         {HTTP_GET, "/-/events", tail_serve, b, HTTP_ROLE_READ, 0, false,
          "events as lines of JSON, live; from=POSITION|earliest, follow=false, namespace=, "
-         "broker="},
+         "broker=, id=, source=, type=, subject=; with limit=, continue= or id= a page of them"},
+        {HTTP_GET, "/-/events/{position}", history_serve, b, HTTP_ROLE_READ, 0, false,
+         "an event and what became of it: deliveries, attempts, and what it was answered with"},
+        {HTTP_GET, "/-/attempts", attempts_serve, b, HTTP_ROLE_READ, 0, false,
+         "attempts to deliver, the newest first; namespace=, trigger=, event=POSITION, "
+         "failed=true, since=, until=, order=, limit=, continue="},
         {HTTP_GET, "/-/dead", dead_serve, b, HTTP_ROLE_READ, 0, false,
          "dead letters with their events, up to 1000 or 512 KiB; namespace=, trigger=, limit=, "
          "continue="},

@@ -60,6 +60,7 @@ struct broker_core {
     uint64_t deliveries_max; /* TRIGGERS_DELIVERIES_MAX, fewer in tests */
     struct list behind;      /* triggers that read the log by themselves */
     struct list tails;
+    struct inspector *inspector;
     struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
@@ -93,9 +94,11 @@ struct broker *broker_find(const struct broker_core *b, const char *namespace_na
                            const char *name);
 void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t));
 
+struct inspector;
+
 /* ---- ingress.c, dead.c and tail.c: what the core's routes are served by, on HTTP threads ---- */
 http_handler_fn ingress_post, ingress_options, ingress_post_host, ingress_options_host;
-http_handler_fn tail_serve, dead_serve;
+http_handler_fn tail_serve, dead_serve, attempts_serve;
 void tail_pump_all(struct broker_core *b);
 /* Now and then: cuts those whose readers are stuck. */
 void tail_tend_all(struct broker_core *b);

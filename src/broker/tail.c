@@ -8,6 +8,8 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "broker/event_query.h"
+#include "broker/events_page.h"
 #include "broker/scan.h"
 
 #include <errno.h>
@@ -26,9 +28,9 @@ struct tail {
     struct http_stream *stream;
     bool closed_already;
     struct list link;
-    struct store_reader *reader;   /* NULL while the reader of the stream is waited for */
-    char *namespace_name, *broker; /* NULL: all */
-    uint64_t from;                 /* where the next reader begins; 0: behind the last event */
+    struct store_reader *reader; /* NULL while the reader of the stream is waited for */
+    struct event_query query;
+    uint64_t from; /* where the next reader begins; 0: behind the last event */
     bool follow, ended;
     bool waiting; /* drained will come */
     struct loop_message opened, drained, closed;
@@ -42,8 +44,7 @@ static void tail_free(struct tail *t)
     }
     list_remove(&t->link);
     store_reader_free(t->reader);
-    free(t->namespace_name);
-    free(t->broker);
+    event_query_done(&t->query);
     pthread_mutex_destroy(&t->lock);
     t->magic = 0;
     free(t);
@@ -124,30 +125,22 @@ static bool tail_stuck(struct tail *t)
 
 static bool wanted(const struct tail *t, const struct broker *b)
 {
-    return (t->namespace_name == NULL ||
-            strcmp(b->resource->namespace_name, t->namespace_name) == 0) &&
-           (t->broker == NULL || strcmp(b->resource->name, t->broker) == 0);
+    return (t->query.namespace_name == NULL ||
+            strcmp(b->resource->namespace_name, t->query.namespace_name) == 0) &&
+           (t->query.broker == NULL || strcmp(b->resource->name, t->query.broker) == 0);
 }
 
 static void write_line(struct tail *t, const struct broker *b, const struct store_entry *entry,
                        const struct event *event)
 {
     autobuf line = BUF_INIT;
-    char time[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(entry->time_ns, 6, time);
-    buf_printf(&line, "{\"position\":%llu,\"time\":\"%s\",\"namespace\":",
-               (unsigned long long)entry->position, time);
-    buf_add_json_string(&line, slice_text(b->resource->namespace_name));
-    buf_add_text(&line, ",\"broker\":");
-    buf_add_json_string(&line, slice_text(b->resource->name));
-    buf_add_text(&line, ",\"event\":");
-    event_json_write(event, &line);
+    events_write(t->core, b->number, entry->position, entry->time_ns, event, &line);
     /* Data stands there as it was sent. Line breaks in it are white space between JSON tokens (in
      * strings they are escaped), and must not end our line. */
     for (size_t i = 0; i < line.len; i++)
         if (line.ptr[i] == '\n' || line.ptr[i] == '\r')
             line.ptr[i] = ' ';
-    buf_add_text(&line, "}\n");
+    buf_add_byte(&line, '\n');
     if (!buf_ok(&line) || tail_write(t, buf_slice(&line)) < 0)
         tail_cut(t);
 }
@@ -165,7 +158,8 @@ static bool tail_step(struct tail *t)
         return true;
     const struct broker *b = broker_by_number(t->core, entry.scope);
     struct event event = {0};
-    if (b != NULL && wanted(t, b) && event_decode(entry.value, &event) == 0)
+    if (b != NULL && wanted(t, b) && event_decode(entry.value, &event) == 0 &&
+        event_query_matches(&t->query, &event))
         write_line(t, b, &entry, &event);
     return true;
 }
@@ -286,10 +280,13 @@ static void opened_on_loop(struct loop_message *m)
     tail_pump(t);
 }
 
-static char *copy_query(struct http_request *request, const char *name)
+/* An answer with an end: so many, or those with one id. */
+static bool is_page(struct http_request *request, struct slice follow)
 {
-    struct slice value = http_request_query_value(request, name);
-    return value.ptr != NULL && value.len > 0 ? slice_dup(value) : NULL;
+    return http_request_query_value(request, "limit").ptr != NULL ||
+           http_request_query_value(request, "continue").ptr != NULL ||
+           (http_request_query_value(request, "id").ptr != NULL &&
+            !(follow.ptr != NULL && slice_is(follow, "true")));
 }
 
 void tail_serve(struct http_request *request, void *ctx)
@@ -310,8 +307,14 @@ void tail_serve(struct http_request *request, void *ctx)
                             SLICE_ARG(follow));
         return;
     }
+    if (is_page(request, follow)) {
+        events_page_serve(request, ctx);
+        return;
+    }
     struct tail *t = calloc(1, sizeof(*t));
-    if (t == NULL) {
+    struct error err = ERROR_INIT;
+    if (t == NULL || event_query_read(&t->query, request, &err) < 0) {
+        free(t);
         http_respond_errorf(request, 503, "out of memory");
         return;
     }
@@ -320,8 +323,6 @@ void tail_serve(struct http_request *request, void *ctx)
     t->request = request;
     t->from = position;
     t->follow = !(follow.ptr != NULL && slice_is(follow, "false"));
-    t->namespace_name = copy_query(request, "namespace");
-    t->broker = copy_query(request, "broker");
     list_init(&t->link);
     pthread_mutex_init(&t->lock, NULL);
     t->drained.receive = drained_on_loop;

@@ -117,6 +117,7 @@ static const struct store_ops disk_ops = {
     .reader_position = disk_reader_position,
     .first = disk_first,
     .find_time = disk_find_time,
+    .find = disk_find,
     .rows = disk_rows,
     .checkpoint = disk_checkpoint,
     .checkpoint_due = disk_checkpoint_due,
@@ -182,6 +183,7 @@ static int open_parts(struct disk *d, uint64_t map_bytes, store_replay_fn *repla
         r = recover(d, replay, replay_ctx, err);
     if (r < 0)
         return r;
+    digest_sweep(d);
     r = spares_start(d);
     if (r == 0)
         r = checkpoint_start(d);

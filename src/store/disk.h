@@ -126,6 +126,14 @@ int disk_reader_next(struct store_reader *r, struct store_entry *ret_entry);
 uint64_t disk_reader_position(const struct store_reader *r);
 uint64_t disk_find_time(struct store *s, uint64_t time_ns);
 
+/* digest.c */
+void disk_find(struct store *s, uint64_t position, const struct store_search *search,
+               store_topic_fn *topic, struct store_found *ret);
+/* The segment is gone, and what was kept of it goes. */
+void digest_forget(struct disk *d, uint64_t number);
+/* Those of segments that are gone, at start. */
+void digest_sweep(struct disk *d);
+
 /* checkpoint.c */
 int checkpoint_start(struct disk *d);
 void checkpoint_stop(struct disk *d);

@@ -49,6 +49,7 @@ void disk_retain(struct store *s, uint64_t needed, uint64_t keep_since_ns)
     bool reusable, any = false;
     while (take_oldest(d, needed, keep_since_ns, disk_retain_due(s), &number, &reusable)) {
         spares_give(d, number, reusable);
+        digest_forget(d, number);
         any = true;
     }
     if (any)

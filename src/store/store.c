@@ -116,6 +116,14 @@ uint64_t store_find_time(struct store *s, uint64_t time_ns)
     return s->ops->find_time(s, time_ns);
 }
 
+void store_find(struct store *s, uint64_t position, const struct store_search *search,
+                store_topic_fn *topic, struct store_found *ret)
+{
+    *ret = (struct store_found){.begin = position, .end = UINT64_MAX};
+    if (s->ops->find != NULL)
+        s->ops->find(s, position, search, topic, ret);
+}
+
 int store_get(struct store *s, enum store_table t, struct slice key, struct buf *out,
               uint64_t *ret_position)
 {

@@ -164,6 +164,31 @@ int store_read_event(struct store *s, uint64_t position, uint32_t *ret_broker,
 /* The lowest position whose time is at or after time_ns (store_synced() + 1 when none). */
 uint64_t store_find_time(struct store *s, uint64_t time_ns);
 
+/* ---- looking for records: any thread, for as long as it takes to read a segment ---- */
+/* What a record is about: an EVENT has a key (a hash of its id), others speak of an event. */
+struct store_topic {
+    bool has_key;
+    uint64_t key;
+    uint64_t about; /* position; 0: of none */
+};
+/* The same for all time, since digests of segments are made by it and kept. */
+typedef void store_topic_fn(const struct store_entry *entry, struct store_topic *ret);
+struct store_search { /* either of them */
+    const uint64_t *about; /* positions of events, ascending */
+    size_t about_count;
+    bool by_key;
+    uint64_t key;
+};
+/* Where to read on: from begin on, before end, then ask again with end. Nothing when they are
+ * equal. What is passed over has no EVENT with that key, no record that speaks of one of those
+ * events, and none of these; what is not may have none either. */
+struct store_found {
+    uint64_t begin, end;
+    uint64_t bytes_read; /* of the log, to find that out */
+};
+void store_find(struct store *s, uint64_t position, const struct store_search *search,
+                store_topic_fn *topic, struct store_found *ret);
+
 /* ---- tables: any thread; a read after an acknowledged write sees it ---- */
 /* 0 or -ENOENT. ret_position (may be NULL): position of the PUT that wrote it. */
 int store_get(struct store *s, enum store_table t, struct slice key, struct buf *out,

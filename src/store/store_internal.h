@@ -15,6 +15,9 @@ struct store_ops {
     uint64_t (*reader_position)(const struct store_reader *r);
     uint64_t (*first)(const struct store *s);
     uint64_t (*find_time)(struct store *s, uint64_t time_ns);
+    /* NULL: everything is to be read. */
+    void (*find)(struct store *s, uint64_t position, const struct store_search *search,
+                 store_topic_fn *topic, struct store_found *ret);
     struct rows *(*rows)(struct store *s);
     void (*checkpoint)(struct store *s, uint64_t upto, struct store_group *rows,
                        store_append_done_fn *done, void *ctx);

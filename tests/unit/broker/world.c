@@ -345,12 +345,10 @@ int world_teardown(void **state)
     return 0;
 }
 
-int world_setup_served(void **state)
+static int serve(struct world *w)
 {
     static struct http_route routes[ROUTES];
     struct error err = ERROR_INIT;
-    world_setup_memory(state);
-    struct world *w = *state;
     struct http_server_options options = {
         .listen = "127.0.0.1:0",
         .listen_fd = -1,
@@ -360,6 +358,31 @@ int world_setup_served(void **state)
         .body_timeout_s = 1,
     };
     return http_server_start(&options, &w->server, &err);
+}
+
+int world_setup_served(void **state)
+{
+    world_setup_memory(state);
+    return serve(*state);
+}
+
+int world_setup_served_disk(void **state)
+{
+    static struct world w;
+    world_init(&w, false);
+    w.options.segment_bytes = 64 << 10;
+    world_open(&w);
+    world_broker(&w, "b");
+    *state = &w;
+    return serve(&w);
+}
+
+void world_restart_served(struct world *w)
+{
+    http_server_stop(w->server);
+    world_abandon(w);
+    world_open(w);
+    assert_int_equal(serve(w), 0);
 }
 
 int world_teardown_served(void **state)

@@ -74,7 +74,11 @@ int world_setup_disk(void **state);
 int world_teardown(void **state);
 /* The same in memory, with the broker's routes on a real HTTP server of one thread. */
 int world_setup_served(void **state);
+/* The same on disk, in segments of 64 KiB. */
+int world_setup_served_disk(void **state);
 int world_teardown_served(void **state);
+/* Ends without a checkpoint, and comes back. */
+void world_restart_served(struct world *w);
 
 /* memory: the twin without a disk, which cannot be opened again. */
 void world_init(struct world *w, bool memory);
