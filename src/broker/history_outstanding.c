@@ -3,7 +3,7 @@
 #include "broker/history.h"
 
 #include "broker/delivery.h"
-#include "broker/filter.h"
+#include "resource/filter.h"
 
 #define LOOKED_AT_MAX 100000u /* deliveries and triggers, for one request */
 

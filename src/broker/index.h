@@ -1,29 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which triggers want an event: triggers are grouped by the names of the attributes that they
- * require (a shape), and within a shape hashed by the values. An event costs one look-up a shape,
- * however many triggers there are. */
+/* Which triggers want an event. Equal filters are one entry, and each is filed under something that
+ * an event must have to match it: exact values of attributes, a prefix or a suffix of one
+ * (index_path.h). So an event costs a few look-ups for each of its attributes that filters name,
+ * however many triggers there are; only what cannot be looked up is asked one by one. Loop thread.
+ */
 #ifndef SLUICE_BROKER_INDEX_H
 #define SLUICE_BROKER_INDEX_H
 
 #include "base/buf.h"
-#include "broker/filter.h"
+#include "base/map.h"
+#include "event/event.h"
+#include "resource/filter.h"
 
-struct index_shape;
+struct index_slot;
 
 struct index {
-    struct index_shape **shapes;
-    size_t count;
+    struct map groups; /* filter's text → struct index_group */
+    struct map slots;  /* attribute's name → struct index_slot */
+    struct index_slot *free_slot;
     struct buf key; /* scratch */
+    uint64_t turn;  /* events so far: a group is looked at once for each */
 };
 
 void index_done(struct index *x);
-/* item comes back from index_match. The filter must live as long as the item is in the index. 0 or
- * -ENOMEM. */
-int index_add(struct index *x, const struct filter *f, void *item);
+/* item comes back from index_match. The index keeps a reference to the filter. 0 or -ENOMEM. */
+int index_add(struct index *x, struct filter *f, void *item);
 void index_remove(struct index *x, const struct filter *f, void *item);
-/* Calls each for every item whose filter's requirements the event meets; filter_rest_matches() is
- * left to the caller. */
+/* Calls each once for every item whose filter matches the event. Nothing may be added or removed
+ * meanwhile. */
 void index_match(struct index *x, const struct event *e, void (*each)(void *ctx, void *item),
                  void *ctx);
+/* Filters that an event with these attributes makes one ask, for tests and measurements. */
+size_t index_candidates(struct index *x, const struct event *e);
 
 #endif

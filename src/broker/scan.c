@@ -23,7 +23,7 @@ static void offer(void *ctx, void *item)
 {
     struct offering *o = ctx;
     struct trigger *t = must_be((struct trigger *)item, TRIGGER_MAGIC);
-    if (t->behind == 0 && filter_rest_matches(t->filter, o->event))
+    if (t->behind == 0)
         trigger_offer(t, o->entry, &o->hold);
 }
 

@@ -7,11 +7,11 @@
 #include "base/list.h"
 #include "broker/broker_internal.h"
 #include "broker/event_hold.h"
-#include "broker/filter.h"
 #include "broker/flow.h"
 #include "broker/policy.h"
 #include "broker/position_set.h"
 #include "broker/row.h"
+#include "resource/filter.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.

@@ -86,13 +86,23 @@ struct event_attribute *event_find(struct event *e, struct slice name)
 
 struct slice event_get(const struct event *e, const char *name)
 {
-    struct slice wanted = slice_text(name);
+    return event_value(e, slice_text(name));
+}
+
+struct slice event_value(const struct event *e, struct slice name)
+{
     for (unsigned i = 0; i < e->count; i++)
-        if (slice_equal(e->attributes[i].name, wanted))
+        if (slice_equal(e->attributes[i].name, name))
             return e->attributes[i].value;
-    if (slice_is(wanted, "specversion"))
+    if (slice_is(name, "specversion"))
         return slice_text(event_version_text(e->version));
     return slice_of(NULL, 0);
+}
+
+bool event_is_required(struct slice name)
+{
+    return slice_is(name, "id") || slice_is(name, "source") || slice_is(name, "type") ||
+           slice_is(name, "specversion");
 }
 
 int event_append(struct event *e, struct event_attribute attribute)

@@ -55,6 +55,10 @@ void event_arena_done(struct event_arena *a);
 /* The attribute's value, or an empty slice with ptr NULL. name as in the specification;
  * "specversion" works too. */
 struct slice event_get(const struct event *e, const char *name);
+/* The same, by a name that is not NUL-terminated. */
+struct slice event_value(const struct event *e, struct slice name);
+/* id, source, type, specversion. */
+bool event_is_required(struct slice name);
 /* Replaces or appends. -ENOSPC when there are too many. name and value are borrowed. */
 int event_set(struct event *e, const char *name, struct slice value);
 /* The same, of type Integer: a number in JSON. */

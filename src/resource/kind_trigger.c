@@ -2,139 +2,17 @@
 /* eventing.knative.dev/v1 Trigger. */
 #include "base/memory.h"
 #include "resource/annotation.h"
+#include "resource/filter.h"
 #include "resource/resource_internal.h"
 
 #include <errno.h>
 
-/* CloudEvents attribute names, as Knative's filters want them. */
-static bool is_attribute_name(const char *name)
+static int filter_check(const json_t *object, struct error *err)
 {
-    if (*name < 'a' || *name > 'z')
-        return false;
-    for (; *name != '\0'; name++)
-        if (!((*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9')))
-            return false;
-    return true;
-}
-
-static int attributes_check(json_t *attributes, const char *field, bool value_needed,
-                            struct error *err)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach(attributes, name, value)
-    {
-        if (!is_attribute_name(name))
-            return error_field(err, -EINVAL, field,
-                               "\"%.60s\" is no attribute name: a letter a-z, then a-z and 0-9",
-                               name);
-        if (!json_is_string(value))
-            return error_field(err, -EINVAL, field, "the value of %s must be text: quote it", name);
-        if (value_needed && json_string_length(value) == 0)
-            return error_field(err, -EINVAL, field, "the value of %s must not be empty", name);
-    }
-    return 0;
-}
-
-#define FILTER_DEPTH_MAX 16
-#define FILTER_LIST_MAX  1000
-
-struct filter_place { /* where a filter stands, for messages */
-    char path[160];
-    unsigned depth;
-};
-typedef int dialect_check_fn(json_t *value, const struct filter_place *at, struct error *err);
-
-static int filter_check(json_t *filter, const struct filter_place *at, struct error *err);
-
-static int dialect_attributes(json_t *value, const struct filter_place *at, struct error *err)
-{
-    if (!json_is_object(value) || json_object_size(value) == 0)
-        return error_field(err, -EINVAL, at->path, "must be an object of attribute: value");
-    return attributes_check(value, at->path, true, err);
-}
-
-static int dialect_list(json_t *value, const struct filter_place *at, struct error *err)
-{
-    size_t index;
-    json_t *item;
-    if (!json_is_array(value) || json_array_size(value) == 0)
-        return error_field(err, -EINVAL, at->path, "must be a list of filters");
-    if (json_array_size(value) > FILTER_LIST_MAX)
-        return error_field(err, -EINVAL, at->path, "must have at most %d filters", FILTER_LIST_MAX);
-    json_array_foreach(value, index, item)
-    {
-        struct filter_place below = {.depth = at->depth};
-        snprintf(below.path, sizeof(below.path), "%.130s[%zu]", at->path, index);
-        int status = filter_check(item, &below, err);
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
-static int dialect_not(json_t *value, const struct filter_place *at, struct error *err)
-{
-    return filter_check(value, at, err);
-}
-
-static int dialect_text(json_t *value, const struct filter_place *at, struct error *err)
-{
-    if (json_is_string(value) && json_string_length(value) > 0)
-        return 0;
-    return error_field(err, -EINVAL, at->path, "must be a CESQL expression");
-}
-
-static const struct {
-    const char *name;
-    dialect_check_fn *check;
-} dialects[] = {
-    {"exact", dialect_attributes}, {"prefix", dialect_attributes}, {"suffix", dialect_attributes},
-    {"all", dialect_list},         {"any", dialect_list},          {"not", dialect_not},
-    {"cesql", dialect_text},       {"sql", dialect_text},
-};
-
-static int dialect_check(const char *name, json_t *value, const struct filter_place *at,
-                         struct error *err)
-{
-    struct filter_place below = {.depth = at->depth + 1};
-    snprintf(below.path, sizeof(below.path), "%.130s.%.24s", at->path, name);
-    for (size_t i = 0; i < COUNT_OF(dialects); i++)
-        if (strcmp(name, dialects[i].name) == 0)
-            return dialects[i].check(value, &below, err);
-    return error_field(err, -EINVAL, below.path,
-                       "unknown dialect: use exact, prefix, suffix, all, any, not or cesql");
-}
-
-/* Exactly one dialect each, as Knative's admission has it. */
-static int filter_check(json_t *filter, const struct filter_place *at, struct error *err)
-{
-    const char *name;
-    json_t *value;
-    if (at->depth >= FILTER_DEPTH_MAX)
-        return error_field(err, -EINVAL, at->path, "filters are nested too deeply: at most %d",
-                           FILTER_DEPTH_MAX);
-    if (!json_is_object(filter) || json_object_size(filter) != 1)
-        return error_field(err, -EINVAL, at->path,
-                           "must be an object with exactly one dialect: exact, prefix, suffix, "
-                           "all, any, not or cesql");
-    json_object_foreach(filter, name, value) return dialect_check(name, value, at, err);
-    return 0;
-}
-
-static int filters_check(const json_t *object, struct error *err)
-{
-    size_t index;
-    json_t *filter;
-    json_array_foreach(resource_at(object, "spec.filters"), index, filter)
-    {
-        struct filter_place at = {.depth = 0};
-        snprintf(at.path, sizeof(at.path), "spec.filters[%zu]", index);
-        int status = filter_check(filter, &at, err);
-        if (status < 0)
-            return status;
-    }
-    return 0;
+    struct filter *f = NULL;
+    int status = filter_compile(resource_at(object, "spec"), &f, err);
+    filter_free(f);
+    return status;
 }
 
 static int trigger_check(const json_t *object, struct error *err)
@@ -142,10 +20,7 @@ static int trigger_check(const json_t *object, struct error *err)
     const char *broker = resource_text_at(object, "spec.broker");
     if (!name_is_subdomain(slice_text(broker)))
         return error_field(err, -EINVAL, "spec.broker", "\"%.80s\" is no valid name", broker);
-    int status = attributes_check(resource_at(object, "spec.filter.attributes"),
-                                  "spec.filter.attributes", false, err);
-    if (status == 0)
-        status = filters_check(object, err);
+    int status = filter_check(object, err);
     if (status == 0)
         status = destination_check(object, "spec.subscriber", err);
     return status == 0 ? delivery_check(object, "spec.delivery", err) : status;

@@ -52,6 +52,7 @@ struct cesql_place {
 };
 
 struct cesql;
+struct need;
 
 /* -EINVAL: a parse error, err says what is wrong and ret_place where. -ENOMEM. ret_place and err
  * may be NULL. The text is copied. */
@@ -87,6 +88,10 @@ void cesql_explain(const struct cesql *x, const struct cesql_result *result, str
                    struct cesql_place *ret_place);
 /* true, 12 or "text". */
 void cesql_value_write(const struct cesql_value *value, struct buf *out);
+
+/* What an event must have for cesql_matches(). Borrows from the expression and the arena; NULL: out
+ * of memory. */
+struct need *cesql_need(const struct cesql *x, struct event_arena *arena);
 
 /* ---- the functions, for documentation and tests ---- */
 

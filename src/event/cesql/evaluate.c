@@ -92,6 +92,14 @@ static bool is_specversion(struct slice name)
     return name.len == strlen("specversion") && memcmp(name.ptr, "specversion", name.len) == 0;
 }
 
+/* A cast back to String gives the same text: what an index says of the text holds for the value. */
+static bool is_integer(struct slice text, int32_t *ret)
+{
+    char again[INTEGER_TEXT_MAX];
+    return integer_parse(text, ret) &&
+           slice_equal(text, slice_of(again, integer_write(*ret, again)));
+}
+
 /* §3.2. In binary mode all values are text; a number too large for an Integer stays text. */
 static bool attribute(struct run *r, uint32_t node, const struct node *n, struct cesql_value *ret)
 {
@@ -106,7 +114,7 @@ static bool attribute(struct run *r, uint32_t node, const struct node *n, struct
         return zero(ret, CESQL_BOOLEAN);
     } else if (a->kind == EVENT_VALUE_BOOLEAN) {
         value_set_boolean(ret, slice_is(a->value, "true"));
-    } else if (a->kind == EVENT_VALUE_INTEGER && integer_parse(a->value, &integer)) {
+    } else if (a->kind == EVENT_VALUE_INTEGER && is_integer(a->value, &integer)) {
         value_set_integer(ret, integer);
     } else {
         value_set_string(ret, a->value);
@@ -116,12 +124,9 @@ static bool attribute(struct run *r, uint32_t node, const struct node *n, struct
 
 static void exists(struct run *r, const struct node *n, struct cesql_value *ret)
 {
-    static const char *const required[] = {"id", "source", "type", "specversion"};
     struct slice name = node_text(r->x, n);
-    bool there = attribute_find(r->event, name) != NULL;
-    for (size_t i = 0; !there && i < COUNT_OF(required); i++)
-        there = slice_is(name, required[i]); /* §3.4.4: always */
-    value_set_boolean(ret, there);
+    value_set_boolean(ret, attribute_find(r->event, name) != NULL ||
+                               event_is_required(name)); /* §3.4.4: always */
 }
 
 static bool same_value(const struct cesql_value *a, const struct cesql_value *b)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/filter.h"
+#include "resource/filter.h"
 
-#include "unit.h"
+#include "base/memory.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static struct event an_event(void)
 {
@@ -12,6 +18,11 @@ static struct event an_event(void)
     event_set(&e, "type", slice_text("com.example.made"));
     event_set(&e, "source", slice_text("/shop/orders"));
     event_set(&e, "region", slice_text("eu"));
+    event_set(&e, "time", slice_text("2026-11-21T10:00:00Z"));
+    e.attributes[e.count++] =
+        (struct event_attribute){SLICE("count"), SLICE("12"), EVENT_VALUE_INTEGER};
+    e.attributes[e.count++] =
+        (struct event_attribute){SLICE("urgent"), SLICE("true"), EVENT_VALUE_BOOLEAN};
     return e;
 }
 
@@ -61,6 +72,24 @@ static void matches_as_the_table_says(void **state)
         {"{\"filters\":[{\"all\":[{\"exact\":{\"region\":\"eu\"}},{\"not\":{\"suffix\":{\"id\":"
          "\"2\"}}}]}]}",
          true},
+        {"{\"filters\":[{\"all\":[{\"any\":[{\"not\":{\"exact\":{\"id\":\"2\"}}}]}]}]}", true},
+        {"{\"filters\":[{\"suffix\":{\"id\":\"11\"}}]}", false}, /* longer than the value */
+        {"{\"filters\":[{\"prefix\":{\"id\":\"11\"}}]}", false},
+        {"{\"filters\":[{\"exact\":{\"count\":\"12\",\"urgent\":\"true\"}}]}", true}, /* as text */
+        {"{\"filters\":[{\"prefix\":{\"time\":\"2026-\"}},{\"exact\":{\"specversion\":\"1.0\"}}]}",
+         true},
+        {"{\"filters\":[{\"cesql\":\"type LIKE 'com.%' AND region = 'eu'\"}]}", true},
+        {"{\"filters\":[{\"sql\":\"region = 'us'\"}]}", false},
+        {"{\"filters\":[{\"cesql\":\"count > 11\"},{\"sql\":\"urgent\"}]}", true},
+        {"{\"filters\":[{\"cesql\":\"region\"}]}", false}, /* no Boolean */
+        {"{\"filters\":[{\"cesql\":\"1\"}]}", false},
+        {"{\"filters\":[{\"cesql\":\"'true'\"}]}", false},
+        {"{\"filters\":[{\"cesql\":\"nothere = 'x'\"}]}", false}, /* an error */
+        {"{\"filters\":[{\"cesql\":\"NOT 10\"}]}", false},        /* true, but an error */
+        {"{\"filters\":[{\"cesql\":\"NOWHERE()\"}]}", false},
+        {"{\"filters\":[{\"not\":{\"cesql\":\"nothere = 'x'\"}}]}", true},
+        {"{\"filters\":[{\"any\":[{\"sql\":\"1 / 0 = 1\"},{\"prefix\":{\"source\":\"/shop\"}}]}]}",
+         true},
     };
     struct event e = an_event();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -84,8 +113,20 @@ static void refuses_with_the_field(void **state)
         {"{\"filters\":[{\"exact\":{\"type\":1}}]}", "spec.filters[0].exact", -EINVAL},
         {"{\"filters\":[{\"all\":[]}]}", "spec.filters[0].all", -EINVAL},
         {"{\"filters\":[{\"any\":[{\"exact\":{\"a\":\"b\"}},{\"near\":{}}]}]}",
-         "spec.filters[0].any[1]", -EINVAL},
-        {"{\"filters\":[{\"cesql\":\"TRUE\"}]}", "spec.filters[0]", -ENOTSUP},
+         "spec.filters[0].any[1].near", -EINVAL},
+        {"{\"filters\":[{\"any\":{\"exact\":{\"a\":\"b\"}}}]}", "spec.filters[0].any", -EINVAL},
+        {"{\"filters\":[{\"not\":[]}]}", "spec.filters[0].not", -EINVAL},
+        {"{\"filters\":[{\"not\":{}}]}", "spec.filters[0].not", -EINVAL},
+        {"{\"filters\":[\"exact\"]}", "spec.filters[0]", -EINVAL},
+        {"{\"filters\":[{\"prefix\":{\"A\":\"b\"}}]}", "spec.filters[0].prefix", -EINVAL},
+        {"{\"filters\":[{\"suffix\":{\"1a\":\"b\"}}]}", "spec.filters[0].suffix", -EINVAL},
+        {"{\"filters\":[{\"exact\":{\"a-b\":\"b\"}}]}", "spec.filters[0].exact", -EINVAL},
+        {"{\"filters\":[{\"cesql\":\"\"}]}", "spec.filters[0].cesql", -EINVAL},
+        {"{\"filters\":[{\"cesql\":true}]}", "spec.filters[0].cesql", -EINVAL},
+        {"{\"filters\":[{\"all\":[{\"sql\":\"type = \"}]}]}", "spec.filters[0].all[0].sql",
+         -EINVAL},
+        {"{\"filters\":[{\"exact\":{\"a\":\"b\"}}],\"filter\":{\"attributes\":{\"A\":\"b\"}}}",
+         "spec.filter.attributes", -EINVAL},
         {"{\"filter\":{\"attributes\":{\"type\":5}}}", "spec.filter.attributes", -EINVAL},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -94,6 +135,36 @@ static void refuses_with_the_field(void **state)
         assert_string_equal(err.field, cases[i].field);
         assert_true(err.message[0] != '\0');
     }
+}
+
+static void says_where_an_expression_is_wrong(void **state)
+{
+    struct error err = ERROR_INIT;
+    compiled("{\"filters\":[{\"cesql\":\"type = 'ü' &\"}]}", -EINVAL, &err);
+    assert_string_equal(err.message, "column 12: this character has no meaning in an expression");
+    compiled("{\"filters\":[{\"cesql\":\"a LIKE b\"}]}", -EINVAL, &err);
+    assert_string_equal(err.message, "column 8: expected a pattern in quotes after LIKE, found b");
+}
+
+static void bounds_lists(void **state)
+{
+    autobuf b = BUF_INIT;
+    struct error err = ERROR_INIT;
+    for (unsigned n = FILTER_LIST_MAX; n <= FILTER_LIST_MAX + 1; n++) {
+        buf_reset(&b);
+        buf_add_text(&b, "{\"filters\":[{\"any\":[");
+        for (unsigned i = 0; i < n; i++)
+            buf_printf(&b, "%s{\"exact\":{\"a\":\"%u\"}}", i > 0 ? "," : "", i);
+        buf_add_text(&b, "]}]}");
+        filter_free(compiled(b.ptr, n > FILTER_LIST_MAX ? -EINVAL : 0, &err));
+    }
+    buf_reset(&b);
+    buf_add_text(&b, "{\"filters\":[{\"exact\":{");
+    for (unsigned i = 0; i < FILTER_NODES_MAX; i++)
+        buf_printf(&b, "%s\"a%u\":\"x\"", i > 0 ? "," : "", i);
+    buf_add_text(&b, "}}]}");
+    compiled(b.ptr, -EINVAL, &err);
+    assert_non_null(strstr(err.message, "conditions"));
 }
 
 static void refuses_deep_nesting(void **state)
@@ -112,8 +183,9 @@ static void refuses_deep_nesting(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(matches_as_the_table_says),
-                                       cmocka_unit_test(refuses_with_the_field),
-                                       cmocka_unit_test(refuses_deep_nesting)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matches_as_the_table_says), cmocka_unit_test(refuses_with_the_field),
+        cmocka_unit_test(says_where_an_expression_is_wrong), cmocka_unit_test(bounds_lists),
+        cmocka_unit_test(refuses_deep_nesting)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

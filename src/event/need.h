@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an event must have to meet a condition, as far as that can be looked up: necessary, not
+ * always enough. An index of conditions is made of these. */
+#ifndef SLUICE_EVENT_NEED_H
+#define SLUICE_EVENT_NEED_H
+
+#include "base/slice.h"
+
+enum need_kind {
+    NEED_NOTHING, /* nothing that can be said */
+    NEED_NEVER,   /* no event meets it */
+    NEED_PRESENT, /* name is there */
+    NEED_EXACT,   /* name's value as text is value */
+    NEED_PREFIX,
+    NEED_SUFFIX,
+    NEED_ALL, /* of the children; none: nothing */
+    NEED_ANY  /* none: never */
+};
+
+struct need {
+    enum need_kind kind;
+    struct slice name, value;
+    struct need *children, *next; /* children: the first */
+};
+
+#endif
