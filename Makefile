@@ -5,6 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 SOAK_ROUNDS ?= 500
+SOAK_HISTORIES ?= 20000
 
 .PHONY: all build test lint format bench fuzz soak demo docs clean install help
 all: build
@@ -36,9 +37,10 @@ fuzz: ## run each fuzzer for FUZZ_SECONDS (60) from its corpus
 	@scripts/setup fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-soak: ## the fault tests at length: SOAK_ROUNDS (500) kills
+soak: ## the fault and property tests at length: SOAK_ROUNDS (500) kills, SOAK_HISTORIES (20000) random histories
 	@scripts/setup test
-	@scripts/build $(BUILD)
+	@scripts/build $(BUILD) -Dtests=enabled
+	@SLUICE_PROPERTY_RUNS=$(SOAK_HISTORIES) tests/soak/histories $(BUILD)
 	@SLUICE_CRASHES=$(SOAK_ROUNDS) SLUICE_BIN=$(abspath $(BUILD))/sluice tests/soak/run
 
 demo: ## the example from event to WebAssembly, shown as it happens

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS_DEFAULT 200
+#define RUNS_DEFAULT 500
 #define STEPS        60
 #define TRIGGERS_MAX 4
 #define EVENTS_MAX   4000
