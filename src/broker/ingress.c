@@ -125,22 +125,25 @@ static int read_binary(struct http_request *request, struct taking *t, struct ev
     return r < 0 ? r : take_event(t, &event);
 }
 
-/* Structured and batch mode: the part after application/cloudevents[-batch] names the format. */
-static int check_format(struct slice content_type, struct error *err)
+/* The message goes on as it is. */
+static int read_opaque(struct http_request *request, struct taking *t, struct event_arena *arena)
 {
-    size_t end = 0;
-    while (end < content_type.len && content_type.ptr[end] != ';')
-        end++;
-    while (end > 0 && (content_type.ptr[end - 1] == ' ' || content_type.ptr[end - 1] == '\t'))
-        end--;
-    const char *plus = memchr(content_type.ptr, '+', end);
-    if (plus == NULL ||
-        slice_is_nocase(slice_of(plus, (size_t)(content_type.ptr + end - plus)), "+json"))
-        return 0;
+    struct event event = {0};
+    struct event_http_reader reader;
+    event_http_begin(&reader, &event, arena, t->err);
+    struct header_feed feed = {.reader = &reader};
+    http_request_each_header(request, feed_header, &feed);
+    int r = event_http_finish_opaque(&reader, http_request_body(request));
+    return r < 0 ? r : take_event(t, &event);
+}
+
+/* Nobody could tell its events apart. */
+static int refuse_batch(struct slice content_type, struct error *err)
+{
     return error_set(err, -EPROTONOSUPPORT,
-                     "events in the format " SLICE_FMT " are not understood; send "
-                     "application/cloudevents+json",
-                     (int)(end < 100 ? end : 100), content_type.ptr);
+                     "batches in the format " SLICE_FMT " are not understood; send "
+                     "application/cloudevents-batch+json, or the events one by one",
+                     (int)(content_type.len < 100 ? content_type.len : 100), content_type.ptr);
 }
 
 static int read_body(struct http_request *request, struct taking *t, struct event_arena *arena)
@@ -150,11 +153,10 @@ static int read_body(struct http_request *request, struct taking *t, struct even
     struct slice body = http_request_body(request);
     struct slice content_type = http_request_header(request, "Content-Type");
     enum event_mode mode = event_mode_of(content_type, feed.has_ce);
-    if (mode == EVENT_MODE_STRUCTURED || mode == EVENT_MODE_BATCH) {
-        int r = check_format(content_type, t->err);
-        if (r < 0)
-            return r;
-    }
+    if ((mode == EVENT_MODE_STRUCTURED || mode == EVENT_MODE_BATCH) &&
+        !event_format_is_json(content_type))
+        return mode == EVENT_MODE_BATCH ? refuse_batch(content_type, t->err)
+                                        : read_opaque(request, t, arena);
     switch (mode) {
     case EVENT_MODE_BINARY:
         return read_binary(request, t, arena);

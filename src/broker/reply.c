@@ -61,14 +61,17 @@ static int read_reply(const struct http_call_result *result, struct event *e,
         has_ce = has_ce || (name.len > 3 && strncasecmp(name.ptr, "ce-", 3) == 0);
     }
     enum event_mode mode = event_mode_of(type, has_ce);
-    if (mode == EVENT_MODE_STRUCTURED)
+    bool opaque = mode == EVENT_MODE_STRUCTURED && !event_format_is_json(type);
+    if (mode == EVENT_MODE_STRUCTURED && !opaque)
         return event_json_read(result->body, e, arena, err) < 0 ? -EBADMSG : 1;
-    if (mode == EVENT_MODE_BINARY) {
+    if (mode == EVENT_MODE_BINARY || opaque) {
         struct event_http_reader reader;
         event_http_begin(&reader, e, arena, err);
         for (unsigned i = 0; i < result->header_count; i++)
             event_http_header(&reader, result->headers[i].name, result->headers[i].value);
-        return event_http_finish(&reader, result->body) < 0 ? -EBADMSG : 1;
+        int r = opaque ? event_http_finish_opaque(&reader, result->body)
+                       : event_http_finish(&reader, result->body);
+        return r < 0 ? -EBADMSG : 1;
     }
     if (mode == EVENT_MODE_BATCH)
         return error_set(

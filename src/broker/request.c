@@ -103,6 +103,8 @@ int request_send(struct delivery *d, const struct target *target, const struct e
     struct header_places places = {.text = &d->core->header_text, .count = 0};
     enum policy_format format =
         d->stage == STAGE_SUBSCRIBER ? d->trigger->policy.format : POLICY_FORMAT_ANY;
+    if (e->opaque) /* nobody here can write it otherwise */
+        format = POLICY_FORMAT_BINARY;
     if (format == POLICY_FORMAT_JSON)
         return send_structured(d, target, e);
     buf_reset(places.text);

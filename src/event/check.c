@@ -487,7 +487,7 @@ int event_check(const struct event *e, struct error *err)
         bytes += a->name.len + a->value.len;
     }
     for (unsigned c = 0; c < CORE_REQUIRED; c++)
-        if ((present & 1u << c) == 0)
+        if ((present & 1u << c) == 0 && !e->opaque)
             return error_field(err, -EINVAL, core_attributes[c].name.ptr, "%s is missing",
                                core_attributes[c].name.ptr);
     if (bytes > EVENT_ATTRIBUTES_BYTES_MAX - 1)

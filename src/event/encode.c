@@ -11,7 +11,8 @@
 enum encode_flag {
     ENCODE_FLAG_V1 = 1 << 0, /* specversion 1.0; else 0.3 */
     ENCODE_FLAG_DATA = 1 << 1,
-    ENCODE_FLAGS_KNOWN = ENCODE_FLAG_V1 | ENCODE_FLAG_DATA
+    ENCODE_FLAG_OPAQUE = 1 << 2, /* the data is a message in a format that is not read */
+    ENCODE_FLAGS_KNOWN = ENCODE_FLAG_V1 | ENCODE_FLAG_DATA | ENCODE_FLAG_OPAQUE
 };
 
 struct encode_header {
@@ -44,8 +45,9 @@ void event_encode(const struct event *e, struct buf *out)
         return;
     struct encode_header header = {
         .version = ENCODE_VERSION,
-        .flags = (uint8_t)((e->version == EVENT_V1 ? ENCODE_FLAG_V1 : 0) |
-                           (e->has_data ? ENCODE_FLAG_DATA : 0)),
+        .flags =
+            (uint8_t)((e->version == EVENT_V1 ? ENCODE_FLAG_V1 : 0) |
+                      (e->has_data ? ENCODE_FLAG_DATA : 0) | (e->opaque ? ENCODE_FLAG_OPAQUE : 0)),
         .count = (uint8_t)e->count,
         .data_len = htole32((uint32_t)e->data.len),
     };
@@ -104,6 +106,7 @@ int event_decode(struct slice bytes, struct event *e)
     e->version = (header.flags & ENCODE_FLAG_V1) != 0 ? EVENT_V1 : EVENT_V03;
     e->count = header.count;
     e->has_data = (header.flags & ENCODE_FLAG_DATA) != 0;
+    e->opaque = (header.flags & ENCODE_FLAG_OPAQUE) != 0;
     if (!e->has_data && left != 0)
         return -EBADMSG;
     e->data = slice_of(e->has_data ? text : NULL, left);

@@ -43,6 +43,10 @@ struct event {
     struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
     struct slice data;
     bool has_data; /* data may be present and empty */
+    /* A structured-mode message in a format that is not read here (Avro, Protobuf, XML): data is
+     * the message as it came, datacontenttype its Content-Type. The other attributes are those that
+     * were sent as headers besides; without such headers there are none, not even required ones. */
+    bool opaque;
 };
 
 /* Memory for values that had to be decoded; freed at once by event_arena_done(). Start with {0}. */
@@ -101,6 +105,11 @@ void event_http_begin(struct event_http_reader *r, struct event *e, struct event
 void event_http_header(struct event_http_reader *r, struct slice name, struct slice value);
 /* body is borrowed. 0 or -EINVAL, -E2BIG (413). */
 int event_http_finish(struct event_http_reader *r, struct slice body);
+/* The same for a message in structured mode whose format is not read here: see struct event. */
+int event_http_finish_opaque(struct event_http_reader *r, struct slice body);
+/* Structured and batch mode: what the Content-Type says after application/cloudevents[-batch] is
+ * +json, or nothing. */
+bool event_format_is_json(struct slice content_type);
 
 /* Calls add(name, value) for each header of the event in binary mode, values percent-encoded;
  * Content-Type for datacontenttype. The slices live during the call only. 0 or -ENOMEM (then some

@@ -31,7 +31,7 @@ void event_http_begin(struct event_http_reader *r, struct event *e, struct event
     e->version = EVENT_V1;
     e->count = 0;
     e->data = slice_of(NULL, 0);
-    e->has_data = false;
+    e->has_data = e->opaque = false;
 }
 
 static char lower(char c)
@@ -248,6 +248,47 @@ int event_http_finish(struct event_http_reader *r, struct slice body)
     return event_check(e, r->err);
 }
 
+/* Without ce-specversion headers say nothing of the event. */
+static void drop_headers(struct event *e)
+{
+    struct event_attribute *type = event_find(e, SLICE("datacontenttype"));
+    if (type == NULL) {
+        e->count = 0;
+        return;
+    }
+    e->attributes[0] = *type;
+    e->attributes[0].kind = EVENT_VALUE_STRING;
+    e->count = 1;
+}
+
+int event_http_finish_opaque(struct event_http_reader *r, struct slice body)
+{
+    struct event *e = r->event;
+    int status = r->status;
+    if (status == 0 && r->has_version) {
+        status = event_http_finish(r, body);
+        e->opaque = status == 0;
+        return status;
+    }
+    if (status < 0)
+        return status == -ENOMEM ? error_set(r->err, status, "out of memory") : status;
+    drop_headers(e);
+    e->data = body;
+    e->has_data = e->opaque = true;
+    return event_check(e, r->err);
+}
+
+bool event_format_is_json(struct slice content_type)
+{
+    size_t end = 0;
+    while (end < content_type.len && content_type.ptr[end] != ';')
+        end++;
+    struct slice type = trim(slice_of(content_type.ptr, end));
+    const char *plus = type.len > 0 ? memchr(type.ptr, '+', type.len) : NULL;
+    return plus == NULL ||
+           slice_is_nocase(slice_of(plus, (size_t)(type.ptr + type.len - plus)), "+json");
+}
+
 /* 1.0.2 §3.1.3.2: what must be percent-encoded. 0.3 asks for it too as far as the bytes could not
  * stand in a header; every reader decodes the rest. */
 static bool must_encode(unsigned char c)
@@ -305,7 +346,8 @@ int event_http_write(const struct event *e,
                      void (*add)(void *ctx, struct slice name, struct slice value), void *ctx)
 {
     int status = 0;
-    add(ctx, SLICE("ce-specversion"), slice_text(event_version_text(e->version)));
+    if (!e->opaque || event_get(e, "id").ptr != NULL)
+        add(ctx, SLICE("ce-specversion"), slice_text(event_version_text(e->version)));
     for (unsigned i = 0; status == 0 && i < e->count; i++) {
         const struct event_attribute *a = &e->attributes[i];
         if (slice_is(a->name, "datacontenttype"))

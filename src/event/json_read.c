@@ -280,7 +280,7 @@ static int read_event(struct json_scan *s, const struct event_defaults *defaults
     e->version = EVENT_V1;
     e->count = 0;
     e->data = slice_of(NULL, 0);
-    e->has_data = false;
+    e->has_data = e->opaque = false;
     int status = read_object(&r, s);
     return status < 0 ? status : settle(&r);
 }

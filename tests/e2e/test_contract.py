@@ -43,7 +43,7 @@ def test_time_to_live_exhausted(shared, place, ttl):
     refused(shared.send(f"/{place}/default", headers))
     event = {**MINIMAL, "knativebrokerttl": int(ttl)}
     headers = {"content-type": "application/cloudevents+json"}
-    refused(shared.send(f"/{place}/default", headers, json.dumps(event).encode()))
+    refused(shared.http.post(f"/{place}/default", json.dumps(event).encode(), headers))
 
 
 @pytest.mark.parametrize("ttl", ["2", "255", "256", "2147483647", "99999999999", "x", "1.5", "0x1"])
@@ -88,7 +88,7 @@ def test_trace_context_is_carried_on(
         ),
     }
     own, body = kinds[mode]
-    assert shared.send(path, {**own, **headers}, body).status == 202
+    assert shared.http.post(path, body, {**own, **headers}).status == 202
     got = sink.wait(1)[0]
     assert (got.event.get("traceparent"), got.event.get("tracestate")) == (parent, state)
     assert got.headers.get("traceparent") == header
@@ -108,6 +108,82 @@ def test_replies_go_on_with_the_trace(shared, place, sink):
     got = sink.wait(1, "/out")[0]
     assert (got.event["traceparent"], got.event["tracestate"]) == (TRACE, "a=1")
     assert got.headers["traceparent"] == TRACE
+
+
+# ---- formats that are not read ----
+
+OPAQUE = bytes(range(256)) * 4
+
+
+@pytest.mark.parametrize("kind", ["avro", "protobuf", "xml; charset=utf-8", "avro-compact", "future"])
+def test_a_format_that_nobody_here_reads_goes_on_as_it_is(shared, listening, kind):
+    path, sink = listening
+    kind = f"application/cloudevents+{kind}"
+    assert shared.http.post(path, OPAQUE, {"Content-Type": kind, "traceparent": TRACE}).status == 202
+    got = sink.wait(1)[0]
+    assert (got.body, got.headers["content-type"], got.headers["prefer"]) == (OPAQUE, kind, "reply")
+    assert "ce-specversion" not in got.headers and got.headers["traceparent"] == TRACE
+
+
+def test_which_triggers_get_what_nobody_reads(shared, place, sink):
+    """Its attributes are those that stand in headers besides, if any: else only what asks for none."""
+    filters = {
+        "all": {},
+        "type": {"filter": {"attributes": {"type": "t"}}},
+        "other": {"filter": {"attributes": {"type": "other"}}},
+        "not": {"filters": [{"not": {"exact": {"type": "t"}}}]},
+        "content": {"filters": [{"prefix": {"datacontenttype": "application/cloudevents+"}}]},
+    }
+    for name, spec in filters.items():
+        shared.apply(daemon.trigger(name, place, sink.url(f"/{name}"), **spec))
+        shared.wait_ready_condition("Trigger", name, place)
+    kind = {"Content-Type": "application/cloudevents+avro"}
+    tally = Tally(shared)
+    assert shared.http.post(f"/{place}/default", b"bare", kind).status == 202
+    headers = {**binary_event(id="1", type="t", ext="a b"), **kind}
+    assert shared.http.post(f"/{place}/default", b"with", headers).status == 202
+    tally.wait(done=6, matched=6)
+    got = {name: [received.body for received in sink.at(f"/{name}")] for name in filters}
+    assert got == {
+        "all": [b"bare", b"with"],
+        "type": [b"with"],
+        "other": [],
+        "not": [b"bare"],
+        "content": [b"bare", b"with"],
+    }
+    told = sink.at("/type")[0].headers
+    assert (told["ce-id"], told["ce-ext"], told["content-type"]) == ("1", "a%20b", kind["Content-Type"])
+
+
+def test_attributes_beside_an_unread_format_must_be_whole(shared, place):
+    kind = {"Content-Type": "application/cloudevents+avro", "ce-specversion": "1.0", "ce-id": "1"}
+    answer = shared.http.post(f"/{place}/default", b"x", kind)
+    assert answer.status == 400 and "source is missing" in str(answer.error), answer
+
+
+def test_a_reply_that_nobody_reads(shared, place, sink):
+    """It is an event of the broker, and its rounds are counted."""
+    sink.on("/", Answer(200, {"content-type": "application/cloudevents+avro"}, OPAQUE))
+    shared.apply(daemon.trigger("all", place, sink.url()))
+    shared.wait_ready_condition("Trigger", "all", place)
+    tally = Tally(shared)
+    shared.send(f"/{place}/default", binary_event(knativebrokerttl="4"))
+    tally.wait(done=3, matched=3, replies=2, loops=1)
+    assert [received.body == OPAQUE for received in sink.at("/")] == [False, True, True]
+    assert all("ce-knativebrokerttl" not in received.headers for received in sink.at("/"))
+
+
+def test_a_dead_letter_that_nobody_reads(shared, place, sink):
+    sink.on("/", Answer(400, {}, b"because"))
+    dead = {"retry": 0, "format": "json", "deadLetterSink": {"uri": sink.url("/dead")}}
+    follow(shared, place, sink.url(), delivery=dead)
+    kind = "application/cloudevents+protobuf"
+    shared.http.post(f"/{place}/default", OPAQUE, {"Content-Type": kind})
+    got = sink.wait(1, "/dead")[0]
+    assert (got.body, got.headers["content-type"]) == (OPAQUE, kind)
+    assert got.headers["ce-knativeerrorcode"] == "400"
+    row = waiting.until(lambda: shared.dead(place, "t"))[0]
+    assert row["event"]["datacontenttype"] == kind and row["event"]["data_base64"]
 
 
 # ---- trusted certificates ----

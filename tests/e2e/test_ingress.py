@@ -439,9 +439,10 @@ def test_structured_invalid_utf8(shared, place, body):
     refused(shared.send_json(f"/{place}/default", body), 400)
 
 
-def test_unknown_structured_format(shared, place):
-    answer = shared.send_json(f"/{place}/default", b"<event/>", "application/cloudevents+xml")
-    refused(answer, 415)
+@pytest.mark.parametrize("format", ["avro", "protobuf", "xml"])
+def test_batch_in_an_unknown_format(shared, place, format):
+    kind = f"application/cloudevents-batch+{format}"
+    refused(shared.send_json(f"/{place}/default", b"<events/>", kind), 415, kind)
 
 
 # ---- what is refused: batch ----

@@ -10,7 +10,8 @@
 
 static inline void fuzz_event_same(const struct event *a, const struct event *b)
 {
-    must(a->version == b->version && a->has_data == b->has_data && slice_equal(a->data, b->data));
+    must(a->opaque == b->opaque && a->version == b->version && a->has_data == b->has_data &&
+         slice_equal(a->data, b->data));
     for (unsigned i = 0; i < a->count; i++) {
         bool found = false;
         for (unsigned k = 0; k < b->count; k++)

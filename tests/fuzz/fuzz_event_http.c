@@ -14,13 +14,12 @@ static struct slice take_line(struct slice *rest)
     return line;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+static void read(struct slice rest, bool opaque)
 {
     struct event e;
     struct event_arena arena = {NULL};
     struct error err = ERROR_INIT;
     struct event_http_reader r;
-    struct slice rest = slice_of(bytes, len);
     event_http_begin(&r, &e, &arena, &err);
     while (rest.len > 0) {
         struct slice line = take_line(&rest);
@@ -31,13 +30,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         size_t skip = colon != NULL ? n + 1 : n;
         event_http_header(&r, slice_of(line.ptr, n), slice_of(line.ptr + skip, line.len - skip));
     }
-    int status = event_http_finish(&r, rest);
+    int status = opaque ? event_http_finish_opaque(&r, rest) : event_http_finish(&r, rest);
     must(status == 0 || err.message[0] != '\0');
-    if (status == 0) {
+    must(status < 0 || (e.opaque == opaque && slice_equal(e.data, rest)));
+    if (status == 0)
         fuzz_event_encoding(&e);
+    if (status == 0 && !opaque) {
         fuzz_event_json(&e);
         fuzz_event_http(&e);
     }
     event_arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    read(slice_of(bytes, len), false);
+    read(slice_of(bytes, len), true);
     return 0;
 }

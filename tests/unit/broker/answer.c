@@ -126,6 +126,12 @@ static const struct answer bodies[] = {
     {200, DONE, true, "content-type: Application/CloudEvents+JSON; charset=utf-8\n", EVENT},
     {200, DONE, true, STRUCTURED, EVENT_03},
     {200, DONE, true, "ce-specversion: 0.3\nce-id: r\nce-source: /s\nce-type: reply\n"},
+    /* in a format that is not read: as it is */
+    {200, DONE, true, "Content-Type: application/cloudevents+avro\n", "Obj"},
+    {200, DONE, true, "Content-Type: application/cloudevents+avro\n" BINARY, "Obj"},
+    {200, RETRIED, false, "Content-Type: application/cloudevents+avro\nce-specversion: 1.0\n",
+     "Obj"},
+    {200, RETRIED, false, "Content-Type: application/cloudevents-batch+avro\n", "Obj"},
     /* no event */
     {200, RETRIED, .body = "thanks"},
     {200, RETRIED, .body = " "},

@@ -47,6 +47,27 @@ static void reads_the_fixture(void **state)
     assert_ptr_equal(e.attributes[0].name.ptr, fixture + 20); /* borrowed */
 }
 
+/* A message in a format that is not read: flag 4, and no attributes but its type. */
+static const char opaque_fixture[] = "\x01\x07\x01\x00\x03\x00\x00\x00"
+                                     "\x0f\x00\x1c\x00"
+                                     "datacontenttypeapplication/cloudevents+avroObj";
+
+static void writes_and_reads_an_opaque_one(void **state)
+{
+    struct event e;
+    autobuf out = BUF_INIT;
+    memset(&e, 0xa5, sizeof(e));
+    assert_int_equal(event_decode(slice_of(opaque_fixture, sizeof(opaque_fixture) - 1), &e), 0);
+    assert_true(e.opaque && e.has_data && slice_is(e.data, "Obj"));
+    assert_true(slice_is(event_get(&e, "datacontenttype"), "application/cloudevents+avro"));
+    assert_null(event_get(&e, "id").ptr);
+    event_encode(&e, &out);
+    assert_int_equal(out.len, sizeof(opaque_fixture) - 1);
+    assert_memory_equal(out.ptr, opaque_fixture, sizeof(opaque_fixture) - 1);
+    assert_int_equal(event_decode(slice_of(fixture, sizeof(fixture) - 1), &e), 0);
+    assert_false(e.opaque);
+}
+
 static void tells_no_data_from_empty_data(void **state)
 {
     for (int has = 0; has < 2; has++) {
@@ -81,7 +102,7 @@ static void refuses_what_it_does_not_know(void **state)
     static const struct {
         size_t at;
         char value;
-    } changes[] = {{0, 0}, {0, 2}, {1, 7},  {1, (char)0x83}, {1, 1},  {2, 65}, {3, 1},  {4, 8},
+    } changes[] = {{0, 0}, {0, 2}, {1, 11}, {1, (char)0x83}, {1, 1},  {2, 65}, {3, 1},  {4, 8},
                    {7, 1}, {8, 0}, {8, 65}, {9, 4},          {11, 1}, {12, 5}, {17, 99}};
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         struct event e;
@@ -124,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_fixture),
         cmocka_unit_test(reads_the_fixture),
+        cmocka_unit_test(writes_and_reads_an_opaque_one),
         cmocka_unit_test(tells_no_data_from_empty_data),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(refuses_what_it_does_not_know),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event/event.h"
 
+#include "base/memory.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -249,9 +250,83 @@ static int done(void **state)
     return 0;
 }
 
+static int read_opaque(const char *body, ...)
+{
+    struct event_http_reader r;
+    va_list headers;
+    event_arena_done(&arena);
+    err = (struct error)ERROR_INIT;
+    event_http_begin(&r, &event, &arena, &err);
+    va_start(headers, body);
+    for (const char *name = va_arg(headers, const char *); name != NULL;
+         name = va_arg(headers, const char *))
+        event_http_header(&r, slice_text(name), slice_text(va_arg(headers, const char *)));
+    va_end(headers);
+    return event_http_finish_opaque(&r, slice_text(body));
+}
+
+static void count_header(void *ctx, struct slice name, struct slice value)
+{
+    ++*(unsigned *)ctx;
+}
+
+#define AVRO "Content-Type", "application/cloudevents+avro; x=y"
+
+static void takes_a_format_that_it_does_not_read(void **state)
+{
+    unsigned headers = 0;
+    assert_int_equal(read_opaque("Obj\1", AVRO, NULL), 0);
+    assert_true(event.opaque && event.has_data && slice_is(event.data, "Obj\1"));
+    assert_int_equal(event.count, 1);
+    assert_true(attribute_is("datacontenttype", "application/cloudevents+avro; x=y"));
+    assert_int_equal(event_http_write(&event, count_header, &headers), 0);
+    assert_int_equal(headers, 1);
+    /* attributes that stand in headers besides */
+    assert_int_equal(read_opaque("Obj\1", VALID, "ce-ext", "a%20b", AVRO, NULL), 0);
+    assert_true(event.opaque && attribute_is("ext", "a b") && attribute_is("type", "t"));
+    headers = 0;
+    assert_int_equal(event_http_write(&event, count_header, &headers), 0);
+    assert_int_equal(headers, 6);
+    /* headers that are none of an event */
+    assert_int_equal(read_opaque("", "ce-ext", "%", AVRO, NULL), 0);
+    assert_int_equal(event.count, 1);
+    /* an event that is not whole */
+    assert_int_equal(read_opaque("", "ce-specversion", "1.0", "ce-id", "1", AVRO, NULL), -EINVAL);
+    assert_false(event.opaque);
+    assert_int_equal(read_opaque("", "Content-Type", "application/cloudevents+a\"b", NULL),
+                     -EINVAL);
+    /* and the next one is not */
+    assert_int_equal(read_all("", VALID, NULL), 0);
+    assert_false(event.opaque);
+}
+
+static void knows_its_own_format(void **state)
+{
+    static const struct {
+        const char *type;
+        bool json;
+    } rows[] = {
+        {"application/cloudevents", true},
+        {"application/cloudevents+json", true},
+        {"application/cloudevents+JSON ; charset=utf-8", true},
+        {"application/cloudevents; x=a+avro", true},
+        {"application/cloudevents-batch+json", true},
+        {"application/cloudevents+avro", false},
+        {"application/cloudevents+json+avro", false},
+        {"application/cloudevents-batch+protobuf; x=y", false},
+        {"application/cloudevents+", false},
+        {"", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (event_format_is_json(slice_text(rows[i].type)) != rows[i].json)
+            fail_msg("%s", rows[i].type);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_a_format_that_it_does_not_read),
+        cmocka_unit_test(knows_its_own_format),
         cmocka_unit_test(tells_modes_apart),
         cmocka_unit_test(reads_an_event),
         cmocka_unit_test(reads_an_old_event),
