@@ -149,9 +149,12 @@ static void broker_added(struct broker_core *b, struct resource *resource)
         free(broker);
         return;
     }
-    if (directory_put(b->directory, resource->namespace_name, resource->name, resource->number) <
-        0) {
+    broker->measure = ingress_measure_new(b->ingress_measures, resource->number);
+    if (broker->measure == NULL || directory_put(b->directory, resource->namespace_name,
+                                                 resource->name, broker->measure) < 0) {
         broker_number_put(b, resource->number, NUMBER_FREE, NULL);
+        if (broker->measure != NULL)
+            ingress_measure_release(b->ingress_measures, broker->measure);
         free(broker);
         return;
     }
@@ -180,6 +183,7 @@ static void broker_removed(struct broker_core *b, struct resource *resource)
     resource->controller = NULL;
     list_for_each_safe (node, following, &broker->triggers)
         trigger_broker_gone(list_entry(node, struct trigger, broker_link));
+    ingress_measure_release(b->ingress_measures, broker->measure);
     broker_free(broker);
     broker_each_trigger(b, refresh_forwarding);
 }
@@ -279,10 +283,13 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
 {
     struct broker_core *b = calloc(1, sizeof(*b));
     if (b == NULL || (b->directory = directory_new()) == NULL ||
+        (b->ingress_measures = ingress_measures_new()) == NULL ||
         (b->dead_retain =
              dead_retain_new(b, options->dead_letters_max, options->dead_letters_age_ns)) == NULL) {
-        if (b != NULL)
+        if (b != NULL) {
             directory_free(b->directory);
+            ingress_measures_free(b->ingress_measures);
+        }
         free(b);
         return error_set(err, -ENOMEM, "out of memory");
     }
@@ -384,6 +391,7 @@ void broker_core_free(struct broker_core *b)
     dead_retain_free(b->dead_retain);
     inspector_free(b->inspector);
     directory_free(b->directory);
+    ingress_measures_free(b->ingress_measures);
     free(b->by_number);
     free(b->number_kind);
     free(b->base_url);

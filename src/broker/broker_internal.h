@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "broker/directory.h"
 #include "broker/index.h"
+#include "broker/ingress_measure.h"
 #include "event/event.h"
 
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct broker {
     struct index index;
     struct list triggers; /* struct trigger */
     uint64_t retention_ns;
+    struct ingress_measure *measure;
 };
 
 struct counters {
@@ -84,6 +86,8 @@ struct broker_core {
 
     struct buf header_text; /* scratch of request.c */
     struct counters counters;
+    struct ingress_measures *ingress_measures;
+    unsigned trigger_series; /* of all triggers' measures */
 };
 
 enum { NUMBER_FREE, NUMBER_BROKER, NUMBER_TRIGGER };

@@ -74,6 +74,7 @@ void delivery_start(struct delivery *d)
     struct event event = {0};
     d->began_ns = clock_monotonic();
     must(event_decode(slice_of(d->event->bytes, d->event->len), &event) == 0);
+    trigger_measure_began(d, &event);
     struct dead_letter_text text = DEAD_LETTER_TEXT_INIT;
     if (d->stage == STAGE_DEAD_LETTER)
         dead_letter_add_why(d, &event, &text);
@@ -100,6 +101,7 @@ void delivery_conclude(struct delivery *d, enum delivery_outcome outcome)
 {
     struct trigger *t = d->trigger;
     struct counters *c = &d->core->counters;
+    trigger_measure_ended(d, outcome == OUTCOME_DONE ? d->answered : d->code);
     if (flow_end(t, d)) { /* a probe that failed costs no attempt */
         trigger_queue(t, d);
         trigger_pump(t);
@@ -119,5 +121,6 @@ void delivery_conclude(struct delivery *d, enum delivery_outcome outcome)
     if (outcome != OUTCOME_DONE)
         atomic_fetch_add_explicit(&c->failed, 1, memory_order_relaxed);
     d->outcome = outcome;
+    trigger_measure_concluded(d);
     outcome_append(d);
 }

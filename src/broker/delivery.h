@@ -24,7 +24,8 @@ struct delivery {
     struct list link;        /* in trigger->waiting, crowded or held, or alone */
     struct list outstanding; /* in trigger->outstanding or trigger->retrying, or core->orphans */
     uint64_t position, time_ns;
-    struct event_hold *event; /* NULL while it waits for a retry */
+    const struct type_name *type, *reply_type; /* for metrics: of the event, of its reply */
+    struct event_hold *event;                  /* NULL while it waits for a retry */
     struct http_call *call;
     struct buf body; /* of a structured-mode request */
 

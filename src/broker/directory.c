@@ -13,7 +13,7 @@
 
 struct names {
     atomic_uint refs;
-    struct map map; /* "namespace/name" → number as a pointer */
+    struct map map; /* "namespace/name" → struct ingress_measure */
 };
 
 struct directory {
@@ -62,19 +62,20 @@ static struct names *names_take(struct directory *d)
     return n;
 }
 
-uint32_t directory_find(struct directory *d, struct slice namespace_name, struct slice name)
+struct ingress_measure *directory_find(struct directory *d, struct slice namespace_name,
+                                       struct slice name)
 {
     char key[512];
     size_t len = namespace_name.len + 1 + name.len;
     if (len > sizeof(key) || namespace_name.len == 0 || name.len == 0)
-        return 0;
+        return NULL;
     memcpy(key, namespace_name.ptr, namespace_name.len);
     key[namespace_name.len] = '/';
     memcpy(key + namespace_name.len + 1, name.ptr, name.len);
     struct names *n = names_take(d);
-    uintptr_t number = (uintptr_t)map_get(&n->map, slice_of(key, len));
+    struct ingress_measure *measure = map_get(&n->map, slice_of(key, len));
     names_unref(n);
-    return (uint32_t)number;
+    return measure;
 }
 
 static struct names *names_copy(const struct names *from)
@@ -96,16 +97,16 @@ static struct names *names_copy(const struct names *from)
 }
 
 static int directory_change(struct directory *d, const char *namespace_name, const char *name,
-                            uint32_t number)
+                            struct ingress_measure *measure)
 {
     autobuf key = BUF_INIT;
     buf_printf(&key, "%s/%s", namespace_name, name);
     struct names *copy = names_copy(d->names); /* only the loop replaces it: safe to read */
     if (copy == NULL || !buf_ok(&key))
         return -ENOMEM;
-    if (number == 0)
+    if (measure == NULL)
         map_remove(&copy->map, buf_slice(&key));
-    else if (map_put(&copy->map, buf_slice(&key), (void *)(uintptr_t)number) < 0) {
+    else if (map_put(&copy->map, buf_slice(&key), measure) < 0) {
         names_unref(copy);
         return -ENOMEM;
     }
@@ -118,12 +119,12 @@ static int directory_change(struct directory *d, const char *namespace_name, con
 }
 
 int directory_put(struct directory *d, const char *namespace_name, const char *name,
-                  uint32_t number)
+                  struct ingress_measure *measure)
 {
-    return directory_change(d, namespace_name, name, number);
+    return directory_change(d, namespace_name, name, measure);
 }
 
 void directory_remove(struct directory *d, const char *namespace_name, const char *name)
 {
-    (void)directory_change(d, namespace_name, name, 0);
+    (void)directory_change(d, namespace_name, name, NULL);
 }

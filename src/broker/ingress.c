@@ -4,6 +4,7 @@
  * binding 1.0.2 and HTTP webhook §4 (OPTIONS). */
 #include "broker/broker_internal.h"
 
+#include "base/clock.h"
 #include "broker/trace.h"
 #include "broker/ttl.h"
 
@@ -23,6 +24,8 @@ static void refuse(struct broker_core *b, struct http_request *request, unsigned
 struct appending {
     struct http_request *request;
     uint64_t events;
+    struct ingress_tally tally;
+    uint64_t began_ns; /* monotonic */
 };
 
 /* On the thread that committed: an HTTP thread at the end of its turn, or the log thread. */
@@ -33,9 +36,11 @@ static void appended(void *ctx, int error, uint64_t position)
     if (error == 0) {
         struct broker_core *b = http_request_route(request)->ctx;
         atomic_fetch_add_explicit(&b->counters.taken, a->events, memory_order_relaxed);
+        ingress_tally_accepted(&a->tally, clock_monotonic() - a->began_ns);
         http_respond_empty(request, 202);
         return;
     }
+    ingress_tally_refused(&a->tally, error == -EMSGSIZE ? 413 : 503);
     if (error == -ENOSPC)
         http_respond_errorf(request, 503,
                             "the log has no room: the disk or the configured size is full");
@@ -50,6 +55,8 @@ struct taking {
     struct store_group group;
     uint32_t broker;
     uint64_t events;
+    struct ingress_measure *measure;
+    struct ingress_tally tally;
     struct trace trace;
     struct error *err;
 };
@@ -78,6 +85,7 @@ static int take_event(struct taking *t, const struct event *e)
 {
     bool counted = ttl_is_given(e);
     bool traced = trace_is_for(&t->trace, e);
+    ingress_tally_add(&t->tally, t->measure, event_get(e, "type"));
     if (!counted && !traced)
         return add_event(t, e);
     struct event changed = *e;
@@ -191,10 +199,13 @@ static unsigned status_of(int error)
     }
 }
 
-static void take(struct broker_core *b, struct http_request *request, uint32_t number)
+static void take(struct broker_core *b, struct http_request *request,
+                 struct ingress_measure *measure)
 {
     struct error err = ERROR_INIT;
-    struct taking taking = {.broker = number, .err = &err};
+    struct taking taking = {
+        .broker = ingress_measure_broker(measure), .measure = measure, .err = &err};
+    uint64_t began_ns = clock_monotonic();
     struct event_arena arena = {0};
     taking.trace.arena = &arena;
     store_group_init(&taking.group);
@@ -205,6 +216,8 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
         store_group_done(&taking.group);
         if (err.code == 0)
             error_set(&err, r, "the event could not be read: %s", strerror(-r));
+        ingress_tally_refused(&taking.tally, status_of(r));
+        ingress_request_refused(measure, status_of(r));
         refuse(b, request, status_of(r), &err);
         return;
     }
@@ -219,7 +232,7 @@ static void take(struct broker_core *b, struct http_request *request, uint32_t n
         http_respond_errorf(request, 503, "out of memory");
         return;
     }
-    *a = (struct appending){request, taking.events};
+    *a = (struct appending){request, taking.events, taking.tally, began_ns};
     store_append(b->store, &taking.group, appended, a);
 }
 
@@ -228,9 +241,9 @@ void ingress_post(struct http_request *request, void *ctx)
     struct broker_core *b = ctx;
     struct slice space = http_request_param(request, "namespace");
     struct slice name = http_request_param(request, "broker");
-    uint32_t number = directory_find(b->directory, space, name);
-    if (number != 0) {
-        take(b, request, number);
+    struct ingress_measure *measure = directory_find(b->directory, space, name);
+    if (measure != NULL) {
+        take(b, request, measure);
         return;
     }
     struct error err;
@@ -263,7 +276,8 @@ static bool split_host(struct slice host, struct slice *ret_namespace, struct sl
     return true;
 }
 
-static uint32_t find_by_host(struct broker_core *b, struct http_request *request, struct error *err)
+static struct ingress_measure *find_by_host(struct broker_core *b, struct http_request *request,
+                                            struct error *err)
 {
     struct slice given = http_request_header(request, "Host");
     struct slice space, name;
@@ -275,22 +289,22 @@ static uint32_t find_by_host(struct broker_core *b, struct http_request *request
         error_set(err, -ENOENT,
                   "no broker here: post to /NAMESPACE/BROKER, or to / with Host: "
                   "BROKER-broker.NAMESPACE.svc.cluster.local");
-        return 0;
+        return NULL;
     }
-    uint32_t number = directory_find(b->directory, space, name);
-    if (number == 0)
+    struct ingress_measure *measure = directory_find(b->directory, space, name);
+    if (measure == NULL)
         error_set(err, -ENOENT, "there is no broker " SLICE_FMT " in namespace " SLICE_FMT,
                   SLICE_ARG(name), SLICE_ARG(space));
-    return number;
+    return measure;
 }
 
 void ingress_post_host(struct http_request *request, void *ctx)
 {
     struct broker_core *b = ctx;
     struct error err = ERROR_INIT;
-    uint32_t number = find_by_host(b, request, &err);
-    if (number != 0)
-        take(b, request, number);
+    struct ingress_measure *measure = find_by_host(b, request, &err);
+    if (measure != NULL)
+        take(b, request, measure);
     else
         refuse(b, request, 404, &err);
 }
@@ -311,7 +325,7 @@ void ingress_options(struct http_request *request, void *ctx)
 {
     struct broker_core *b = ctx;
     if (directory_find(b->directory, http_request_param(request, "namespace"),
-                       http_request_param(request, "broker")) == 0)
+                       http_request_param(request, "broker")) == NULL)
         http_respond_errorf(request, 404, "there is no such broker");
     else
         answer_handshake(request);
@@ -320,7 +334,7 @@ void ingress_options(struct http_request *request, void *ctx)
 void ingress_options_host(struct http_request *request, void *ctx)
 {
     struct error err = ERROR_INIT;
-    if (find_by_host(ctx, request, &err) == 0)
+    if (find_by_host(ctx, request, &err) == NULL)
         http_respond_error(request, 404, &err);
     else
         answer_handshake(request);

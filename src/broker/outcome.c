@@ -200,11 +200,21 @@ static void move_to_retrying(struct delivery *d)
         retry_wait(d);
 }
 
+static void note_reply(const struct delivery *d)
+{
+    const struct broker *broker = broker_by_number(d->core, d->reply_broker);
+    uint64_t now = loop_realtime(d->core->loop);
+    if (broker != NULL)
+        ingress_replied(broker->measure, d->reply_type, now > d->ended_ns ? now - d->ended_ns : 0);
+}
+
 static void settle(struct delivery *d)
 {
     struct trigger *t = d->trigger;
     if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER)
         dead_retain_count(t, 1);
+    if (d->outcome == OUTCOME_DONE && d->reply.len > 0)
+        note_reply(d);
     if (d->outcome == OUTCOME_RETRY) {
         move_to_retrying(d);
     } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {
@@ -234,6 +244,8 @@ static void give_up(struct delivery *d)
         event_hold_unref(STEAL(d->event));
     if (d->outcome != OUTCOME_DEAD)
         atomic_fetch_add_explicit(&d->core->counters.dead, 1, memory_order_relaxed);
+    if (d->outcome != OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER)
+        trigger_measure_count(d->trigger, TRIGGER_DEAD);
     buf_reset(&d->reply);
     buf_reset(&d->error_body);
     d->code = 413;

@@ -32,6 +32,8 @@ static int keep_reply(struct delivery *d, struct event *reply, uint32_t broker)
         return -ENOMEM;
     }
     d->reply_broker = broker;
+    d->reply_type = type_names_find(ingress_measures_names(d->core->ingress_measures),
+                                    event_get(reply, "type"));
     atomic_fetch_add_explicit(&d->core->counters.replies, 1, memory_order_relaxed);
     return 0;
 }

@@ -48,6 +48,7 @@ static void lose(struct delivery *d)
         (unsigned long long)d->position);
     atomic_fetch_add_explicit(&c->lost, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->dead, 1, memory_order_relaxed);
+    trigger_measure_count(d->trigger, TRIGGER_DEAD);
     d->code = 0;
     snprintf(d->error, sizeof(d->error), "the event is neither in the tables nor in the log");
     d->outcome = OUTCOME_DEAD;

@@ -225,6 +225,7 @@ void trigger_free(struct trigger *t)
     filter_free(t->filter);
     target_done(&t->subscriber);
     policy_done(&t->policy);
+    trigger_measure_done(t);
     free(t->done_before.positions);
     start_free_search(t);
     t->magic = 0;

@@ -12,6 +12,7 @@
 #include "broker/position_set.h"
 #include "broker/row.h"
 #include "resource/filter.h"
+#include "broker/trigger_measure.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
@@ -87,6 +88,7 @@ struct trigger {
     struct position_set
         done_before;  /* finished before the restart, and coming up again: to be skipped */
     bool row_written; /* the cursor row in the tables says more than nothing */
+    struct trigger_measure measure;
 };
 
 void trigger_changed(void *ctx, enum registry_change change, struct resource *resource,

@@ -58,6 +58,7 @@ static bool take(struct trigger *t, const struct store_entry *entry, struct even
     d->event = event_hold_ref(*hold);
     list_append(&t->outstanding, &d->outstanding);
     atomic_fetch_add_explicit(&t->core->counters.matched, 1, memory_order_relaxed);
+    trigger_measure_count(t, TRIGGER_MATCHED);
     trigger_queue(t, d);
     return true;
 }

@@ -3,6 +3,7 @@
 #define SLUICE_DAEMON_DAEMON_INTERNAL_H
 
 #include "api/api.h"
+#include "base/list.h"
 #include "broker/broker.h"
 #include "daemon/serve.h"
 #include "function/function.h"
@@ -37,6 +38,8 @@ struct server {
     struct http_route *routes;
     size_t route_count;
     struct loop_watch signals;
+    struct list scrapes; /* of /metrics, under way */
+    unsigned scrape_count;
     atomic_bool stopping;
     uint64_t started_ns; /* realtime */
 };
@@ -47,6 +50,8 @@ int server_routes(struct server *s, struct error *err);
 
 /* ---- health.c and scrape.c: their handlers; ctx is the server ---- */
 http_handler_fn health_liveness, health_readiness, metrics_serve;
+/* When no HTTP thread runs any more. */
+void metrics_free_all(struct server *s);
 
 /* ---- call.c: /functions/…; ctx is the server ---- */
 http_handler_fn function_call_serve;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of metrics; metrics.c includes it, with the macros saying what to make of a row:
  *
+ * PART(title): what follows is about this; a heading of docs/metrics.md.
  * SERVER(kind, name, expression, help): one sample for the whole server; s is the snapshot.
  * SERVER_HISTOGRAM(name, scale, expression, help): the same, of struct histogram_sums.
+ * BROKER(kind, name, what, help): one for each broker; what: enum metrics_broker_number.
+ * TRIGGER_COUNT(name, what, help): one for each trigger; what: enum trigger_count.
+ * TRIGGER_NOW(name, what, help): the same; what: enum trigger_gauge.
+ * OTHER(set, kind, name, scale, walk, help): those with more labels; see metrics_walk.c. scale: of
+ * a histogram, else NULL.
  *
- * PART(title): what follows is about this; a heading of docs/metrics.md.
- *
- * kind: COUNTER, GAUGE, UNTYPED, or SHARED: a counter that has its name, without _total, in common
- * with a gauge. */
+ * kind: COUNTER, GAUGE, UNTYPED, HISTOGRAM, or SHARED: a counter that has its name, without _total,
+ * in common with a gauge. */
 
 PART("Events and deliveries of the whole server")
 SERVER(COUNTER, sluice_events_taken_total, s->broker.taken, "Events accepted at ingress.")
@@ -42,6 +46,75 @@ SERVER(COUNTER, sluice_probes_total, s->broker.probes,
 SERVER(GAUGE, sluice_tails, s->broker.tails, "Readers of /-/events.")
 SERVER(COUNTER, sluice_tails_cut_total, s->broker.tails_cut,
        "Readers of /-/events that took nothing for too long.")
+
+PART("Each broker")
+BROKER(COUNTER, sluice_broker_events_taken_total, TAKEN, "Events accepted at ingress.")
+BROKER(COUNTER, sluice_broker_replies_total, REPLIES,
+       "Events that came as replies of its triggers' subscribers, or were forwarded from other "
+       "brokers.")
+BROKER(GAUGE, sluice_broker_triggers, TRIGGERS, "Triggers of the broker.")
+OTHER(SLUICE, COUNTER, sluice_broker_requests_refused_total, NULL, BROKER_REFUSED,
+      "Requests at ingress that were refused, by status.")
+OTHER(SLUICE, HISTOGRAM, sluice_broker_ingest_duration_seconds, &histogram_seconds, BROKER_INGEST,
+      "From the complete request to its answer, which comes when the event is on disk; each event "
+      "counts, and replies until they are on disk.")
+
+PART("Each trigger")
+TRIGGER_NOW(sluice_trigger_lag_positions, LAG,
+            "Positions of the log from the oldest event that the trigger has not finished, retries "
+            "apart, to the end.")
+TRIGGER_NOW(sluice_trigger_oldest_unfinished_seconds, OLDEST,
+            "Age of the oldest event that is not finished, retries included; 0 when there is none.")
+TRIGGER_NOW(sluice_trigger_retries_waiting, RETRYING, "Deliveries that wait for a further attempt.")
+TRIGGER_NOW(sluice_trigger_dead_letters_kept, DEAD_KEPT, "Dead letters that are kept.")
+TRIGGER_NOW(sluice_trigger_in_flight, IN_FLIGHT, "Requests now running.")
+TRIGGER_NOW(sluice_trigger_waiting, WAITING, "Deliveries waiting in memory.")
+TRIGGER_NOW(sluice_trigger_ready, READY,
+            "1 when deliveries may start: filter, subscriber and broker are good.")
+TRIGGER_NOW(sluice_trigger_paused, PAUSED, "1 when the trigger is paused.")
+TRIGGER_NOW(sluice_trigger_circuit_open, BREAKER_OPEN,
+            "1 when the circuit breaker leaves the subscriber alone.")
+TRIGGER_COUNT(sluice_trigger_events_matched_total, MATCHED, "Events that the trigger wanted.")
+TRIGGER_COUNT(sluice_trigger_deliveries_done_total, DELIVERED, "Deliveries that ended well.")
+TRIGGER_COUNT(sluice_trigger_attempts_failed_total, FAILED,
+              "Attempts that failed; probes of an open circuit apart.")
+TRIGGER_COUNT(sluice_trigger_retries_total, RETRIED, "Attempts that failed and are made again.")
+TRIGGER_COUNT(sluice_trigger_dead_letters_total, DEAD, "Deliveries that were given up.")
+TRIGGER_COUNT(sluice_trigger_replies_total, REPLIES,
+              "Deliveries that brought a reply event, or were forwarded to a broker.")
+TRIGGER_COUNT(sluice_trigger_dead_letter_sink_done_total, SINK_DELIVERED,
+              "Deliveries to the dead-letter sink that ended well.")
+TRIGGER_COUNT(sluice_trigger_dead_letter_sink_failed_total, SINK_FAILED,
+              "Attempts to deliver to the dead-letter sink that failed.")
+OTHER(SLUICE, COUNTER, sluice_trigger_attempts_total, NULL, TRIGGER_ATTEMPTS,
+      "Attempts to deliver to the subscriber, by its answer; code none: there was no answer.")
+OTHER(SLUICE, HISTOGRAM, sluice_trigger_attempt_duration_seconds, &histogram_seconds,
+      TRIGGER_ATTEMPT_TIMES, "From the start of an attempt to the answer.")
+OTHER(SLUICE, HISTOGRAM, sluice_trigger_wait_duration_seconds, &histogram_seconds,
+      TRIGGER_WAIT_TIMES,
+      "From when an attempt could be made (the event arrived, or was due again) to its start.")
+
+PART("Knative's names since OpenTelemetry")
+OTHER(KN, HISTOGRAM, kn_eventing_dispatch_duration_seconds, &histogram_knative_seconds, KN_DISPATCH,
+      "At ingress: from the complete request to the answer 202. To a subscriber: from the start of "
+      "an attempt to the answer; none counts as 500.")
+OTHER(KN, HISTOGRAM, kn_eventing_process_duration_seconds, &histogram_knative_seconds, KN_PROCESS,
+      "From when an attempt could be made to its start.")
+
+PART("Knative's names before OpenTelemetry")
+OTHER(MT_BROKER, UNTYPED, mt_broker_ingress_event_count, NULL, MT_INGRESS_COUNT,
+      "Events that a broker received, by the answer; a counter.")
+OTHER(MT_BROKER, HISTOGRAM, mt_broker_ingress_event_dispatch_latencies,
+      &histogram_knative_milliseconds, MT_INGRESS_TIMES,
+      "Milliseconds until a received event was on disk.")
+OTHER(MT_BROKER, UNTYPED, mt_broker_filter_event_count, NULL, MT_FILTER_COUNT,
+      "Attempts to deliver an event to a subscriber, by the answer; a counter.")
+OTHER(MT_BROKER, HISTOGRAM, mt_broker_filter_event_dispatch_latencies,
+      &histogram_knative_milliseconds, MT_FILTER_TIMES,
+      "Milliseconds from the start of an attempt to the answer.")
+OTHER(MT_BROKER, HISTOGRAM, mt_broker_filter_event_processing_latencies,
+      &histogram_knative_milliseconds, MT_FILTER_WAITS,
+      "Milliseconds from when an attempt could be made to its start.")
 
 PART("The log and its tables")
 SERVER(GAUGE, sluice_store_synced_position, s->store.synced, "Last position on disk.")

@@ -283,6 +283,7 @@ static void take_apart(struct server *s)
         registry_stop(s->registry); /* whose answers the HTTP server waits for */
     if (s->http != NULL)
         http_server_stop(s->http);
+    metrics_free_all(s);
     api_free(s->api);
     broker_core_release_log(s->broker);
     store_close(s->store);
@@ -316,6 +317,7 @@ int serve_run(const struct serve_options *o)
             2); /* few threads, short-lived blocks: more arenas would only hold memory */
     struct server server = {.options = o, .started_ns = clock_realtime()};
     struct error err = ERROR_INIT;
+    list_init(&server.scrapes);
     int r = start(&server, &err);
     if (r < 0) {
         log_error("%s", err.message);
