@@ -300,6 +300,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->deliveries_max = TRIGGERS_DELIVERIES_MAX;
     b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
     list_init(&b->behind);
+    list_init(&b->sweeping);
     list_init(&b->tails);
     list_init(&b->orphans);
     list_init(&b->starts);
@@ -350,6 +351,7 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
     b->settled_position = store_synced(b->store);
     if (scan_start(b) < 0)
         return error_set(err, -ENOMEM, "out of memory");
+    broker_each_trigger(b, lanes_begin);
     b->running = true;
     broker_each_trigger(b, trigger_refresh);
     loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
@@ -360,6 +362,7 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
 static void release_log(struct trigger *t)
 {
     store_reader_free(STEAL(t->catch_up));
+    store_reader_free(STEAL(t->lanes.reader));
 }
 
 void broker_core_release_log(struct broker_core *b)

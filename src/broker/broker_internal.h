@@ -61,6 +61,8 @@ struct broker_core {
 
     uint64_t deliveries_max; /* TRIGGERS_DELIVERIES_MAX, fewer in tests */
     struct list behind;      /* triggers that read the log by themselves */
+    struct list sweeping;    /* triggers with lanes that read on (lane_sweep.c) */
+    unsigned lanes_behind;   /* lanes of all triggers that have more in the log */
     struct list tails;
     struct inspector *inspector;
     struct dead_retain *dead_retain;

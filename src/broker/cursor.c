@@ -101,8 +101,9 @@ static int load_outstanding(struct trigger *t, uint64_t position)
         return -ENOMEM;
     }
     list_append(&t->outstanding, &d->outstanding);
+    int entered = lane_enter(t, d);
     trigger_queue(t, d);
-    return 0;
+    return entered;
 }
 
 static int load_row(struct trigger *t, struct slice row)
@@ -134,7 +135,9 @@ int cursor_load(struct trigger *t, uint64_t known)
     autobuf value = BUF_INIT;
     start_load(t);
     start_key('c', t->number, &key);
-    int r = 0;
+    int r = lane_row_load(t);
+    if (r < 0)
+        return r;
     if (store_get(t->core->store, STORE_TABLE_CURSORS, buf_slice(&key), &value, NULL) == 0)
         r = load_row(t, buf_slice(&value));
     else if (t->created > known && t->broker != NULL &&
@@ -157,6 +160,13 @@ void cursor_take_replay(struct broker_core *b, struct broker_replay *replay)
 
 /* ---- checkpoint ---- */
 
+/* What lies below does not come up again. */
+static uint64_t comes_up_from(const struct trigger *t)
+{
+    uint64_t from = t->behind != 0 ? t->behind : t->core->scanned + 1, lanes = lanes_first(t);
+    return lanes < from ? lanes : from;
+}
+
 static bool row_needed(const struct trigger *t)
 {
     return t->behind != 0 || !list_empty(&t->outstanding) || t->done_before.len > 0;
@@ -167,7 +177,8 @@ static void add_row(struct trigger *t, struct store_group *g)
     autobuf key = BUF_INIT;
     autobuf value = BUF_INIT;
     start_key('c', t->number, &key);
-    position_set_drop_below(&t->done_before, t->behind != 0 ? t->behind : t->core->scanned + 1);
+    lane_row_add(t, g);
+    position_set_drop_below(&t->done_before, comes_up_from(t));
     if (!row_needed(t)) {
         if (t->row_written)
             store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
@@ -208,6 +219,7 @@ static void add_forgotten(struct broker_core *b, struct store_group *g)
     }
     autobuf key = BUF_INIT;
     for (size_t at = 0; at < b->forgotten.len; at += sizeof(uint32_t)) {
+        lane_row_forget(bytes_le32(b->forgotten.ptr + at), g);
         start_key('c', bytes_le32(b->forgotten.ptr + at), &key);
         store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_CURSORS, buf_slice(&key),
                         (struct slice){"", 0});
@@ -237,7 +249,7 @@ void cursor_forget_orphans(struct broker_core *b)
             continue;
         if (strchr(START_ROWS, key.ptr[0]) != NULL)
             forget_row(b, key);
-        else if (key.ptr[0] == 'c')
+        else if (key.ptr[0] == 'c' || key.ptr[0] == 'l')
             cursor_forget(b, trigger);
     }
     store_scan_free(scan);
@@ -246,6 +258,7 @@ void cursor_forget_orphans(struct broker_core *b)
 static void row_may_be_there(struct trigger *t)
 {
     t->row_written = true;
+    t->lanes.row_written = true;
 }
 
 /* Loop thread. */
@@ -313,8 +326,8 @@ uint64_t cursor_needed(const struct broker_core *b)
         if (b->number_kind[i] != NUMBER_TRIGGER)
             continue;
         const struct trigger *t = b->by_number[i];
-        if (t->behind != 0 && t->behind < needed)
-            needed = t->behind;
+        uint64_t comes_up = comes_up_from(t);
+        needed = comes_up < needed ? comes_up : needed;
         list_for_each (node, &t->outstanding) {
             const struct delivery *d = list_entry(node, struct delivery, outstanding);
             needed = d->position < needed ? d->position : needed;

@@ -35,6 +35,7 @@ void delivery_free(struct delivery *d)
     if (d->in_tables && d->trigger != NULL)
         retry_leave(d);
     retry_readable(d);
+    lane_leave(d->trigger, d);
     list_remove(&d->link);
     list_remove(&d->outstanding);
     loop_timer_cancel(d->core->loop, &d->due);

@@ -31,6 +31,8 @@ struct delivery {
 
     enum delivery_stage stage;
     unsigned attempts; /* made in this stage */
+    struct lane *lane; /* of its partitionkey; or NULL */
+    enum lane_place place;
     bool probe;        /* of the circuit breaker */
     bool silent;       /* what came back says that the subscriber is dead: nothing, 429, 5xx */
     bool in_tables;    /* a row in RETRIES stands for it, not the cursor */

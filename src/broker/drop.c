@@ -11,6 +11,7 @@ static void take_out(struct trigger *t, struct delivery *d)
         trigger_unqueue(t, d);
     }
     list_remove(&d->link);
+    lane_leave(t, d);
     if (d->call != NULL) {
         http_call_cancel(STEAL(d->call));
         flow_cut(t, d);

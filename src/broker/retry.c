@@ -61,8 +61,7 @@ static bool is_event(const struct buf *encoded)
     return event_decode(buf_slice(encoded), &event) == 0;
 }
 
-/* From the row in PAYLOADS, else from the log, which may still have it. -ENOENT: neither does. */
-static int read_event(struct delivery *d)
+int retry_read_event(struct delivery *d)
 {
     struct store *s = d->core->store;
     autobuf key = BUF_INIT;
@@ -85,7 +84,9 @@ static int read_event(struct delivery *d)
 
 static void take(struct delivery *d)
 {
-    int r = read_event(d);
+    int r = retry_read_event(d);
+    if (r == 0 && (r = lane_enter(d->trigger, d)) < 0)
+        event_hold_unref(STEAL(d->event));
     if (r == -ENOENT) {
         lose(d);
     } else if (r < 0) {

@@ -22,6 +22,9 @@ uint64_t retry_now(const struct broker_core *b, enum retry_class c);
 void retry_schedule(struct delivery *d);
 /* It is not counted as one whose event cannot be read. */
 void retry_readable(struct delivery *d);
+/* d->event, from the row in PAYLOADS, else from the log, which may still have it. -ENOENT: neither
+ * does. */
+int retry_read_event(struct delivery *d);
 /* Due ones that there was no room for are queued, as far as there is now: true when there were
  * any. */
 bool retry_take_crowded(struct trigger *t);

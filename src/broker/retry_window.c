@@ -128,6 +128,7 @@ void retry_enter(struct delivery *d)
         t->retrying_count++;
     list_remove(&d->outstanding);
     list_append(&t->retrying, &d->outstanding);
+    lane_hold(t, d);
 }
 
 void retry_leave(struct delivery *d)
@@ -200,7 +201,7 @@ static int load_row(struct trigger *t, const struct retry_row *row)
     list_append(&t->retrying, &d->outstanding);
     count(t, d->row_class, 1);
     retry_schedule(d);
-    return 0;
+    return lane_load(t, d);
 }
 
 /* Rows from a place on, as far as there is room. */

@@ -24,7 +24,7 @@ static void offer(void *ctx, void *item)
     struct offering *o = ctx;
     struct trigger *t = must_be((struct trigger *)item, TRIGGER_MAGIC);
     if (t->behind == 0)
-        trigger_offer(t, o->entry, &o->hold);
+        trigger_offer(t, o->entry, o->event, &o->hold);
 }
 
 static void scan_event(struct broker_core *b, const struct store_entry *entry)
@@ -122,7 +122,10 @@ static void end_of_turn(void *ctx)
         trigger_catch_up(t);
         more = more || t->behind != before;
     }
-    if (more && !list_empty(&b->behind))
+    more = more && !list_empty(&b->behind);
+    list_for_each_safe (node, following, &b->sweeping)
+        more = lane_sweep(list_entry(node, struct trigger, lanes.link)) || more;
+    if (more)
         scan_wake(b);
 }
 

@@ -11,6 +11,7 @@
 #include "broker/retry.h"
 #include "broker/scan.h"
 #include "broker/start.h"
+#include "resource/annotation.h"
 
 #include <errno.h>
 
@@ -160,6 +161,7 @@ void trigger_refresh(struct trigger *t)
     }
     t->ready = filter_good && sink_good && t->broker != NULL;
     flow_read(t);
+    lanes_set(t, annotation_is_ordered(t->resource->object));
     if (!t->core->running) /* the whole picture comes with broker_core_start() */
         return;
     hold_place(t);
@@ -208,6 +210,7 @@ static struct trigger *trigger_new(struct broker_core *b, struct resource *resou
     t->go_on.due = go_on;
     t->go_on.ctx = t;
     flow_init(t);
+    lanes_init(t);
     return t;
 }
 
@@ -222,6 +225,7 @@ void trigger_free(struct trigger *t)
     store_reader_free(t->catch_up);
     drop_with_trigger(t);
     retry_window_done(t);
+    lanes_done(t);
     filter_free(t->filter);
     target_done(&t->subscriber);
     policy_done(&t->policy);
@@ -285,12 +289,13 @@ void trigger_changed(void *ctx, enum registry_change change, struct resource *re
 /* A later broker of that name is another one: nothing of this one is kept for it. */
 void trigger_broker_gone(struct trigger *t)
 {
-    bool was_behind = t->behind != 0;
+    bool was_behind = t->behind != 0 || t->lanes.behind > 0;
     detach(t);
     trigger_readable(t);
     t->stalled = false;
     trigger_caught_up(t);
     start_end_search(t);
+    lanes_forget(t);
     uint64_t count = drop_with_broker(t);
     if (count > 0 || was_behind)
         log_info("trigger %s/%s: %llu deliveries that had not ended are dropped with its broker%s",

@@ -8,6 +8,7 @@
 #include "broker/broker_internal.h"
 #include "broker/event_hold.h"
 #include "broker/flow.h"
+#include "broker/lane.h"
 #include "broker/policy.h"
 #include "broker/position_set.h"
 #include "broker/row.h"
@@ -64,6 +65,7 @@ struct trigger {
     bool stalled;    /* until that is tried again */
 
     struct flow flow;
+    struct lanes lanes;
     struct list waiting;      /* deliveries with their event in memory, to the subscriber */
     struct list waiting_sink; /* the same, to the dead-letter sink */
     unsigned waiting_count, in_flight;
@@ -102,13 +104,24 @@ void trigger_free(struct trigger *t);
 
 /* ---- trigger_stream.c: from the log ---- */
 /* The shared scan found that the event is the trigger's. */
-void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold);
+void trigger_offer(struct trigger *t, const struct store_entry *entry, const struct event *event,
+                   struct event_hold **hold);
+/* One record of the log, for a trigger that reads by itself; again: for its lanes only. False:
+ * there is no room, come again. */
+bool trigger_read(struct trigger *t, const struct store_entry *entry, bool again);
+/* Is there room for more? */
+bool trigger_takes_more(const struct trigger *t);
+/* One more event is counted as the trigger's. */
+void trigger_matched(struct trigger *t);
 /* Reads by itself from that position on. */
 void trigger_fall_behind(struct trigger *t, uint64_t position);
 /* It does not, any more. */
 void trigger_caught_up(struct trigger *t);
 /* Reads on for a trigger that is behind; bounded work. */
 void trigger_catch_up(struct trigger *t);
+/* The log cannot be read there: it stays where it is, and tries again from time to time, rather
+ * than pass over events. */
+void trigger_stall(struct trigger *t, uint64_t position, int error);
 /* What it reads can be read, or is not wanted any more. */
 void trigger_readable(struct trigger *t);
 /* Now and then: tries again what did not succeed. */

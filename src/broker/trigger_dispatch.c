@@ -20,7 +20,11 @@ bool trigger_takes_retries(const struct trigger *t)
 
 void trigger_queue(struct trigger *t, struct delivery *d)
 {
-    list_append(d->stage == STAGE_DEAD_LETTER ? &t->waiting_sink : &t->waiting, &d->link);
+    if (lane_put(t, d)) {
+        if (d->event == NULL)
+            return;
+    } else
+        list_append(d->stage == STAGE_DEAD_LETTER ? &t->waiting_sink : &t->waiting, &d->link);
     t->waiting_count++;
     t->waiting_bytes += d->event->len;
     if (d->in_tables) {

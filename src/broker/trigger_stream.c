@@ -22,7 +22,7 @@ static bool has_its_share(const struct trigger *t)
            (share > TRIGGER_SHARE_MIN ? share : TRIGGER_SHARE_MIN);
 }
 
-static bool takes_more(const struct trigger *t)
+bool trigger_takes_more(const struct trigger *t)
 {
     return !trigger_is_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
 }
@@ -42,13 +42,18 @@ void trigger_readable(struct trigger *t)
     atomic_fetch_sub_explicit(&t->core->counters.unreadable, 1, memory_order_relaxed);
 }
 
+void trigger_matched(struct trigger *t)
+{
+    atomic_fetch_add_explicit(&t->core->counters.matched, 1, memory_order_relaxed);
+    trigger_measure_count(t, TRIGGER_MATCHED);
+}
+
 /* Queues the event. False when there is no room or no memory: the trigger stays at this position.
  */
-static bool take(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
+static bool queue_event(struct trigger *t, const struct store_entry *entry,
+                        struct event_hold **hold)
 {
-    if (entry->position <= t->start || position_set_take(&t->done_before, entry->position))
-        return true;
-    if (!takes_more(t))
+    if (!trigger_takes_more(t))
         return false;
     if (*hold == NULL)
         *hold = event_hold_new(entry->value);
@@ -56,25 +61,46 @@ static bool take(struct trigger *t, const struct store_entry *entry, struct even
     if (d == NULL)
         return false;
     d->event = event_hold_ref(*hold);
+    if (lane_enter(t, d) < 0) {
+        delivery_free(d);
+        return false;
+    }
     list_append(&t->outstanding, &d->outstanding);
-    atomic_fetch_add_explicit(&t->core->counters.matched, 1, memory_order_relaxed);
-    trigger_measure_count(t, TRIGGER_MATCHED);
+    if (d->place != LANE_QUEUED) /* which may be given back to the log */
+        trigger_matched(t);
     trigger_queue(t, d);
     return true;
 }
 
-void trigger_offer(struct trigger *t, const struct store_entry *entry, struct event_hold **hold)
+/* An event that the filter lets through. again: only lanes that have passed it want it. */
+static bool take(struct trigger *t, const struct store_entry *entry, const struct event *event,
+                 struct event_hold **hold, bool again)
+{
+    if (entry->position <= t->start)
+        return true;
+    enum lane_verdict verdict =
+        lanes_used(t) ? lane_judge(t, event, entry->position, again) : LANE_TAKE;
+    if (verdict != LANE_TAKE)
+        return verdict == LANE_PASS;
+    if (!position_set_take(&t->done_before, entry->position) && !queue_event(t, entry, hold))
+        return false;
+    if (again)
+        lane_taken_again(t, event, entry->position);
+    return true;
+}
+
+void trigger_offer(struct trigger *t, const struct store_entry *entry, const struct event *event,
+                   struct event_hold **hold)
 {
     if (t->behind != 0 || t->search != NULL)
         return;
-    if (take(t, entry, hold))
+    if (take(t, entry, event, hold, false))
         trigger_pump(t);
     else
         trigger_fall_behind(t, entry->position);
 }
 
-/* One record of the log for a trigger that is behind. False: no room, come again. */
-static bool catch_up_record(struct trigger *t, const struct store_entry *entry)
+bool trigger_read(struct trigger *t, const struct store_entry *entry, bool again)
 {
     if (entry->type != STORE_RECORD_EVENT || entry->scope != t->broker->number)
         return true;
@@ -86,7 +112,7 @@ static bool catch_up_record(struct trigger *t, const struct store_entry *entry)
     if (!filter_matches(t->filter, &event))
         return true;
     struct event_hold *hold = NULL;
-    bool taken = take(t, entry, &hold);
+    bool taken = take(t, entry, &event, &hold, again);
     event_hold_unref(hold);
     return taken;
 }
@@ -98,10 +124,8 @@ void trigger_caught_up(struct trigger *t)
     store_reader_free(STEAL(t->catch_up));
 }
 
-/* It stays where it is, and tries again from time to time, rather than pass over events. */
-static void pause_catch_up(struct trigger *t, int error)
+void trigger_stall(struct trigger *t, uint64_t position, int error)
 {
-    store_reader_free(STEAL(t->catch_up));
     t->stalled = true;
     if (t->unreadable)
         return;
@@ -110,7 +134,7 @@ static void pause_catch_up(struct trigger *t, int error)
     log_error(
         "trigger %s/%s: the log cannot be read at position %llu (%s): its events wait until it "
         "can",
-        t->resource->namespace_name, t->resource->name, (unsigned long long)t->behind,
+        t->resource->namespace_name, t->resource->name, (unsigned long long)position,
         strerror(-error));
 }
 
@@ -134,7 +158,7 @@ static void end_of_log(struct trigger *t)
 
 void trigger_catch_up(struct trigger *t)
 {
-    if (t->filter == NULL || t->broker == NULL || t->stalled || !takes_more(t) ||
+    if (t->filter == NULL || t->broker == NULL || t->stalled || !trigger_takes_more(t) ||
         t->waiting_count > TRIGGER_WAITING_MAX / 2)
         return;
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
@@ -143,7 +167,8 @@ void trigger_catch_up(struct trigger *t)
         struct store_entry entry;
         int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);
         if (r < 0) {
-            pause_catch_up(t, r);
+            store_reader_free(STEAL(t->catch_up));
+            trigger_stall(t, t->behind, r);
             break;
         }
         trigger_readable(t);
@@ -152,7 +177,7 @@ void trigger_catch_up(struct trigger *t)
             end_of_log(t);
             break;
         }
-        if (!catch_up_record(t, &entry)) { /* read it again when there is room */
+        if (!trigger_read(t, &entry, false)) { /* read it again when there is room */
             t->behind = entry.position;
             store_reader_free(STEAL(t->catch_up));
             break;

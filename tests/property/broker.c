@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random events, triggers, failures, updates, checkpoints, stops, crashes and power cuts against a
  * model that knows only which trigger wants which event. In the end each trigger's function has
- * taken each of its events, or the event is a dead letter; none came that was not wanted; and what
- * was finished durably was not delivered again. */
+ * taken each of its events, or the event is a dead letter; none came that was not wanted; what was
+ * finished durably was not delivered again; and ordered triggers got the events of each key in
+ * order.
+ */
 #include "world.h"
 
 #include "unit.h"
@@ -19,9 +21,10 @@
 #define STEPS        60
 #define TRIGGERS_MAX 4
 #define EVENTS_MAX   4000
+#define KEYS_MAX     6
 
 struct model_event {
-    unsigned type;
+    unsigned type, key; /* key 0: none */
     bool wanted[TRIGGERS_MAX];
     bool taken[TRIGGERS_MAX];    /* answered with success */
     bool finished[TRIGGERS_MAX]; /* and that was synced */
@@ -34,7 +37,9 @@ struct model {
     bool exists[TRIGGERS_MAX]; /* trigger i wants type i, trigger 0 all */
     unsigned life[TRIGGERS_MAX];
     struct model_event events[EVENTS_MAX];
-    unsigned count, failing; /* of 100 calls */
+    bool ordered[TRIGGERS_MAX];
+    unsigned last[TRIGGERS_MAX][KEYS_MAX]; /* event that came last, and 1; 0: none */
+    unsigned count, failing;               /* of 100 calls */
     bool waiting[TRIGGERS_MAX];
 };
 
@@ -57,6 +62,18 @@ static bool is_current(const struct model *m, const char *to, unsigned *ret_trig
            m->exists[*ret_trigger];
 }
 
+/* Of an ordered trigger, events of a key come one after the other, whatever happens. */
+static void expect_order(struct model *m, unsigned trigger, unsigned event)
+{
+    unsigned key = m->events[event].key, *last = &m->last[trigger][key];
+    if (!m->ordered[trigger] || key == 0)
+        return;
+    if (*last > event + 1)
+        fail_msg("e%u of key %u was delivered to trigger %u after e%u", event, key, trigger,
+                 *last - 1);
+    *last = event + 1;
+}
+
 static void plan(struct world *w, struct fake_call *c)
 {
     struct model *m = model_of(w);
@@ -67,6 +84,7 @@ static void plan(struct world *w, struct fake_call *c)
             fail_msg("%s was delivered to %s, which does not want it", c->id, c->to);
         if (m->events[event].finished[trigger])
             fail_msg("%s was delivered to %s again", c->id, c->to);
+        expect_order(m, trigger, event);
     }
     if (pick(m, 100) < m->failing)
         c->status = pick(m, 10) == 0 ? 400 : 503;
@@ -93,14 +111,17 @@ static void send_events(struct model *m)
     unsigned type = pick(m, TRIGGERS_MAX), count = 1 + pick(m, pick(m, 4) == 0 ? 400 : 20);
     for (unsigned n = 0; n < count && m->count < EVENTS_MAX; n++) {
         struct model_event *e = &m->events[m->count];
-        char id[16], text[16];
+        char id[16], text[16], key[16];
         snprintf(id, sizeof(id), "e%u", m->count++);
         snprintf(text, sizeof(text), "type%u", type);
-        *e = (struct model_event){.type = type};
+        *e = (struct model_event){.type = type, .key = pick(m, KEYS_MAX)};
+        snprintf(key, sizeof(key), "key%u", e->key);
+        m->world.partitionkey = e->key != 0 ? key : NULL;
         for (unsigned i = 0; i < TRIGGERS_MAX; i++)
             e->wanted[i] = m->exists[i] && (i == 0 || i == type);
         assert_true(world_send(&m->world, id, text) > 0);
     }
+    m->world.partitionkey = NULL;
 }
 
 static void put_trigger(struct model *m)
@@ -109,6 +130,8 @@ static void put_trigger(struct model *m)
     char trigger[32], function[32], more[256], filter[80] = "";
     if (!m->exists[i]) {
         m->exists[i] = true;
+        m->ordered[i] = pick(m, 2) == 0;
+        memset(m->last[i], 0, sizeof(m->last[i]));
         m->life[i]++;
         for (unsigned e = 0; e < m->count; e++)
             m->events[e].wanted[i] = m->events[e].taken[i] = m->events[e].finished[i] = false;
@@ -120,7 +143,9 @@ static void put_trigger(struct model *m)
              "%s,\"delivery\":{\"retry\":%u,\"backoffDelay\":\"PT0.00%uS\",\"backoffPolicy\":"
              "\"linear\"}",
              filter, 2 + pick(m, 5), 1 + pick(m, 9));
-    world_trigger(&m->world, trigger, function, more);
+    world_trigger_annotated(&m->world, trigger,
+                            m->ordered[i] ? "\"sluice.dev/order\":\"ordered\"" : "", function,
+                            more);
 }
 
 static void delete_trigger(struct model *m)
