@@ -272,6 +272,19 @@ static const struct cli_option function_test_options[] = {
     PROJECT_OPTIONS,
 };
 
+static const struct cli_option filter_test_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "filename",
+     .letter = 'f',
+     .argument = "FILE",
+     .repeated = true,
+     .help = "the triggers of this manifest, folder or stdin (-) instead of one on the server"},
+    {.name = "event",
+     .argument = "FILE",
+     .help = "the event, as JSON, from a file or stdin (-); what it must have and has not is "
+             "filled in"},
+};
+
 static const char *const value_choices[] = {"text", "json", NULL};
 static const struct cli_option cesql_options[] = {
     {.name = "event",
@@ -459,6 +472,23 @@ const struct cli_command cli_commands[] = {
                  "sluice cesql -o json \"ABS(-2147483648)\"\n",
      OPTIONS(cesql_options),
      .run = cli_cesql},
+    {.name = "filter test",
+     .arguments = "[TRIGGER...] --event FILE",
+     .arguments_max = UINT32_MAX,
+     .summary = "show which parts of a trigger's filter match an event",
+     .details =
+         "TRIGGER is the name of a trigger on the server, or of one in the manifests of "
+         "--filename; "
+         "without a name all of these. Shows the filter as a tree: ✓ matches, ✗ does not, and what "
+         "the event has instead; - was not looked at. The exit code is 0 when all triggers match, "
+         "1 "
+         "when one does not, 2 when one could not be tried.",
+     .examples =
+         "sluice filter test -f trigger.yaml --event event.json\n"
+         "sluice tail -o json --count 1 | jq .event | sluice filter test orders --event -\n",
+     OPTIONS(filter_test_options),
+     .remote = true,
+     .run = cli_filter_test},
     {.name = "version", .arguments = "", .summary = "print the version", .run = cli_version},
     {.name = "help",
      .arguments = "[COMMAND]",

@@ -52,6 +52,10 @@ FILTERS = [
         {"plain", "other", "extended", "blank", "upper", "old"},
     ),
     ("attributes-version", {"filter": {"attributes": {"specversion": "0.3"}}}, {"old"}),
+    ("cesql", {"filters": [{"cesql": "type = 'a' AND color LIKE 'r%'"}]}, {"extended"}),
+    ("sql-nested", {"filters": [{"any": [{"sql": "subject = 'x'"}, {"exact": {"type": "A"}}]}]}, {"blank", "upper"}),
+    ("cesql-not", {"filters": [{"not": {"cesql": "color = 'red'"}}]}, {"plain", "other", "blank", "upper", "old"}),
+    ("cesql-no-boolean", {"filters": [{"cesql": "type"}]}, set()),
     ("exact", {"filters": [{"exact": {"type": "a"}}]}, {"plain", "extended", "blank", "old"}),
     ("exact-two", {"filters": [{"exact": {"type": "a", "color": "blue"}}]}, {"blank"}),
     (

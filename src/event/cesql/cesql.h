@@ -89,6 +89,22 @@ void cesql_explain(const struct cesql *x, const struct cesql_result *result, str
 /* true, 12 or "text". */
 void cesql_value_write(const struct cesql_value *value, struct buf *out);
 
+/* ---- the parts of an expression ---- */
+
+struct cesql_part {
+    unsigned node;
+    const char *operator_name; /* AND, OR, XOR, NOT; NULL: it has no parts */
+    struct slice text;         /* of the expression */
+};
+void cesql_whole(const struct cesql *x, struct cesql_part *ret);
+/* Operand i of a part; false past the last. */
+bool cesql_operand(const struct cesql *x, const struct cesql_part *of, size_t i,
+                   struct cesql_part *ret);
+/* The part by itself, whether it counts for the whole or not. */
+void cesql_evaluate_part(const struct cesql *x, const struct cesql_part *part,
+                         const struct event *e, struct cesql_scratch *scratch,
+                         struct cesql_result *ret);
+
 /* What an event must have for cesql_matches(). Borrows from the expression and the arena; NULL: out
  * of memory. */
 struct need *cesql_need(const struct cesql *x, struct event_arena *arena);

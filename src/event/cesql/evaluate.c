@@ -100,6 +100,11 @@ static bool is_integer(struct slice text, int32_t *ret)
            slice_equal(text, slice_of(again, integer_write(*ret, again)));
 }
 
+static bool is_boolean(struct slice text)
+{
+    return slice_is(text, "true") || slice_is(text, "false");
+}
+
 /* §3.2. In binary mode all values are text; a number too large for an Integer stays text. */
 static bool attribute(struct run *r, uint32_t node, const struct node *n, struct cesql_value *ret)
 {
@@ -112,7 +117,7 @@ static bool attribute(struct run *r, uint32_t node, const struct node *n, struct
         run_fail(r, CESQL_MISSING_ATTRIBUTE, REASON_MISSING_ATTRIBUTE);
         r->result->node = node;
         return zero(ret, CESQL_BOOLEAN);
-    } else if (a->kind == EVENT_VALUE_BOOLEAN) {
+    } else if (a->kind == EVENT_VALUE_BOOLEAN && is_boolean(a->value)) {
         value_set_boolean(ret, slice_is(a->value, "true"));
     } else if (a->kind == EVENT_VALUE_INTEGER && is_integer(a->value, &integer)) {
         value_set_integer(ret, integer);

@@ -670,6 +670,35 @@ static void explains(void **state)
     }
 }
 
+static void has_parts(void **state)
+{
+    struct event e = an_event();
+    struct cesql *x = NULL;
+    struct cesql_part whole, part, none;
+    struct cesql_result result;
+    assert_int_equal(cesql_parse(SLICE("hop = 6 AND (NOT missing OR 1 / 0 = 1)"), &x, NULL, NULL),
+                     0);
+    cesql_whole(x, &whole);
+    assert_string_equal(whole.operator_name, "AND");
+    assert_true(cesql_operand(x, &whole, 0, &part));
+    assert_null(part.operator_name);
+    assert_true(slice_is(part.text, "hop = 6"));
+    assert_false(cesql_operand(x, &part, 0, &none));
+    cesql_evaluate_part(x, &part, &e, &scratch, &result);
+    assert_int_equal(result.error, CESQL_NO_ERROR);
+    assert_false(result.value.boolean);
+    assert_true(cesql_operand(x, &whole, 1, &whole));
+    assert_string_equal(whole.operator_name, "OR");
+    assert_true(slice_is(whole.text, "(NOT missing OR 1 / 0 = 1)"));
+    assert_true(cesql_operand(x, &whole, 0, &part));
+    assert_string_equal(part.operator_name, "NOT");
+    assert_true(cesql_operand(x, &whole, 1, &part));
+    cesql_evaluate_part(x, &part, &e, &scratch, &result); /* though the whole never gets there */
+    assert_int_equal(result.error, CESQL_MATH);
+    assert_false(cesql_operand(x, &whole, 2, &part));
+    cesql_free(x);
+}
+
 /* Each function that the documentation lists can be called by its name. */
 static void lists_its_functions(void **state)
 {
@@ -710,6 +739,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_ends),
         cmocka_unit_test(texts_are_bounded),
         cmocka_unit_test(explains),
+        cmocka_unit_test(has_parts),
         cmocka_unit_test(lists_its_functions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
