@@ -55,7 +55,7 @@ void events_write(const struct broker_core *b, uint32_t broker, uint64_t positio
     json_time(out, "time", time_ns);
     buf_add_byte(out, ',');
     json_broker(out, b, broker);
-    buf_add_text(out, ",\"event\":");
+    buf_printf(out, ",\"dataBytes\":%zu,\"event\":", event->data.len);
     event_json_write(event, out);
     buf_add_byte(out, '}');
 }

@@ -313,9 +313,11 @@ void tail_serve(struct http_request *request, void *ctx)
     }
     struct tail *t = calloc(1, sizeof(*t));
     struct error err = ERROR_INIT;
-    if (t == NULL || event_query_read(&t->query, request, &err) < 0) {
+    int r = t != NULL ? event_query_read(&t->query, request, &err)
+                      : error_set(&err, -ENOMEM, "out of memory");
+    if (r < 0) {
         free(t);
-        http_respond_errorf(request, 503, "out of memory");
+        http_respond_error(request, r == -EINVAL ? 400 : 503, &err);
         return;
     }
     t->magic = TAIL_MAGIC;

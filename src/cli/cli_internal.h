@@ -67,6 +67,9 @@ const struct cli_option *cli_command_option(const struct cli_command *c, size_t 
 
 int cli_apply(const struct cli_call *call);
 int cli_cesql(const struct cli_call *call);
+int cli_attempts(const struct cli_call *call);
+int cli_event(const struct cli_call *call);
+int cli_events(const struct cli_call *call);
 int cli_delete(const struct cli_call *call);
 int cli_filter_test(const struct cli_call *call);
 int cli_function_build(const struct cli_call *call);

@@ -176,6 +176,72 @@ static const struct cli_option tail_options[] = {
     {.name = "count", .argument = "N", .help = "stop after N events"},
 };
 
+#define ALL_NAMESPACES_OPTION                                                                      \
+    {                                                                                              \
+        .name = "all-namespaces", .letter = 'A', .help = "those of every namespace"                \
+    }
+#define LIMIT_OPTION                                                                               \
+    {                                                                                              \
+        .name = "limit", .argument = "N", .fallback = "50", .help = "the newest N"                 \
+    }
+#define SINCE_OPTION                                                                               \
+    {                                                                                              \
+        .name = "since", .argument = "TIME",                                                       \
+        .help = "not before that time: 2026-11-21T08:00:00Z, or how long ago: 90s, 10m, 2h, 1d"    \
+    }
+
+static const char *const events_choices[] = {"table", "wide", "json", NULL};
+static const struct cli_option events_options[] = {
+    NAMESPACE_OPTION,
+    ALL_NAMESPACES_OPTION,
+    {.name = "type", .argument = "TYPE", .help = "of that type; a last * stands for any rest"},
+    {.name = "source", .argument = "SOURCE", .help = "from that source; as --type"},
+    {.name = "subject", .argument = "SUBJECT", .help = "about that subject; as --type"},
+    {.name = "id", .argument = "ID", .help = "with that id; as --type"},
+    {.name = "filter",
+     .argument = "EXPR",
+     .help = "those for which the expression (CESQL) is true"},
+    SINCE_OPTION,
+    {.name = "until", .argument = "TIME", .help = "before that time, as --since"},
+    LIMIT_OPTION,
+    {.name = "follow", .letter = 'f', .help = "stay and show further ones as they are taken"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = events_choices,
+     .help = "table; wide: with what became of each; json: one object a line"},
+};
+
+static const char *const event_choices[] = {"text", "json", NULL};
+static const struct cli_option event_options[] = {
+    {.name = "source", .argument = "SOURCE", .help = "of several with that id, the one from there"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = event_choices,
+     .help = "text, or json as the server gives it"},
+};
+
+static const char *const attempts_choices[] = {"table", "json", NULL};
+static const struct cli_option attempts_options[] = {
+    NAMESPACE_OPTION,
+    ALL_NAMESPACES_OPTION,
+    {.name = "trigger", .argument = "NAME", .help = "of that trigger"},
+    {.name = "event", .argument = "ID|POSITION", .help = "to deliver that event"},
+    {.name = "failed", .help = "those that failed"},
+    SINCE_OPTION,
+    LIMIT_OPTION,
+    {.name = "follow", .letter = 'f', .help = "stay and show further ones as they end"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = attempts_choices,
+     .help = "table, or json: one object a line"},
+};
+
 static const struct cli_option logs_options[] = {
     NAMESPACE_OPTION,
     {.name = "follow", .letter = 'f', .help = "stay and show new lines as they come"},
@@ -378,6 +444,40 @@ const struct cli_command cli_commands[] = {
      OPTIONS(tail_options),
      .remote = true,
      .run = cli_tail},
+    {.name = "events",
+     .arguments = "[BROKER]",
+     .arguments_max = 1,
+     .summary = "show events that the log has",
+     .details = "Shows the newest, the last one at the end, and with --follow those that come.",
+     .examples =
+         "sluice events -n shop --type 'order.*' --since 1h -o wide\n"
+         "sluice events -A --filter \"subject LIKE 'order-%' AND source <> 'web'\" --limit 5\n",
+     OPTIONS(events_options),
+     .remote = true,
+     .run = cli_events},
+    {.name = "event",
+     .arguments = "ID|POSITION",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "show an event and what became of it",
+     .details =
+         "Shows which triggers it matched, each attempt to deliver it, and the events that it "
+         "was answered with, and what became of these; and what it was itself an answer to. A "
+         "number is a position in the log, and an id where no event stands there.",
+     .examples = "sluice event 5c1f-order-7\n"
+                 "sluice event 1042 -o json | jq '.deliveries[].state'\n",
+     OPTIONS(event_options),
+     .remote = true,
+     .run = cli_event},
+    {.name = "attempts",
+     .arguments = "",
+     .summary = "show attempts to deliver",
+     .details = "Shows the newest first; with --follow the newest last, and those that come.",
+     .examples = "sluice attempts -n shop --trigger mailer --failed --since 10m\n"
+                 "sluice attempts -A --event 1042\n",
+     OPTIONS(attempts_options),
+     .remote = true,
+     .run = cli_attempts},
     {.name = "logs",
      .arguments = "FUNCTION",
      .arguments_min = 1,

@@ -17,6 +17,7 @@ from daemon import BINARY, ROOT
 from wire import binary_event
 
 COMMANDS = ["serve", "apply", "get", "delete", "send", "tail", "logs", "cesql", "version", "help"]
+COMMANDS += ["events", "event", "attempts"]
 
 
 def on_terminal(arguments, env):
