@@ -110,6 +110,76 @@ def test_replies_go_on_with_the_trace(shared, place, sink):
     assert got.headers["traceparent"] == TRACE
 
 
+# ---- versions, attributes, modes ----
+
+MODES = pytest.mark.parametrize("mode", [None, "binary", "json"])
+JSON = {"Content-Type": "application/cloudevents+json"}
+
+
+def delivered(shared, place, sink, mode, event):
+    """What a subscriber gets for an event in structured mode, by delivery.format."""
+    delivery = {"delivery": {"retry": 1, "format": mode}} if mode else {}
+    shared.apply(daemon.trigger("t", place, sink.url(), **delivery))
+    shared.wait_ready_condition("Trigger", "t", place)
+    assert shared.http.post(f"/{place}/default", json.dumps(event).encode(), JSON).status == 202
+    got = sink.wait(1)[0]
+    assert got.structured == (mode == "json")
+    return got
+
+
+@MODES
+def test_an_event_of_0_3_stays_one(shared, place, sink, mode):
+    """With its own names for the schema and for data in base64."""
+    event = {
+        **MINIMAL,
+        "specversion": "0.3",
+        "schemaurl": "http://h.test/schema",
+        "datacontenttype": "image/png",
+        "datacontentencoding": "base64",
+        "data": "AAH/",
+    }
+    got = delivered(shared, place, sink, mode, event)
+    if mode == "json":
+        body = json.loads(got.body)
+        assert {name: body[name] for name in event} == event
+    else:
+        assert (got.headers["ce-specversion"], got.body) == ("0.3", b"\0\1\xff")
+        assert got.headers["ce-schemaurl"] == event["schemaurl"]
+
+
+@MODES
+def test_attributes_go_on_as_they_are(shared, place, sink, mode):
+    """Any name, in order, and of the type that they came as."""
+    extras = {
+        "z": "last",
+        "a": "ä \"%\" b",
+        "n0": -7,
+        "flag": True,
+        "off": False,
+        "anamethatislongerthantwentycharacters": "x",
+        "expirytime": "2099-01-01T00:00:00Z",
+        "comexampleothervalue": "5",
+    }
+    got = delivered(shared, place, sink, mode, {**MINIMAL, **extras})
+    if mode == "json":
+        body = json.loads(got.body)
+        assert {name: body[name] for name in extras} == extras
+        assert [name for name in body if name in extras] == list(extras)
+    else:
+        text = {**extras, "n0": "-7", "flag": "true", "off": "false"}
+        assert {name: got.event[name] for name in extras} == text
+        names = [name[3:] for name, _ in got.header_list if name.startswith("ce-")]
+        assert [name for name in names if name in extras] == list(extras)
+
+
+def test_the_format_is_not_for_the_dead_letter_sink(shared, place, sink):
+    sink.on("/", Answer(400))
+    dead = {"retry": 0, "format": "json", "deadLetterSink": {"uri": sink.url("/dead")}}
+    follow(shared, place, sink.url(), delivery=dead)
+    shared.send(f"/{place}/default", binary_event())
+    assert not sink.wait(1, "/dead")[0].structured and sink.at("/")[0].structured
+
+
 # ---- formats that are not read ----
 
 OPAQUE = bytes(range(256)) * 4

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum end { DONE, RETRIED, DEAD };
 
@@ -247,6 +248,25 @@ static void retry_after(void **state)
     }
 }
 
+/* A date is relative to the clock that the core has. */
+static void retry_after_a_date(void **state)
+{
+    static const char *const forms[] = {"Retry-After: %a, %d %b %Y %H:%M:%S GMT\n",
+                                        "Retry-After: %A, %d-%b-%y %H:%M:%S GMT\n",
+                                        "Retry-After: %a %b %e %H:%M:%S %Y\n"};
+    struct world *w = *state;
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        time_t then = (time_t)(loop_realtime(w->loop) / CLOCK_SECOND) + 1000;
+        struct tm tm;
+        char field[80];
+        gmtime_r(&then, &tm);
+        strftime(field, sizeof(field), forms[i], &tm);
+        uint64_t delay = delay_after(w, 503, field);
+        /* of whole seconds; a loaded machine takes some */
+        assert_in_range(delay, 900 * CLOCK_SECOND, 1000 * CLOCK_SECOND);
+    }
+}
+
 /* ---- dead letters ---- */
 
 #define TO_SINK                                                                                    \
@@ -386,6 +406,7 @@ int main(void)
         ANSWER_TEST(every_body),
         ANSWER_TEST(the_body_of_a_function),
         ANSWER_TEST(retry_after),
+        ANSWER_TEST(retry_after_a_date),
         ANSWER_TEST(a_dead_letter_says_why),
         ANSWER_TEST(the_answer_of_a_dead_letter_sink),
         ANSWER_TEST(the_format_decides_the_mode),
