@@ -64,7 +64,8 @@ static uint64_t lag(const struct trigger *t)
 {
     const struct delivery *oldest = oldest_outstanding(t);
     uint64_t next = t->behind != 0 ? t->behind : t->core->scanned + 1;
-    uint64_t end = store_synced(t->core->store) + 1;
+    uint64_t end = store_synced(t->core->store) + 1, passed = lanes_first(t);
+    next = passed < next ? passed : next;
     if (oldest != NULL && oldest->position < next)
         next = oldest->position;
     return t->broker != NULL && end > next ? end - next : 0;

@@ -80,6 +80,8 @@ int cli_function_test(const struct cli_call *call);
 int cli_get(const struct cli_call *call);
 int cli_help(const struct cli_call *call);
 int cli_logs(const struct cli_call *call);
+int cli_pause(const struct cli_call *call);
+int cli_resume(const struct cli_call *call);
 int cli_send(const struct cli_call *call);
 int cli_serve(const struct cli_call *call);
 int cli_tail(const struct cli_call *call);

@@ -132,6 +132,11 @@ static const struct cli_option delete_options[] = {
     {.name = "ignore-not-found", .help = "what is not there is no error"},
 };
 
+static const struct cli_option pause_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "all", .help = "all triggers of the namespace"},
+};
+
 static const char *const specversion_choices[] = {"1.0", "0.3", NULL};
 static const struct cli_option send_options[] = {
     NAMESPACE_OPTION,
@@ -423,6 +428,26 @@ const struct cli_command cli_commands[] = {
      OPTIONS(delete_options),
      .remote = true,
      .run = cli_delete},
+    {.name = "pause",
+     .arguments = "(TRIGGER... | --all)",
+     .arguments_max = UINT32_MAX,
+     .summary = "pause triggers: their events wait",
+     .details =
+         "Sets the annotation sluice.dev/paused. Requests that are under way end; what comes "
+         "after waits in the log until sluice resume.",
+     .examples = "sluice pause js-example-service -n js-example-service\n",
+     OPTIONS(pause_options),
+     .remote = true,
+     .run = cli_pause},
+    {.name = "resume",
+     .arguments = "(TRIGGER... | --all)",
+     .arguments_max = UINT32_MAX,
+     .summary = "let paused triggers go on",
+     .details = "Takes the annotation sluice.dev/paused away.",
+     .examples = "sluice resume --all -n js-example-service\n",
+     OPTIONS(pause_options),
+     .remote = true,
+     .run = cli_resume},
     {.name = "send",
      .arguments = "[BROKER]",
      .arguments_max = 1,

@@ -132,12 +132,12 @@ class Sink:
     """Listens on a free port. Each path has its own script: a function of Received that returns an
     Answer, or a list of Answers of which the last one repeats."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.lock = threading.Condition()
         self.received = []
         self.scripts = {}
         self.stopping = threading.Event()
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.sink = self
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
