@@ -54,6 +54,8 @@ TARGETS = {
     'chain-p99': Target('… p99 at half that rate', False, None, None),
     'cpu-wasm': Target('CPU-bound wasm vs native -O2', False, 1.6, 1.2),
     'triggers': Target('CPU per event, 10,000 triggers vs 10', False, 2.0, 1.1),
+    'mixed-filters': Target('… with filters of all dialects', False, 3.0, 1.2),
+    'cesql': Target('CESQL, five terms, one core', True, 2_000_000, 8_000_000),
     'deliver-redis': Target('in, delivered, finished, vs Redis Streams', True, 0.5, 1.0),
     'deliver-jetstream': Target('… vs NATS JetStream', True, 0.5, 1.0),
     'deliver-rabbitmq': Target('… vs RabbitMQ', True, 0.5, 1.0),

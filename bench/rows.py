@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured: one function per row of the table, each a generator of results."""
 
-import contextlib
 import json
 import os
 import re
@@ -11,15 +10,14 @@ import time
 
 import chain
 import deliver
+import filters
 import idle
 import images
 import kernels
 import ours
 import peers
-from harness import (BODY, BenchError, Process, cpu_seconds, event_headers, interleave, pss_kib,
-                     tree_cpu_seconds)
+from harness import (BODY, BenchError, Process, event_headers, interleave, pss_kib, tree_cpu_seconds)
 from results import Result
-from sink import Sink
 
 # The same file for sluice and for faas-js-runtime: read the event, work on it, reply with an event.
 HANDLER = '''\
@@ -190,42 +188,6 @@ def memory(bench, name):
     yield Result(name, 'MiB PSS', mine, node.name + ', one function', other)
 
 
-# ---- triggers ----
-
-def triggers(bench, name):
-    """CPU time of the broker process per event taken and delivered to the one trigger that
-    matches, at the same fixed rate."""
-    rate = 3000
-    event = dict(header=event_headers(kind='bench.0'), body=BODY, path='/bench/default')
-
-    def set_up(stack_of, count):
-        sluice = stack_of.enter_context(ours.serve(bench))
-        sink = stack_of.enter_context(Sink(bench))
-        sluice.apply(NAMESPACE, BROKER)
-        made = [ours.trigger(f't{i}', f'bench.{i}', {'uri': f'http://{sink.address}/'})
-                for i in range(count)]
-        for each in made:
-            sluice.create(each)
-        sluice.wait_ready(made[0])
-        sluice.wait_ready(made[-1])
-        return lambda: cost(sluice, sink)
-
-    def cost(sluice, sink):
-        sink.reset()
-        before = cpu_seconds(sluice.process.pid)
-        sent = bench.load(sluice.address, connections=16, rate=rate, duration=bench.seconds,
-                          **event)['good']
-        sink.wait_for(sent)
-        return (cpu_seconds(sluice.process.pid) - before) / sent * 1e6
-
-    with contextlib.ExitStack() as stack:
-        few, many = set_up(stack, 10), set_up(stack, 10000)
-        few(), many()
-        mine, other, values = interleave(bench, many, few)
-    yield Result(name, 'µs CPU/event', mine, 'sluice with 10 triggers', other,
-                 {'rounds_ours': values[0], 'rounds_peer': values[1], 'rate': rate})
-
-
 ROWS = [
     ('ingest-64-nginx', ingest(64, 'nginx')),
     ('ingest-64-redis', ingest(64, 'redis')),
@@ -239,7 +201,7 @@ ROWS = [
     ('cold-start', idle.cold_start),
     ('memory-idle', idle.memory),
     ('chain', chain.measure),
-    ('triggers', triggers),
+    *filters.ROWS,
     ('cpu-wasm', kernels.measure),
     ('image-wasm', images.size_of('wasm')),
     ('image-js', images.size_of('js')),
