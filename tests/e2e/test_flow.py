@@ -119,7 +119,7 @@ def test_a_dead_subscriber_is_probed(own):
     url, port = gone.url(), gone.port
     gone.close()
     delivery = {"retry": 1, "backoffDelay": "PT0.01S"}
-    breaker = {"sluice.dev/circuit-breaker": "3", "sluice.dev/concurrency": "3"}
+    breaker = {"sluice.dev/circuit-breaker": "1", "sluice.dev/concurrency": "3"}
     own.apply(annotated("t", url, breaker, delivery=delivery))
     own.wait_ready_condition("Trigger", "t", "n")
     for number in range(30):
