@@ -43,6 +43,7 @@ struct web_call {
     struct buf response_body;
     size_t response_max;
     bool too_large;
+    bool switched; /* 101 was the answer, to a request that did not ask for it */
     char error_text[CURL_ERROR_SIZE];
 };
 
@@ -172,6 +173,8 @@ static int error_of(const struct web_call *call, CURLcode code)
 {
     if (call->too_large)
         return -EMSGSIZE;
+    if (call->switched)
+        return 0;
     switch ((int)code) {
     case CURLE_OK:
         return 0;
@@ -214,7 +217,7 @@ static void call_finish(struct web_call *call, CURLcode code)
     };
     if (call->too_large)
         result.error_text = "the answer is larger than allowed";
-    else if (code != CURLE_OK)
+    else if (result.error != 0)
         result.error_text =
             call->error_text[0] != '\0' ? call->error_text : curl->easy_strerror(code);
     long status = 0;
@@ -263,11 +266,13 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
         buf_reset(&call->response_headers); /* of the last answer: 1xx may come before it */
         buf_reset(&call->response_status);
         buf_add(&call->response_status, bytes, n < HEADERS_MAX ? n : HEADERS_MAX);
+        /* libcurl would wait for another answer, which such a peer does not send */
+        call->switched = n > 12 && memcmp(bytes + 8, " 101", 4) == 0;
     } else if (call->response_headers.len + n <= HEADERS_MAX)
         buf_add(&call->response_headers, bytes, n);
     else
         call->too_large = true;
-    return call->too_large ? 0 : n;
+    return call->too_large || call->switched ? 0 : n;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *user)

@@ -18,6 +18,7 @@ class Answer:
     body: bytes = b""
     delay: float = 0
     drop: bool = False  # close the connection without an answer
+    cut: int = 0  # close it so many bytes before the end
 
 
 @dataclass
@@ -95,7 +96,11 @@ class Handler(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {answer.status} Scripted"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         lines.append(f"content-length: {len(answer.body)}")
-        self.wfile.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + answer.body)
+        whole = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + answer.body
+        self.wfile.write(whole[: len(whole) - answer.cut])
+        if answer.cut:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     do_POST = do_GET = do_PUT = do_OPTIONS = do_HEAD = take
 

@@ -14,6 +14,7 @@ from sink import Answer, Sink, reply
 from tally import Tally
 from wire import binary_event
 
+FAST = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
 MINIMAL = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
 
 
@@ -44,6 +45,20 @@ def test_time_to_live_exhausted(shared, place, ttl):
     event = {**MINIMAL, "knativebrokerttl": int(ttl)}
     headers = {"content-type": "application/cloudevents+json"}
     refused(shared.http.post(f"/{place}/default", json.dumps(event).encode(), headers))
+
+
+def test_arrival_time_is_one_for_all(shared, place, sink):
+    """In each attempt, and for each trigger."""
+    sink.on("/first", [Answer(503), Answer(503), Answer(200)])
+    shared.apply(
+        daemon.trigger("first", place, sink.url("/first"), delivery={**FAST, "retry": 2}),
+        daemon.trigger("second", place, sink.url("/second")),
+    )
+    for name in ("first", "second"):
+        shared.wait_ready_condition("Trigger", name, place)
+    shared.send(f"/{place}/default", binary_event())
+    got = sink.wait(3, "/first") + sink.wait(1, "/second")
+    assert len({received.event["knativearrivaltime"] for received in got}) == 1
 
 
 @pytest.mark.parametrize("ttl", ["2", "255", "256", "2147483647", "99999999999", "x", "1.5", "0x1"])
@@ -180,6 +195,30 @@ def test_the_format_is_not_for_the_dead_letter_sink(shared, place, sink):
     assert not sink.wait(1, "/dead")[0].structured and sink.at("/")[0].structured
 
 
+OLD = {**MINIMAL, "specversion": "0.3", "type": "old", "schemaurl": "http://h.test/schema"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, {f"ce-{name}": value for name, value in OLD.items()}),
+        Answer(200, {"content-type": "application/cloudevents+json"}, json.dumps(OLD).encode()),
+    ],
+    ids=["binary", "structured"],
+)
+def test_a_reply_of_0_3_stays_one(shared, place, sink, answer):
+    sink.on("/in", answer)
+    shared.apply(
+        daemon.trigger("in", place, sink.url("/in"), attributes={"type": "first"}),
+        daemon.trigger("out", place, sink.url("/out"), attributes={"type": "old"}),
+    )
+    for name in ("in", "out"):
+        shared.wait_ready_condition("Trigger", name, place)
+    shared.send(f"/{place}/default", binary_event(type="first"))
+    got = sink.wait(1, "/out")[0].event
+    assert {name: got[name] for name in OLD} == OLD
+
+
 # ---- formats that are not read ----
 
 OPAQUE = bytes(range(256)) * 4
@@ -257,9 +296,6 @@ def test_a_dead_letter_that_nobody_reads(shared, place, sink):
 
 
 # ---- trusted certificates ----
-
-FAST = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
-
 
 @pytest.fixture(name="authorities", scope="module")
 def make_authorities(tmp_path_factory):
@@ -340,6 +376,36 @@ def test_an_authority_that_is_put_right(shared, place, secure, authorities):
     waiting.until(lambda: shared.metrics()["sluice_retries_total"] > 0)
     follow(shared, place, destination(secure, authority=authorities[0]), delivery=slow)
     assert secure.wait(1)[0].id == "1"
+
+
+@pytest.mark.parametrize(
+    "answers, counted",
+    [
+        ([Answer(200)], {"done": 1}),
+        ([reply("r1", type="none")], {"done": 1, "replies": 1}),
+        ([Answer(202, {}, b"accepted")], {"done": 1}),
+        ([Answer(200, {}, b"thanks"), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(404), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(429, {"retry-after": "0"}), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(503), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(drop=True), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(200, {}, b"an answer", cut=5), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(202, {}, b"an answer", cut=20), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(200, delay=30), Answer(200)], {"done": 1, "retried": 1}),
+        ([reply("r1", data=b"x" * 3_000_000), Answer(200)], {"done": 1, "retried": 1}),
+        ([Answer(400)], {"dead": 1}),
+        ([Answer(410)], {"dead": 1}),
+        ([Answer(101)], {"dead": 1}),
+    ],
+)
+def test_answers_mean_the_same_behind_tls(shared, place, secure, authorities, answers, counted):
+    secure.on("/", answers)
+    limits = {**FAST, "timeout": "PT1S"}
+    subscriber = destination(secure, authority=authorities[0])
+    follow(shared, place, subscriber, delivery=limits, filter={"attributes": {"type": "t"}})
+    tally = Tally(shared)
+    shared.send(f"/{place}/default", binary_event(type="t"))
+    tally.wait(**{"replies": 0, **counted})
 
 
 def test_redirects_are_not_followed(shared, place, secure, authorities):
