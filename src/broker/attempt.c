@@ -10,6 +10,7 @@
 #define FIXED_SIZE 16u /* what the first attempt that is made takes: almost all there are */
 #define FLAG_REPLY 0x80u
 #define STAGE_MASK 0x0fu
+#define ORIGIN_BIT 4
 
 size_t attempt_write(const struct attempt *a, char *out)
 {
@@ -17,7 +18,7 @@ size_t attempt_write(const struct attempt *a, char *out)
     bytes_put_le32(out + 8, a->latency_us);
     bytes_put_le16(out + 12, a->code);
     out[14] = (char)a->end;
-    out[15] = (char)(a->stage | (a->reply ? FLAG_REPLY : 0));
+    out[15] = (char)(a->stage | a->origin << ORIGIN_BIT | (a->reply ? FLAG_REPLY : 0));
     if (a->number == 1)
         return FIXED_SIZE;
     bytes_put_le32(out + FIXED_SIZE, a->number);
@@ -41,6 +42,7 @@ int attempt_read(struct slice value, struct attempt *ret)
         .latency_us = bytes_le32(value.ptr + 8),
         .code = bytes_le16(value.ptr + 12),
         .stage = flags & STAGE_MASK,
+        .origin = flags >> ORIGIN_BIT & 3,
         .end = (enum attempt_end)end,
         .reply = (flags & FLAG_REPLY) != 0,
     };

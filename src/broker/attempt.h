@@ -26,6 +26,7 @@ struct attempt {
     uint32_t latency_us; /* UINT32_MAX: that or more */
     uint16_t code;       /* HTTP status; 0: no answer */
     uint8_t stage;       /* enum delivery_stage */
+    uint8_t origin;      /* enum retry_origin */
     enum attempt_end end;
     bool reply; /* the record before this one is the event that it answered with */
 };

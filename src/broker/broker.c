@@ -5,9 +5,13 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "broker/cursor.h"
+#include "broker/dead.h"
 #include "broker/dead_retain.h"
+#include "broker/dead_select.h"
 #include "broker/delivery.h"
 #include "broker/history.h"
+#include "broker/replay.h"
+#include "broker/requeue.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
 #include "broker/start.h"
@@ -304,6 +308,8 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     list_init(&b->tails);
     list_init(&b->orphans);
     list_init(&b->starts);
+    list_init(&b->requeues);
+    list_init(&b->replays);
     int r = inspector_new(b, &b->inspector);
     scan_init(b);
     b->housekeeping.due = housekeeping_due;
@@ -339,7 +345,9 @@ static int load_cursors(struct broker_core *b)
     cursor_forget_orphans(b);
     retry_forget_orphans(b);
     int r = dead_retain_load(b);
-    return r == 0 ? retry_load(b) : r;
+    if (r == 0)
+        r = retry_load(b);
+    return r == 0 ? replay_load(b) : r;
 }
 
 int broker_core_start(struct broker_core *b, struct broker_replay *replay, struct error *err)
@@ -363,6 +371,7 @@ static void release_log(struct trigger *t)
 {
     store_reader_free(STEAL(t->catch_up));
     store_reader_free(STEAL(t->lanes.reader));
+    replay_release_log(t);
 }
 
 void broker_core_release_log(struct broker_core *b)
@@ -391,6 +400,8 @@ void broker_core_free(struct broker_core *b)
         if (b->number_kind[i] == NUMBER_BROKER)
             broker_free(b->by_number[i]);
     start_free_rows(b);
+    requeue_free_all(b);
+    replay_free_all(b);
     dead_retain_free(b->dead_retain);
     inspector_free(b->inspector);
     directory_free(b->directory);
@@ -470,8 +481,24 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
          "attempts to deliver, the newest first; namespace=, trigger=, event=POSITION, "
          "failed=true, since=, until=, order=, limit=, continue="},
         {HTTP_GET, "/-/dead", dead_serve, b, HTTP_ROLE_READ, 0, false,
-         "dead letters with their events, up to 1000 or 512 KiB; namespace=, trigger=, limit=, "
-         "continue="},
+         "dead letters with their events, up to 1000 or 512 KiB; " DEAD_SELECT_HELP},
+        {HTTP_DELETE, "/-/dead", dead_delete_many, b, HTTP_ROLE_ADMIN, 0, false,
+         "deletes dead letters, up to 256; the same, or all=true"},
+        {HTTP_POST, "/-/redrive", dead_redrive_many, b, HTTP_ROLE_ADMIN, 0, false,
+         "dead letters, up to 256, are delivered anew; the same, or all=true"},
+        {HTTP_GET, DEAD_PATH, dead_get, b, HTTP_ROLE_READ, 0, false, "one dead letter"},
+        {HTTP_PUT, DEAD_PATH, dead_put, b, HTTP_ROLE_ADMIN, EVENT_BATCH_MAX, false,
+         "another event for a dead letter, as CloudEvents JSON"},
+        {HTTP_DELETE, DEAD_PATH, dead_delete, b, HTTP_ROLE_ADMIN, 0, false,
+         "deletes a dead letter"},
+        {HTTP_POST, DEAD_PATH "/redrive", dead_redrive, b, HTTP_ROLE_ADMIN, 0, false,
+         "a dead letter is delivered anew"},
+        {HTTP_POST, REPLAY_PATH, replay_post, b, HTTP_ROLE_ADMIN, REPLAY_BODY_MAX, false,
+         "events of the log are delivered anew to a trigger; {from, to, filter, rate}"},
+        {HTTP_GET, REPLAY_PATH, replay_get, b, HTTP_ROLE_READ, 0, false,
+         "how far the last replay of a trigger is"},
+        {HTTP_DELETE, REPLAY_PATH, replay_delete, b, HTTP_ROLE_ADMIN, 0, false,
+         "cancels the replay of a trigger; what it has queued is still delivered"},
         {HTTP_POST, "/", ingress_post_host, b, HTTP_ROLE_SEND, EVENT_BATCH_MAX, true,
          "an event for the broker that Host names"},
         {HTTP_OPTIONS, "/", ingress_options_host, b, HTTP_ROLE_PUBLIC, 0, true,
@@ -503,6 +530,8 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .waiting = atomic_load(&c->waiting),
         .dead_kept = atomic_load(&c->dead_kept),
         .dead_removed = atomic_load(&c->dead_removed),
+        .redriven = atomic_load(&c->redriven),
+        .replayed = atomic_load(&c->replayed),
         .lost = atomic_load(&c->lost),
         .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),

@@ -57,6 +57,8 @@ struct broker_core_stats {
         waiting;
     uint64_t dead_kept;     /* now: dead letters */
     uint64_t dead_removed;  /* those that were too old, or too many */
+    uint64_t redriven;      /* dead letters that are delivered anew */
+    uint64_t replayed;      /* events that replays deliver anew */
     uint64_t lost;          /* deliveries given up because their event was gone */
     uint64_t dropped;       /* deliveries that went with their broker */
     uint64_t undecodable;   /* records that are no event for this version, passed over */

@@ -6,6 +6,7 @@
 #define SLUICE_BROKER_BROKER_INTERNAL_H
 
 #include "base/list.h"
+#include "base/map.h"
 #include "broker/broker.h"
 #include "broker/directory.h"
 #include "broker/index.h"
@@ -28,6 +29,7 @@ struct counters {
         in_flight, waiting, lost, dropped, undecodable, dead_removed;
     atomic_uint_fast64_t unreadable;                    /* gauge: places that cannot be read */
     atomic_uint_fast64_t paused, breakers_open, probes; /* gauges of triggers, counter */
+    atomic_uint_fast64_t redriven, replayed;            /* deliveries that are made anew */
     atomic_uint_fast64_t dead_kept;                     /* gauge: rows in DEAD */
     atomic_uint_fast64_t tails, tails_cut;              /* gauge, counter */
 };
@@ -69,8 +71,11 @@ struct broker_core {
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */
     struct list starts;        /* rows of start.c on their way to the log */
-    struct list orphans;       /* deliveries of deleted triggers, whose appends are on their way */
-    bool closed;               /* the store is: no append comes back any more */
+    struct list requeues;      /* groups of requeue.c on their way to the log */
+    struct map dead_claims;    /* keys of dead letters that somebody changes right now */
+    struct list replays;
+    struct list orphans; /* deliveries of deleted triggers, whose appends are on their way */
+    bool closed;         /* the store is: no append comes back any more */
     bool checkpointing;
     struct loop_message checkpoint_ended;
     int checkpoint_error;
@@ -102,9 +107,9 @@ void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
 
 struct inspector;
 
-/* ---- ingress.c, dead.c and tail.c: what the core's routes are served by, on HTTP threads ---- */
+/* ---- ingress.c and tail.c: what the core's routes are served by, on HTTP threads ---- */
 http_handler_fn ingress_post, ingress_options, ingress_post_host, ingress_options_host;
-http_handler_fn tail_serve, dead_serve, attempts_serve;
+http_handler_fn tail_serve, attempts_serve;
 void tail_pump_all(struct broker_core *b);
 /* Now and then: cuts those whose readers are stuck. */
 void tail_tend_all(struct broker_core *b);

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "broker/delivery.h"
 #include "broker/drop.h"
+#include "broker/replay.h"
 #include "broker/start.h"
 
 #include <errno.h>
@@ -328,6 +329,8 @@ uint64_t cursor_needed(const struct broker_core *b)
         const struct trigger *t = b->by_number[i];
         uint64_t comes_up = comes_up_from(t);
         needed = comes_up < needed ? comes_up : needed;
+        if (replay_needed(t) < needed)
+            needed = replay_needed(t);
         list_for_each (node, &t->outstanding) {
             const struct delivery *d = list_entry(node, struct delivery, outstanding);
             needed = d->position < needed ? d->position : needed;

@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker/delivery.h"
+#include "broker/requeue.h"
 #include "broker/row.h"
+#include "broker/unfinished.h"
 
 #include <errno.h>
 
@@ -19,8 +21,8 @@ struct dead_retain {
     uint64_t max, age_ns;
     struct buf at; /* where the walk goes on; empty: at the beginning */
 
-    bool removing;       /* a group is on its way */
-    struct buf triggers; /* u32 number of the trigger of each row in it */
+    bool removing;   /* a group is on its way */
+    struct buf keys; /* of the rows in it */
     struct loop_message came_back;
     int error;
 };
@@ -38,7 +40,7 @@ void dead_retain_free(struct dead_retain *r)
     if (r == NULL)
         return;
     buf_done(&r->at);
-    buf_done(&r->triggers);
+    buf_done(&r->keys);
     free(r);
 }
 
@@ -65,74 +67,28 @@ int dead_retain_load(struct broker_core *b)
     return 0;
 }
 
-/* ---- what must stay ---- */
-
-/* Positions of one trigger's deliveries that have not ended, sorted. */
-struct unfinished {
-    uint32_t trigger; /* 0: of none yet */
-    struct buf positions;
-};
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = bytes_le64(a), y = bytes_le64(b);
-    return (x > y) - (x < y);
-}
-
-static void add_positions(struct buf *out, const struct list *deliveries)
-{
-    list_for_each (node, deliveries)
-        buf_add_u64(out, list_entry(node, struct delivery, outstanding)->position);
-}
-
-/* Those that are in the table only. */
-static void add_waiting(struct buf *out, const struct trigger *t)
-{
-    autobuf from = BUF_INIT;
-    autobuf to = BUF_INIT;
-    row_retry_key(t->number, RETRY_SINK, 0, 0, &from);
-    row_retry_key(t->number, RETRY_CLASS_COUNT, 0, 0, &to);
-    struct store_scan *scan =
-        store_scan_new(t->core->store, STORE_TABLE_RETRIES, buf_slice(&from), buf_slice(&to));
-    struct slice key, value;
-    struct retry_row row;
-    while (scan != NULL && store_scan_next(scan, &key, &value, NULL) == 1)
-        if (row_retry_read_key(key, &row) == 0)
-            buf_add_u64(out, row.position);
-    store_scan_free(scan);
-}
-
-static bool is_unfinished(struct unfinished *u, const struct trigger *t, uint64_t position)
-{
-    if (u->trigger != t->number) {
-        u->trigger = t->number;
-        buf_reset(&u->positions);
-        add_positions(&u->positions, &t->retrying);
-        add_waiting(&u->positions, t);
-        add_positions(&u->positions, &t->outstanding);
-        if (u->positions.len > 0)
-            qsort(u->positions.ptr, u->positions.len / 8, 8, compare);
-    }
-    char wanted[8];
-    bytes_put_le64(wanted, position);
-    if (!buf_ok(&u->positions)) /* nobody knows: it stays */
-        return true;
-    return u->positions.len > 0 &&
-           bsearch(wanted, u->positions.ptr, u->positions.len / 8, 8, compare) != NULL;
-}
-
 /* ---- removing ---- */
 
-static void remove_row(struct dead_retain *r, struct slice key, struct store_group *g)
+/* False: somebody else changes the letter right now. */
+static bool remove_row(struct dead_retain *r, struct slice key, struct store_group *g)
 {
+    if (!requeue_claim(r->core, key))
+        return false;
     store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_DEAD, key, (struct slice){"", 0});
     store_group_add(g, STORE_RECORD_DELETE, STORE_TABLE_PAYLOADS, key, (struct slice){"", 0});
-    buf_add_u32(&r->triggers, bytes_be32(key.ptr));
+    buf_add_slice(&r->keys, key);
+    return true;
 }
 
 static size_t removed(const struct dead_retain *r)
 {
-    return r->triggers.len / sizeof(uint32_t);
+    return r->keys.len / ROW_OBJECT_KEY_SIZE;
+}
+
+static void release(struct dead_retain *r)
+{
+    for (size_t at = 0; at < r->keys.len; at += ROW_OBJECT_KEY_SIZE)
+        requeue_release(r->core, slice_of(r->keys.ptr + at, ROW_OBJECT_KEY_SIZE));
 }
 
 /* The oldest rows of a trigger that has too many: those of the lowest positions. */
@@ -150,10 +106,10 @@ static void remove_excess(struct dead_retain *r, struct trigger *t, struct unfin
     while (scan != NULL && excess > 0 && removed(r) < REMOVE_MAX &&
            store_scan_next(scan, &key, &value, NULL) == 1) {
         struct dead_row row;
-        if (row_dead_read(key, value, &row) == 0 && is_unfinished(u, t, row.position))
+        if (key.len != ROW_OBJECT_KEY_SIZE ||
+            (row_dead_read(key, value, &row) == 0 && unfinished_has(u, t, row.position)))
             continue;
-        remove_row(r, key, g);
-        excess--;
+        excess -= remove_row(r, key, g) ? 1 : 0;
     }
     store_scan_free(scan);
 }
@@ -189,7 +145,7 @@ static void remove_old(struct dead_retain *r, struct unfinished *u, struct store
         if (row_dead_read(key, value, &row) < 0)
             continue;
         struct trigger *t = trigger_by_number(r->core, row.trigger);
-        if (t == NULL || (is_too_old(r, &row, now) && !is_unfinished(u, t, row.position)))
+        if (t == NULL || (is_too_old(r, &row, now) && !unfinished_has(u, t, row.position)))
             remove_row(r, key, g);
     }
     buf_reset(&r->at);
@@ -204,16 +160,18 @@ static void removal_came_back(struct loop_message *m)
     struct dead_retain *r = container_of(m, struct dead_retain, came_back);
     size_t rows = removed(r);
     r->removing = false;
+    release(r);
     if (r->error != 0) { /* they are found again */
-        buf_reset(&r->triggers);
+        buf_reset(&r->keys);
         return;
     }
     for (size_t i = 0; i < rows; i++) {
-        struct trigger *t = trigger_by_number(r->core, bytes_le32(r->triggers.ptr + 4 * i));
+        struct trigger *t =
+            trigger_by_number(r->core, bytes_be32(r->keys.ptr + i * ROW_OBJECT_KEY_SIZE));
         if (t != NULL && t->dead_count > 0)
             dead_retain_count(t, -1);
     }
-    buf_reset(&r->triggers);
+    buf_reset(&r->keys);
     atomic_fetch_add_explicit(&r->core->counters.dead_removed, rows, memory_order_relaxed);
     log_info("%zu dead letters were removed: they were too old, or too many of one trigger", rows);
     if (rows == REMOVE_MAX &&
@@ -241,8 +199,8 @@ void dead_retain_tend(struct dead_retain *r)
     if (removed(r) == 0)
         remove_old(r, &u, &g);
     buf_done(&u.positions);
-    if (!buf_ok(&r->triggers)) { /* out of memory: the next turn tries again */
-        buf_done(&r->triggers);
+    if (!buf_ok(&r->keys)) { /* out of memory: the next turn tries again */
+        buf_done(&r->keys);
         store_group_done(&g);
     } else if (removed(r) > 0) {
         r->removing = true;

@@ -30,6 +30,7 @@ struct delivery {
     struct buf body; /* of a structured-mode request */
 
     enum delivery_stage stage;
+    enum retry_origin origin;
     unsigned attempts; /* made in this stage */
     struct lane *lane; /* of its partitionkey; or NULL */
     enum lane_place place;

@@ -187,6 +187,13 @@ enum lane_verdict lane_judge(struct trigger *t, const struct event *e, uint64_t 
     return LANE_PASS;
 }
 
+bool lane_will_read(const struct trigger *t, const struct event *e, uint64_t position)
+{
+    uint64_t id = id_of(e);
+    const struct lane *lane = id != 0 ? find(&t->lanes, id) : NULL;
+    return lane != NULL && lane->from != 0 && lane->from <= position;
+}
+
 void lane_taken_again(struct trigger *t, const struct event *e, uint64_t position)
 {
     struct lane *lane = find(&t->lanes, id_of(e));

@@ -77,6 +77,9 @@ enum lane_verdict lane_judge(struct trigger *t, const struct event *e, uint64_t 
 /* The sweep is done with it. */
 void lane_taken_again(struct trigger *t, const struct event *e, uint64_t position);
 
+/* Was it passed over, to be read again when its lane has come so far? */
+bool lane_will_read(const struct trigger *t, const struct event *e, uint64_t position);
+
 /* ---- a delivery's way ---- */
 /* It has its event and wants to go: d->place says whether it may. 0 or -ENOMEM. */
 int lane_enter(struct trigger *t, struct delivery *d);

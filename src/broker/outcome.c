@@ -10,6 +10,7 @@
 #include "broker/attempt.h"
 #include "broker/dead_retain.h"
 #include "broker/drop.h"
+#include "broker/replay.h"
 #include "broker/retry.h"
 #include "broker/row.h"
 
@@ -76,6 +77,7 @@ static struct slice attempt_value(const struct delivery *d, char *out)
                         .latency_us = d->latency_us,
                         .code = (uint16_t)(d->outcome == OUTCOME_DONE ? d->answered : d->code),
                         .stage = (uint8_t)d->stage,
+                        .origin = (uint8_t)d->origin,
                         .end = ends[d->outcome],
                         .reply = d->reply.len > 0};
     if (d->outcome == OUTCOME_NONE) {
@@ -120,6 +122,7 @@ static void add_retry(struct store_group *g, const struct delivery *d, struct ro
     row_retry_value(&(struct retry_row){.attempts = attempts,
                                         .code = d->code,
                                         .stage = stage,
+                                        .origin = d->origin,
                                         .delay_ns = d->next_delay_ns,
                                         .time_ns = d->time_ns,
                                         .attempt_time_ns = d->ended_ns,
@@ -215,6 +218,8 @@ static void settle(struct delivery *d)
         dead_retain_count(t, 1);
     if (d->outcome == OUTCOME_DONE && d->reply.len > 0)
         note_reply(d);
+    if (d->origin == RETRY_REPLAYED && d->outcome != OUTCOME_RETRY && d->stage == STAGE_SUBSCRIBER)
+        replay_ended(t);
     if (d->outcome == OUTCOME_RETRY) {
         move_to_retrying(d);
     } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {

@@ -191,6 +191,7 @@ static int load_row(struct trigger *t, const struct retry_row *row)
     if (d == NULL)
         return -ENOMEM;
     d->stage = (enum delivery_stage)row->stage;
+    d->origin = row->origin;
     d->attempts = row->attempts;
     d->code = row->code;
     d->due_ns = row->due_ns;

@@ -11,7 +11,8 @@
 #define RETRY_V0         0u /* the error is all that follows the fixed part */
 #define RETRY_V1         1u
 #define RETRY_V1_SIZE    48
-#define OBJECT_KEY_SIZE  12
+#define STAGE_MASK       0xffu
+#define ORIGIN_SHIFT     8
 #define DEAD_FIXED_SIZE  28
 #define DEAD_LATENCY     UINT32_C(0x80000000) /* in the error's length: a latency comes first */
 
@@ -30,7 +31,7 @@ void row_retry_value(const struct retry_row *row, struct buf *out)
     buf_reset(out);
     buf_add_u32(out, row->attempts);
     buf_add_u32(out, row->code);
-    buf_add_u32(out, row->stage);
+    buf_add_u32(out, row->stage | (uint32_t)row->origin << ORIGIN_SHIFT);
     buf_add_u32(out, RETRY_V1);
     buf_add_u64(out, row->delay_ns);
     buf_add_u64(out, row->time_ns);
@@ -73,14 +74,15 @@ int row_retry_read(struct slice key, struct slice value, struct retry_row *ret)
     *ret = (struct retry_row){
         .attempts = bytes_le32(value.ptr),
         .code = bytes_le32(value.ptr + 4),
-        .stage = bytes_le32(value.ptr + 8),
+        .stage = bytes_le32(value.ptr + 8) & STAGE_MASK,
+        .origin = (enum retry_origin)(bytes_le32(value.ptr + 8) >> ORIGIN_SHIFT),
         .delay_ns = bytes_le64(value.ptr + 16),
         .time_ns = bytes_le64(value.ptr + 24),
         .error = slice_of(value.ptr + RETRY_FIXED_SIZE, value.len - RETRY_FIXED_SIZE),
     };
     if (row_retry_read_key(key, ret) < 0)
         return -EBADMSG;
-    if (ret->stage >= STAGE_COUNT)
+    if (ret->stage >= STAGE_COUNT || ret->origin >= RETRY_ORIGIN_COUNT)
         return -EBADMSG;
     switch (bytes_le32(value.ptr + 12)) {
     case RETRY_V0:
@@ -101,7 +103,7 @@ void row_object_key(uint32_t trigger, uint64_t position, struct buf *out)
 
 int row_object_read(struct slice key, uint32_t *ret_trigger, uint64_t *ret_position)
 {
-    if (key.len != OBJECT_KEY_SIZE)
+    if (key.len != ROW_OBJECT_KEY_SIZE)
         return -EBADMSG;
     *ret_trigger = bytes_be32(key.ptr);
     *ret_position = bytes_be64(key.ptr + 4);
@@ -123,7 +125,7 @@ void row_dead_value(const struct dead_row *row, struct buf *out)
 
 int row_dead_read(struct slice key, struct slice value, struct dead_row *ret)
 {
-    if (key.len != OBJECT_KEY_SIZE || value.len < DEAD_FIXED_SIZE)
+    if (key.len != ROW_OBJECT_KEY_SIZE || value.len < DEAD_FIXED_SIZE)
         return -EBADMSG;
     uint32_t error_len = bytes_le32(value.ptr + 24);
     bool has_latency = (error_len & DEAD_LATENCY) != 0;

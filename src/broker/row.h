@@ -16,6 +16,9 @@ enum retry_class {
     RETRY_CLASS_COUNT
 };
 
+/* Why the delivery is made. */
+enum retry_origin { RETRY_MATCHED, RETRY_REDRIVEN, RETRY_REPLAYED, RETRY_ORIGIN_COUNT };
+
 #define ROW_RETRY_KEY_SIZE 21
 
 struct retry_row {
@@ -23,6 +26,7 @@ struct retry_row {
     uint32_t trigger;          /* key */
     enum retry_class class;    /* key */
     uint32_t attempts, code, stage;
+    enum retry_origin origin;
     uint64_t delay_ns, time_ns;
     /* The attempt that failed last; time 0: none was made, or the row is from before there were
      * these. */
@@ -45,6 +49,7 @@ struct dead_row {
     uint64_t time_ns, event_time_ns;
     struct slice error, body;
 };
+#define ROW_OBJECT_KEY_SIZE 12
 /* Also the key of PAYLOADS. */
 void row_object_key(uint32_t trigger, uint64_t position, struct buf *out);
 /* -EBADMSG when it is none. */

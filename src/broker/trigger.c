@@ -8,6 +8,7 @@
 #include "broker/cursor.h"
 #include "broker/dead_retain.h"
 #include "broker/drop.h"
+#include "broker/replay.h"
 #include "broker/retry.h"
 #include "broker/scan.h"
 #include "broker/start.h"
@@ -232,6 +233,7 @@ void trigger_free(struct trigger *t)
     trigger_measure_done(t);
     free(t->done_before.positions);
     start_free_search(t);
+    replay_leave(t);
     t->magic = 0;
     free(t);
 }
@@ -296,6 +298,7 @@ void trigger_broker_gone(struct trigger *t)
     trigger_caught_up(t);
     start_end_search(t);
     lanes_forget(t);
+    replay_broker_gone(t);
     uint64_t count = drop_with_broker(t);
     if (count > 0 || was_behind)
         log_info("trigger %s/%s: %llu deliveries that had not ended are dropped with its broker%s",

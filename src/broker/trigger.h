@@ -83,10 +83,11 @@ struct trigger {
     struct retry_window windows[RETRY_CLASS_COUNT];
     struct loop_timer refill; /* runs when there is room for more of the rows */
     bool keeps_retries;       /* all that have failed before are in memory */
-    struct list crowded; /* those of them that are due, for which there is no room; without their
-                            event */
-    struct list held;    /* those of them that are due, for a dead-letter sink that is not ready;
-                            without their event */
+    struct list crowded;   /* those of them that are due, for which there is no room; without their
+                              event */
+    struct list held;      /* those of them that are due, for a dead-letter sink that is not ready;
+                              without their event */
+    struct replay *replay; /* the last; NULL: there was none */
     struct position_set
         done_before;  /* finished before the restart, and coming up again: to be skipped */
     bool row_written; /* the cursor row in the tables says more than nothing */

@@ -30,6 +30,10 @@ SERVER(GAUGE, sluice_deliveries_waiting, s->broker.waiting, "Deliveries waiting 
 SERVER(GAUGE, sluice_dead_letters, s->broker.dead_kept, "Dead letters that are kept.")
 SERVER(COUNTER, sluice_dead_letters_removed_total, s->broker.dead_removed,
        "Dead letters that were removed, as they were too old or too many.")
+SERVER(COUNTER, sluice_dead_letters_redriven_total, s->broker.redriven,
+       "Dead letters that were given back to the deliveries.")
+SERVER(COUNTER, sluice_events_replayed_total, s->broker.replayed,
+       "Events of the log that replays gave to a trigger anew.")
 SERVER(COUNTER, sluice_deliveries_lost_total, s->broker.lost,
        "Deliveries given up because their event was gone.")
 SERVER(COUNTER, sluice_deliveries_dropped_total, s->broker.dropped,

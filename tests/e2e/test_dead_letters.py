@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /-/dead, a page at a time."""
+"""Dead letters: a page at a time, selected, opened, edited, deleted, redriven."""
+
+import json
+import urllib.parse
 
 import daemon
 import pytest
@@ -85,3 +88,142 @@ def test_a_place_where_nothing_is(shared):
     assert shared.http.get("/-/dead?continue=4294967295-18446744073709551615").json() == {
         "items": []
     }
+
+
+# ---- selecting ----
+
+
+def letters(own, **query):
+    found = own.http.get("/-/dead?" + urllib.parse.urlencode({"namespace": "n", **query}))
+    assert found.status == 200, found
+    return [item["event"]["id"] for item in found.json()["items"]]
+
+
+def test_selects(own, sink):
+    """By type, source, code, time, and by a CESQL expression."""
+    before = "2001-01-01T00:00:00Z"
+    sink.on("/", lambda got: Answer(503 if got.event["type"] == "a" else 404))
+    own.apply(daemon.trigger("t", "n", sink.url(), delivery={"retry": 0}))
+    own.wait_ready_condition("Trigger", "t", "n")
+    for id, type, source in (("1", "a", "/x"), ("2", "a", "/y"), ("3", "b", "/x")):
+        headers = binary_event(id=id, type=type, source=source)
+        assert own.send("/n/default", headers).status == 202
+    waiting.until(lambda: own.metrics()["sluice_dead_letters"] == 3)
+    assert letters(own) == ["1", "2", "3"]
+    assert letters(own, type="a") == ["1", "2"]
+    assert letters(own, source="/x") == ["1", "3"]
+    assert letters(own, type="a", source="/x") == ["1"]
+    assert letters(own, code="404") == ["3"]
+    assert letters(own, code="5xx") == ["1", "2"]
+    assert letters(own, since=before) == ["1", "2", "3"]
+    assert letters(own, until=before) == []
+    assert letters(own, filter='{"exact":{"type":"a","source":"/y"}}') == ["2"]
+    assert letters(own, filter="type = 'a' AND source = '/y'") == ["2"]
+
+
+@pytest.mark.parametrize(
+    "query, field",
+    [("since=yesterday", "since"), ("until=1", "until"), ("code=6xx", "code"), ("code=", "code")]
+    + [("filter={", "filter")],
+)
+def test_refuses_what_selects_nothing(shared, query, field):
+    answer = shared.http.get(f"/-/dead?{query}")
+    assert answer.status == 400, answer
+    assert answer.json()["error"]["field"] == field
+
+
+# ---- one letter ----
+
+
+@pytest.fixture
+def letter(own, sink):
+    """A dead letter; its path and its position. The subscriber takes events from now on."""
+    give_up(own, sink, ["t"], 1)
+    [item] = own.dead("n", "t")
+    sink.on("/", Answer(200))
+    sink.received.clear()
+    return f"/-/dead/n/t/{item['position']}", item
+
+
+def test_opens_one(own, letter):
+    path, item = letter
+    assert own.http.get(path).json() == item
+    assert item["code"] == 400 and item["attempts"] == 1 and item["event"]["id"] == "0"
+    for wrong in ("/-/dead/n/t/4711", "/-/dead/n/none/1", "/-/dead/none/t/1"):
+        assert own.http.get(wrong).status == 404
+    assert own.http.get("/-/dead/n/t/x").status == 400
+
+
+def test_redrives_one(own, sink, letter):
+    path, _ = letter
+    assert own.http.post(path + "/redrive").status == 204
+    [got] = sink.wait(1)
+    assert got.id == "0"
+    waiting.until(lambda: own.metrics()["sluice_deliveries_done_total"] == 1)
+    assert own.dead("n", "t") == []
+    assert own.http.post(path + "/redrive").status == 404
+    assert own.metrics()["sluice_dead_letters_redriven_total"] == 1
+
+
+def test_edits_one(own, sink, letter):
+    path, item = letter
+    event = dict(item["event"], id="mended", more="yes")
+    answer = own.http.put(path, json.dumps(event).encode())
+    assert answer.status == 204, answer
+    assert own.http.get(path).json()["event"] == event
+    assert own.http.post(path + "/redrive").status == 204
+    [got] = sink.wait(1)
+    assert got.id == "mended" and got.event["more"] == "yes"
+    assert [line["event"]["id"] for line in own.events()] == ["0"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"specversion":"1.0","id":"1"}'])
+def test_refuses_what_is_no_event(own, letter, body):
+    path, item = letter
+    assert own.http.put(path, body).status == 400
+    assert own.http.get(path).json() == item
+
+
+def test_deletes_one(own, letter):
+    path, _ = letter
+    assert own.http.delete(path).status == 204
+    assert own.http.get(path).status == 404
+    assert own.metrics()["sluice_dead_letters"] == 0
+    assert own.http.delete(path).status == 404
+
+
+# ---- many ----
+
+
+def sweep(method, path):
+    """What each answer says, until there is no more."""
+    said, token = [], ""
+    while token is not None:
+        answer = method(path + token)
+        assert answer.status == 200, answer
+        said.append(answer.json())
+        token = said[-1].get("continue")
+        token = token and f"&continue={token}"
+    return said
+
+
+def test_redrives_many(own, sink):
+    give_up(own, sink, ["a", "b"], 300)
+    sink.on("/", Answer(200))
+    sink.received.clear()
+    said = sweep(own.http.post, "/-/redrive?namespace=n&trigger=a")
+    assert [one["redriven"] for one in said] == [256, 44]
+    waiting.until(lambda: own.metrics()["sluice_deliveries_done_total"] == 300)
+    assert sorted(int(got.id) for got in sink.received) == list(range(300))
+    assert own.dead("n", "a") == [] and len(own.dead("n", "b")) == 300
+
+
+def test_deletes_many(own, sink):
+    give_up(own, sink, ["a"], 300)
+    assert own.http.delete("/-/dead").status == 400
+    assert own.http.post("/-/redrive").status == 400
+    said = sweep(own.http.delete, "/-/dead?code=400&limit=200")
+    assert [one["deleted"] for one in said] == [200, 100]
+    assert own.dead("n", "a") == []
+    assert own.http.delete("/-/dead?all=true").json() == {"deleted": 0, "skipped": 0}
+    waiting.until(lambda: own.metrics()["sluice_dead_letters"] == 0)

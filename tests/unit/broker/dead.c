@@ -48,8 +48,9 @@ static void the_last_number_of_a_trigger_ends_the_table(void **state)
 static void damaged_rows_are_passed_in_turns(void **state)
 {
     struct world *w = *state;
+    world_trigger(w, "t", "f", "");
     for (unsigned i = 0; i < 50 * TURN_ROWS; i++)
-        put_row(w, 1, i, SLICE("damaged"));
+        put_row(w, world_trigger_find(w, "t")->number, i, SLICE("damaged"));
     WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 50 * TURN_ROWS);
     assert_true(ask_for_nothing(w) >= 49);
 }

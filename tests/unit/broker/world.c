@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROUTES 16
+#define ROUTES 40
 
 /* ---- the fake HTTP client: takes the place of src/http/client.c in this program ---- */
 
