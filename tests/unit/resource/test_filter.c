@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resource/filter.h"
 
+#include "base/fdio.h"
 #include "base/memory.h"
+#include "resource/resource.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -181,11 +184,132 @@ static void refuses_deep_nesting(void **state)
     compiled(b.ptr, -EINVAL, &err);
 }
 
+/* ---- docs/filters.md ---- */
+
+static struct buf document(void)
+{
+    struct buf text = BUF_INIT;
+    assert_int_equal(fdio_read_file(DOCS_FOLDER "/filters.md", 1u << 20, &text), 0);
+    return text;
+}
+
+/* The fenced block of the language that begins at or after *at; false when there is none. */
+static bool next_block(struct slice text, const char *fence, size_t *at, struct slice *ret)
+{
+    const char *found = strstr(text.ptr + *at, fence);
+    if (found == NULL)
+        return false;
+    const char *start = strchr(found, '\n') + 1, *end = strstr(start, "\n```");
+    assert_non_null(end);
+    *ret = slice_of(start, (size_t)(end + 1 - start));
+    *at = (size_t)(end + 4 - text.ptr);
+    return true;
+}
+
+static void read_event(struct slice text, struct event *e, struct event_arena *arena)
+{
+    struct slice json;
+    size_t at = 0;
+    struct error err = ERROR_INIT;
+    assert_true(next_block(text, "```json", &at, &json));
+    if (event_json_read(json, e, arena, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+/* Each trigger that is shown is a good one, and matches the event that is shown. */
+static void documents_triggers(void **state)
+{
+    struct buf text = document();
+    struct event e = {0};
+    struct event_arena arena = {0};
+    struct slice yaml;
+    size_t at = 0, count;
+    unsigned triggers = 0;
+    struct error err = ERROR_INIT;
+    read_event(buf_slice(&text), &e, &arena);
+    while (next_block(buf_slice(&text), "```yaml", &at, &yaml)) {
+        struct resource_document *documents;
+        struct filter *f;
+        assert_int_equal(resource_parse(yaml, &documents, &count, &err), 0);
+        assert_int_equal(count, 1);
+        if (resource_check(&resource_kind_trigger, documents[0].object, "default", &err) != 0 ||
+            filter_compile(resource_at(documents[0].object, "spec"), &f, &err) != 0)
+            fail_msg("%s: %s", err.field, err.message);
+        assert_true(filter_matches(f, &e));
+        filter_free(f);
+        resource_documents_free(documents, count);
+        triggers++;
+    }
+    assert_int_equal(triggers, 3);
+    event_arena_done(&arena);
+    buf_done(&text);
+}
+
+/* What the table says of an expression: | `expression` | `value` | error | */
+static void documents_expression(const char *row, const struct event *e)
+{
+    static struct cesql_scratch scratch;
+    char expression[128], value[64], error[32] = "none";
+    assert_true(sscanf(row, "| `%127[^`]` | `%63[^`]` | %31[A-Za-z]", expression, value, error) >=
+                2);
+    struct cesql *x = NULL;
+    struct cesql_result result = {.error = CESQL_PARSE};
+    autobuf written = BUF_INIT;
+    if (cesql_parse(slice_text(expression), &x, NULL, NULL) == 0)
+        cesql_evaluate(x, e, &scratch, &result);
+    cesql_value_write(&result.value, &written);
+    if (strcmp(written.ptr, value) != 0 || strcmp(cesql_error_name(result.error), error) != 0)
+        fail_msg("%s gives %s, %s", expression, written.ptr, cesql_error_name(result.error));
+    cesql_free(x);
+}
+
+static void documents_expressions(void **state)
+{
+    struct buf text = document();
+    struct event e = {0};
+    struct event_arena arena = {0};
+    unsigned rows = 0;
+    read_event(buf_slice(&text), &e, &arena);
+    const char *row = strstr(text.ptr, "| expression | value | error |");
+    assert_non_null(row);
+    for (row = strstr(row, "\n| `"); row != NULL && row[1] == '|'; row = strchr(row + 1, '\n')) {
+        documents_expression(row + 1, &e);
+        rows++;
+    }
+    assert_true(rows >= 19);
+    event_arena_done(&arena);
+    buf_done(&text);
+}
+
+/* The rows of the functions are those of the code. */
+static void documents_functions(void **state)
+{
+    struct buf text = document();
+    struct cesql_function_row f;
+    for (size_t i = 0; cesql_function_at(i, &f); i++) {
+        autobuf row = BUF_INIT;
+        buf_printf(&row, "| `%s(%s)` | %s | %s |\n", f.name, f.arguments, f.returns, f.help);
+        if (strstr(text.ptr, row.ptr) == NULL)
+            fail_msg("docs/filters.md lacks the row\n%s", row.ptr);
+    }
+    for (int error = CESQL_PARSE; error < CESQL_ERROR_COUNT; error++) {
+        autobuf row = BUF_INIT;
+        buf_printf(&row, "\n| `%s` | ", cesql_error_name((enum cesql_error)error));
+        if (strstr(text.ptr, row.ptr) == NULL)
+            fail_msg("docs/filters.md lacks the error %s", row.ptr);
+    }
+    buf_done(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_as_the_table_says), cmocka_unit_test(refuses_with_the_field),
-        cmocka_unit_test(says_where_an_expression_is_wrong), cmocka_unit_test(bounds_lists),
-        cmocka_unit_test(refuses_deep_nesting)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(matches_as_the_table_says),
+                                       cmocka_unit_test(refuses_with_the_field),
+                                       cmocka_unit_test(says_where_an_expression_is_wrong),
+                                       cmocka_unit_test(bounds_lists),
+                                       cmocka_unit_test(documents_triggers),
+                                       cmocka_unit_test(documents_expressions),
+                                       cmocka_unit_test(documents_functions),
+                                       cmocka_unit_test(refuses_deep_nesting)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
