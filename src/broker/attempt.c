@@ -54,6 +54,7 @@ const char *attempt_end_name(enum attempt_end end)
     static const char *const names[] = {
         [ATTEMPT_UNKNOWN] = "unknown", [ATTEMPT_DONE] = "done",       [ATTEMPT_RETRY] = "retry",
         [ATTEMPT_DEAD] = "dead",       [ATTEMPT_DROPPED] = "dropped", [ATTEMPT_EXPIRED] = "expired",
+        [ATTEMPT_DELAYED] = "delayed",
     };
     static_assert(sizeof(names) / sizeof(names[0]) == ATTEMPT_END_COUNT, "each end has a name");
     must(end < ATTEMPT_END_COUNT);

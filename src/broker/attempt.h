@@ -17,6 +17,7 @@ enum attempt_end {
     ATTEMPT_DEAD,    /* a row in DEAD does */
     ATTEMPT_DROPPED, /* went with its broker; no attempt was made */
     ATTEMPT_EXPIRED, /* its time had passed; no attempt was made */
+    ATTEMPT_DELAYED, /* its time has not come: a row in RETRIES takes over; no attempt was made */
     ATTEMPT_END_COUNT,
 };
 

@@ -533,6 +533,8 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .redriven = atomic_load(&c->redriven),
         .replayed = atomic_load(&c->replayed),
         .lost = atomic_load(&c->lost),
+        .delayed = atomic_load(&c->delayed),
+        .expired = atomic_load(&c->expired),
         .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),

@@ -60,6 +60,8 @@ struct broker_core_stats {
     uint64_t redriven;      /* dead letters that are delivered anew */
     uint64_t replayed;      /* events that replays deliver anew */
     uint64_t lost;          /* deliveries given up because their event was gone */
+    uint64_t delayed;       /* deliveries put off by deliverytime */
+    uint64_t expired;       /* those that ended because of expirytime */
     uint64_t dropped;       /* deliveries that went with their broker */
     uint64_t undecodable;   /* records that are no event for this version, passed over */
     uint64_t unreadable;    /* now: places in log or tables that cannot be read; deliveries wait */

@@ -26,7 +26,7 @@ struct broker {
 
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
-        in_flight, waiting, lost, dropped, undecodable, dead_removed;
+        in_flight, waiting, lost, delayed, expired, dropped, undecodable, dead_removed;
     atomic_uint_fast64_t unreadable;                    /* gauge: places that cannot be read */
     atomic_uint_fast64_t paused, breakers_open, probes; /* gauges of triggers, counter */
     atomic_uint_fast64_t redriven, replayed;            /* deliveries that are made anew */

@@ -12,6 +12,7 @@
 #include "broker/drop.h"
 #include "broker/replay.h"
 #include "broker/start.h"
+#include "broker/timing.h"
 
 #include <errno.h>
 
@@ -101,6 +102,8 @@ static int load_outstanding(struct trigger *t, uint64_t position)
         free(d);
         return -ENOMEM;
     }
+    struct event decoded = {0};
+    d->timed = event_decode(buf_slice(&event), &decoded) == 0 && timing_is_given(&decoded);
     list_append(&t->outstanding, &d->outstanding);
     int entered = lane_enter(t, d);
     trigger_queue(t, d);

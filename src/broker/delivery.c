@@ -8,6 +8,7 @@
 #include "broker/reply.h"
 #include "broker/request.h"
 #include "broker/retry.h"
+#include "broker/timing.h"
 #include "broker/ttl.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ void delivery_free(struct delivery *d)
         retry_leave(d);
     retry_readable(d);
     lane_leave(d->trigger, d);
+    timing_settled(d);
     list_remove(&d->link);
     list_remove(&d->outstanding);
     loop_timer_cancel(d->core->loop, &d->due);

@@ -9,7 +9,15 @@
 #include "broker/trigger.h"
 
 enum delivery_stage { STAGE_SUBSCRIBER, STAGE_DEAD_LETTER, STAGE_COUNT };
-enum delivery_outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_DEAD, OUTCOME_COUNT };
+enum delivery_outcome {
+    OUTCOME_NONE,
+    OUTCOME_DONE,
+    OUTCOME_RETRY,
+    OUTCOME_DEAD,
+    OUTCOME_DELAYED,
+    OUTCOME_EXPIRED,
+    OUTCOME_COUNT
+};
 
 #define DELIVERY_MAGIC     0x64656c69u
 #define DELIVERY_ERROR_MAX 200
@@ -36,6 +44,8 @@ struct delivery {
     enum lane_place place;
     bool probe;        /* of the circuit breaker */
     bool silent;       /* what came back says that the subscriber is dead: nothing, 429, 5xx */
+    bool timed;        /* the event says when it may be delivered */
+    bool aside;        /* it is not to be delivered now: its outcome is on its way */
     bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
     enum retry_class row_class, next_class; /* of its row, and of the one on its way */
     bool unreadable;                        /* counted as one whose event cannot be read now */

@@ -20,6 +20,7 @@ const char *history_state_name(enum history_state state)
         [HISTORY_WAITING] = "waiting",
         [HISTORY_BEHIND] = "behind",
         [HISTORY_IN_FLIGHT] = "in flight",
+        [HISTORY_DELAYED] = "delayed",
         [HISTORY_RETRYING] = "retrying",
         [HISTORY_DELIVERED] = "delivered",
         [HISTORY_DEAD] = "dead",
@@ -185,6 +186,8 @@ static enum history_state state_after(const struct attempt *a)
         return HISTORY_RETRYING;
     case ATTEMPT_DEAD:
         return HISTORY_DEAD;
+    case ATTEMPT_DELAYED:
+        return HISTORY_DELAYED;
     case ATTEMPT_DROPPED:
         return HISTORY_DROPPED;
     case ATTEMPT_EXPIRED:
@@ -260,7 +263,7 @@ static void take_schedule(const struct record *r, struct history_delivery *d,
         s = add_step(r->h, d, r->entry, HISTORY_SCHEDULED);
     if (s != NULL)
         s->due_ns = row->due_ns;
-    d->state = HISTORY_RETRYING;
+    d->state = s != NULL && s->facts.end == ATTEMPT_DELAYED ? HISTORY_DELAYED : HISTORY_RETRYING;
 }
 
 /* The facts of older versions' attempts are in their rows only. */

@@ -39,6 +39,7 @@ enum history_state {
     HISTORY_WAITING,   /* matched, and not tried yet */
     HISTORY_BEHIND,    /* the trigger matches and has not read so far */
     HISTORY_IN_FLIGHT, /* the first attempt is under way */
+    HISTORY_DELAYED, /* its time has not come */
     HISTORY_RETRYING,
     HISTORY_DELIVERED,
     HISTORY_DEAD,

@@ -23,7 +23,7 @@ static const char *end_name(const struct history_step *s)
 {
     switch (s->kind) {
     case HISTORY_SCHEDULED:
-        return "scheduled";
+        return s->facts.end == ATTEMPT_DELAYED ? "delayed" : "scheduled";
     case HISTORY_REDRIVEN:
         return "redriven";
     case HISTORY_REMOVED:

@@ -5,6 +5,7 @@
 #include "broker/broker_internal.h"
 
 #include "base/clock.h"
+#include "broker/timing.h"
 #include "broker/trace.h"
 #include "broker/ttl.h"
 
@@ -53,6 +54,7 @@ static void appended(void *ctx, int error, uint64_t position)
 
 struct taking {
     struct store_group group;
+    const struct broker_core *core;
     uint32_t broker;
     uint64_t events;
     struct ingress_measure *measure;
@@ -83,6 +85,11 @@ static int count_round(struct event *e, struct ttl_text *text, struct error *err
 
 static int take_event(struct taking *t, const struct event *e)
 {
+    if (timing_is_given(e)) {
+        int timing = timing_check(e, loop_realtime(t->core->loop), t->err);
+        if (timing < 0)
+            return timing;
+    }
     bool counted = ttl_is_given(e);
     bool traced = trace_is_for(&t->trace, e);
     ingress_tally_add(&t->tally, t->measure, event_get(e, "type"));
@@ -204,7 +211,7 @@ static void take(struct broker_core *b, struct http_request *request,
 {
     struct error err = ERROR_INIT;
     struct taking taking = {
-        .broker = ingress_measure_broker(measure), .measure = measure, .err = &err};
+        .core = b, .broker = ingress_measure_broker(measure), .measure = measure, .err = &err};
     uint64_t began_ns = clock_monotonic();
     struct event_arena arena = {0};
     taking.trace.arena = &arena;

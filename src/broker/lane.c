@@ -320,7 +320,7 @@ void lane_hold(struct trigger *t, struct delivery *d)
     struct lane *lane = d->lane;
     if (lane == NULL)
         return;
-    if (d->stage != STAGE_SUBSCRIBER) {
+    if (d->stage != STAGE_SUBSCRIBER || d->row_class == RETRY_NEW) { /* dead, or put off */
         lane_leave(t, d);
         return;
     }

@@ -13,6 +13,7 @@
 #include "broker/replay.h"
 #include "broker/retry.h"
 #include "broker/row.h"
+#include "broker/timing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,8 +54,15 @@ static bool has_dead_letter_sink(const struct delivery *d)
 static void note_next(struct delivery *d)
 {
     d->dead_letter_row = d->outcome == OUTCOME_DEAD && has_dead_letter_sink(d);
+    if (d->outcome == OUTCOME_DELAYED) { /* which has said when */
+        d->next_class = RETRY_NEW;
+        d->next_delay_ns = 0;
+        return;
+    }
     d->next_class = d->dead_letter_row || d->stage == STAGE_DEAD_LETTER ? RETRY_SINK : RETRY_AGAIN;
     d->next_due_ns = retry_now(d->core, d->next_class) + d->next_delay_ns;
+    if (d->outcome == OUTCOME_RETRY)
+        timing_shorten(d);
 }
 
 static void note_nothing(struct delivery *d)
@@ -67,10 +75,10 @@ static void note_nothing(struct delivery *d)
 /* What the record says that takes the delivery out of where it stands. */
 static struct slice attempt_value(const struct delivery *d, char *out)
 {
-    static const enum attempt_end ends[] = {[OUTCOME_NONE] = ATTEMPT_DROPPED,
-                                            [OUTCOME_DONE] = ATTEMPT_DONE,
-                                            [OUTCOME_RETRY] = ATTEMPT_RETRY,
-                                            [OUTCOME_DEAD] = ATTEMPT_DEAD};
+    static const enum attempt_end ends[] = {
+        [OUTCOME_NONE] = ATTEMPT_DROPPED,    [OUTCOME_DONE] = ATTEMPT_DONE,
+        [OUTCOME_RETRY] = ATTEMPT_RETRY,     [OUTCOME_DEAD] = ATTEMPT_DEAD,
+        [OUTCOME_DELAYED] = ATTEMPT_DELAYED, [OUTCOME_EXPIRED] = ATTEMPT_EXPIRED};
     static_assert(sizeof(ends) / sizeof(ends[0]) == OUTCOME_COUNT, "each outcome ends somehow");
     struct attempt a = {.time_ns = d->ended_ns,
                         .number = d->began_ns != 0 ? d->attempts : 0,
@@ -125,7 +133,7 @@ static void add_retry(struct store_group *g, const struct delivery *d, struct ro
                                         .origin = d->origin,
                                         .delay_ns = d->next_delay_ns,
                                         .time_ns = d->time_ns,
-                                        .attempt_time_ns = d->ended_ns,
+                                        .attempt_time_ns = d->began_ns != 0 ? d->ended_ns : 0,
                                         .latency_us = d->latency_us,
                                         .error = slice_text(d->error),
                                         .body = buf_slice(&d->error_body)},
@@ -169,9 +177,11 @@ static void add_outcome(struct store_group *g, const struct delivery *d, struct 
 {
     switch (d->outcome) {
     case OUTCOME_DONE:
+    case OUTCOME_EXPIRED:
         add_done(g, d, rows);
         break;
     case OUTCOME_RETRY:
+    case OUTCOME_DELAYED:
         add_payload(g, d, rows);
         add_leave(g, d, rows);
         add_retry(g, d, rows, d->stage, d->attempts);
@@ -196,6 +206,7 @@ static void move_to_retrying(struct delivery *d)
     note_nothing(d);
     buf_done(&d->error_body); /* the row has it */
     event_hold_unref(STEAL(d->event));
+    timing_settled(d);
     retry_enter(d);
     if (d->dropped)
         drop_late(d);
@@ -220,7 +231,7 @@ static void settle(struct delivery *d)
         note_reply(d);
     if (d->origin == RETRY_REPLAYED && d->outcome != OUTCOME_RETRY && d->stage == STAGE_SUBSCRIBER)
         replay_ended(t);
-    if (d->outcome == OUTCOME_RETRY) {
+    if (d->outcome == OUTCOME_RETRY || d->outcome == OUTCOME_DELAYED) {
         move_to_retrying(d);
     } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {
         d->stage = STAGE_DEAD_LETTER;

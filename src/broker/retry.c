@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/row.h"
+#include "broker/timing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,10 +56,12 @@ static void lose(struct delivery *d)
     outcome_append(d);
 }
 
-static bool is_event(const struct buf *encoded)
+static bool is_event(struct delivery *d, const struct buf *encoded)
 {
     struct event event = {0};
-    return event_decode(buf_slice(encoded), &event) == 0;
+    bool good = event_decode(buf_slice(encoded), &event) == 0;
+    d->timed = good && timing_is_given(&event);
+    return good;
 }
 
 int retry_read_event(struct delivery *d)
@@ -68,13 +71,13 @@ int retry_read_event(struct delivery *d)
     autobuf payload = BUF_INIT;
     row_object_key(d->trigger_number, d->position, &key);
     int r = store_get(s, STORE_TABLE_PAYLOADS, buf_slice(&key), &payload, NULL);
-    d->payload_gone = r == -ENOENT || (r == 0 && !is_event(&payload));
+    d->payload_gone = r == -ENOENT || (r == 0 && !is_event(d, &payload));
     if (d->payload_gone) {
         uint32_t broker;
         uint64_t time_ns;
         buf_reset(&payload);
         r = store_read_event(s, d->position, &broker, &time_ns, &payload);
-        if (r == 0 && !is_event(&payload))
+        if (r == 0 && !is_event(d, &payload))
             r = -ENOENT;
     }
     if (r == 0 && (d->event = event_hold_new(buf_slice(&payload))) == NULL)

@@ -22,6 +22,7 @@
 #define TRIGGER_WAITING_MAX       256
 #define TRIGGER_WAITING_BYTES_MAX (4u << 20)
 #define TRIGGER_RETRYING_MAX      10000 /* beyond it no new events are taken from the log */
+#define TRIGGER_ASIDE_MAX         1024  /* of those whose time has not come, or has passed */
 #define TRIGGER_RETRIES_TURN      256   /* due retries taken before others have their turn */
 
 /* Deliveries of all triggers that run or wait with their event in memory, beyond which each may
@@ -71,6 +72,7 @@ struct trigger {
     unsigned waiting_count, in_flight;
     unsigned waiting_retries; /* of those that wait; while it is behind, at most half of them */
     unsigned retrying_count;  /* rows in RETRIES of deliveries that have failed before */
+    unsigned aside;   /* deliveries that are put off or expired, with an outcome on its way */
     unsigned refused; /* outcomes that the store had no room for; none is delivered meanwhile */
     size_t waiting_bytes, waiting_retry_bytes;
     unsigned retries_taken;  /* from `crowded`, since the loop last had its turn */

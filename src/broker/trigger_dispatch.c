@@ -5,6 +5,7 @@
 #include "base/must.h"
 #include "broker/delivery.h"
 #include "broker/retry.h"
+#include "broker/timing.h"
 
 bool trigger_is_full(const struct trigger *t)
 {
@@ -68,6 +69,13 @@ static void start(struct trigger *t, struct delivery *d)
     delivery_start(d);
 }
 
+static void start_first(struct trigger *t)
+{
+    struct delivery *d = take_first(t, &t->waiting);
+    if (!timing_set_aside(d))
+        start(t, d);
+}
+
 static bool may_start(const struct trigger *t)
 {
     return t->ready && !t->flow.paused && !t->core->quiet && t->refused == 0;
@@ -81,7 +89,7 @@ static void start_waiting(struct trigger *t)
             start(t, d);
     }
     while (may_start(t) && !list_empty(&t->waiting) && flow_allows(t))
-        start(t, take_first(t, &t->waiting));
+        start_first(t);
 }
 
 void trigger_pump(struct trigger *t)

@@ -7,6 +7,7 @@
 #include "broker/delivery.h"
 #include "broker/scan.h"
 #include "broker/start.h"
+#include "broker/timing.h"
 
 #define CATCH_UP_BUDGET 2000 /* records read in one turn for one trigger */
 
@@ -24,7 +25,8 @@ static bool has_its_share(const struct trigger *t)
 
 bool trigger_takes_more(const struct trigger *t)
 {
-    return !trigger_is_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX && !has_its_share(t);
+    return !trigger_is_full(t) && t->retrying_count < TRIGGER_RETRYING_MAX &&
+           t->aside < TRIGGER_ASIDE_MAX && !has_its_share(t);
 }
 
 void trigger_fall_behind(struct trigger *t, uint64_t position)
@@ -51,7 +53,7 @@ void trigger_matched(struct trigger *t)
 /* Queues the event. False when there is no room or no memory: the trigger stays at this position.
  */
 static bool queue_event(struct trigger *t, const struct store_entry *entry,
-                        struct event_hold **hold)
+                        const struct event *event, struct event_hold **hold)
 {
     if (!trigger_takes_more(t))
         return false;
@@ -61,11 +63,16 @@ static bool queue_event(struct trigger *t, const struct store_entry *entry,
     if (d == NULL)
         return false;
     d->event = event_hold_ref(*hold);
+    d->timed = timing_is_given(event);
+    list_append(&t->outstanding, &d->outstanding);
+    if (timing_set_aside(d)) {
+        trigger_matched(t);
+        return true;
+    }
     if (lane_enter(t, d) < 0) {
         delivery_free(d);
         return false;
     }
-    list_append(&t->outstanding, &d->outstanding);
     if (d->place != LANE_QUEUED) /* which may be given back to the log */
         trigger_matched(t);
     trigger_queue(t, d);
@@ -82,7 +89,7 @@ static bool take(struct trigger *t, const struct store_entry *entry, const struc
         lanes_used(t) ? lane_judge(t, event, entry->position, again) : LANE_TAKE;
     if (verdict != LANE_TAKE)
         return verdict == LANE_PASS;
-    if (!position_set_take(&t->done_before, entry->position) && !queue_event(t, entry, hold))
+    if (!position_set_take(&t->done_before, entry->position) && !queue_event(t, entry, event, hold))
         return false;
     if (again)
         lane_taken_again(t, event, entry->position);

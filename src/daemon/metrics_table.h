@@ -36,6 +36,10 @@ SERVER(COUNTER, sluice_events_replayed_total, s->broker.replayed,
        "Events of the log that replays gave to a trigger anew.")
 SERVER(COUNTER, sluice_deliveries_lost_total, s->broker.lost,
        "Deliveries given up because their event was gone.")
+SERVER(COUNTER, sluice_deliveries_delayed_total, s->broker.delayed,
+       "Deliveries that deliverytime put off.")
+SERVER(COUNTER, sluice_deliveries_expired_total, s->broker.expired,
+       "Deliveries that ended because of expirytime.")
 SERVER(COUNTER, sluice_deliveries_dropped_total, s->broker.dropped,
        "Deliveries that had not ended when their broker was deleted.")
 SERVER(COUNTER, sluice_records_undecodable_total, s->broker.undecodable,

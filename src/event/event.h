@@ -56,6 +56,9 @@ struct event_arena {
 void *event_arena_alloc(struct event_arena *a, size_t len); /* NULL when out of memory */
 void event_arena_done(struct event_arena *a);
 
+/* RFC 3339 §5.6. */
+bool event_time_valid(struct slice text);
+
 /* The attribute's value, or an empty slice with ptr NULL. name as in the specification;
  * "specversion" works too. */
 struct slice event_get(const struct event *e, const char *name);

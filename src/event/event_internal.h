@@ -20,8 +20,6 @@ bool event_name_valid(enum event_version version, struct slice name);
 /* RFC 3986 §4.1 and §4.3. NULL when it is good, else the reason. */
 const char *event_uri_reference_problem(struct slice text);
 const char *event_uri_problem(struct slice text);
-/* RFC 3339 §5.6. */
-bool event_time_valid(struct slice text);
 /* A media type that declares JSON: any type, subtype json or with the suffix +json. */
 bool event_type_is_json(struct slice media_type);
 /* text/…, XML and the like: data that is best shown as a string. */

@@ -539,8 +539,8 @@ static int64_t append(struct world *w, struct store_group *g)
     return a.error != 0 ? a.error : (int64_t)a.position;
 }
 
-static void add_event(struct world *w, struct store_group *g, const char *id, const char *type,
-                      struct slice data)
+static void add_event_with(struct world *w, struct store_group *g, const char *id, const char *type,
+                           struct slice data, const char *name, const char *value)
 {
     struct broker *broker = broker_find(w->core, "default", "b");
     assert_non_null(broker);
@@ -548,6 +548,8 @@ static void add_event(struct world *w, struct store_group *g, const char *id, co
     event_set(&e, "id", slice_text(id));
     event_set(&e, "source", slice_text("/test"));
     event_set(&e, "type", slice_text(type));
+    if (name != NULL)
+        event_set(&e, name, slice_text(value));
     if (w->partitionkey != NULL)
         event_set(&e, "partitionkey", slice_text(w->partitionkey));
     e.data = data;
@@ -557,12 +559,33 @@ static void add_event(struct world *w, struct store_group *g, const char *id, co
     store_group_end(g);
 }
 
+static void add_event(struct world *w, struct store_group *g, const char *id, const char *type,
+                      struct slice data)
+{
+    add_event_with(w, g, id, type, data, NULL, NULL);
+}
+
 int64_t world_send_data(struct world *w, const char *id, const char *type, struct slice data)
 {
     struct store_group g;
     store_group_init(&g);
     add_event(w, &g, id, type, data);
     return append(w, &g);
+}
+
+int64_t world_send_with(struct world *w, const char *id, const char *type, const char *name,
+                        const char *value)
+{
+    struct store_group g;
+    store_group_init(&g);
+    add_event_with(w, &g, id, type, slice_of("", 0), name, value);
+    return append(w, &g);
+}
+
+const char *world_time(struct world *w, int64_t in_ns, char *out)
+{
+    out[clock_format_rfc3339(world_realtime(w) + (uint64_t)in_ns, 9, out)] = '\0';
+    return out;
 }
 
 int64_t world_send(struct world *w, const char *id, const char *type)

@@ -107,6 +107,11 @@ struct trigger *world_trigger_find(struct world *w, const char *name);
 
 /* Appends an event to broker b and waits until it is synced: its position, or negative errno. */
 int64_t world_send(struct world *w, const char *id, const char *type);
+/* With one attribute more; NULL: without. */
+int64_t world_send_with(struct world *w, const char *id, const char *type, const char *name,
+                        const char *value);
+/* The machine's time and so much more, in RFC 3339; out has CLOCK_RFC3339_SIZE bytes. */
+const char *world_time(struct world *w, int64_t in_ns, char *out);
 int64_t world_send_data(struct world *w, const char *id, const char *type, struct slice data);
 /* Prefix0 to prefix(count - 1), in groups of 100. */
 void world_send_many(struct world *w, const char *prefix, unsigned count, const char *type);
