@@ -274,6 +274,7 @@ static void housekeeping_due(struct loop_timer *timer)
     retry_tend(b);
     broker_each_trigger(b, trigger_tend);
     dead_retain_tend(b->dead_retain);
+    inspector_tend(b->inspector);
     tend_store(b);
     if (++b->housekeeping_turns % RETAIN_TURNS == 0)
         retain(b);

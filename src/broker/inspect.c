@@ -3,10 +3,18 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker/walk.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#define QUIET_RECORDS 2000u /* in a second: fewer, and there is time for other things */
+
+/* Which segments there are. */
+struct extent {
+    uint64_t first, segments;
+};
 
 struct inspector {
     struct broker_core *core;
@@ -15,10 +23,14 @@ struct inspector {
     bool running;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wanted;
+    pthread_cond_t changed;
     struct inspect_job *first, *last; /* that wait; under the lock */
     bool ending;
     atomic_bool hurry; /* no request may read on */
+    /* Digests of segments, made ahead of time: */
+    uint64_t synced;      /* a second ago; loop thread */
+    struct extent wanted; /* of the log, when one was asked for; under the lock */
+    struct extent done;   /* all that there were then have one; under the lock */
 };
 
 bool inspect_spend(struct inspect_job *job, uint64_t bytes)
@@ -53,23 +65,42 @@ static void read_on_loop(struct loop_message *m)
 
 /* ---- the inspector's thread ---- */
 
-static struct inspect_job *take(struct inspector *i)
+/* What is to be done next: a request, or (NULL) a digest. False: the thread ends. */
+static bool take(struct inspector *i, struct inspect_job **ret, struct extent *ret_extent)
 {
     pthread_mutex_lock(&i->lock);
-    while (i->first == NULL && !i->ending)
-        pthread_cond_wait(&i->wanted, &i->lock);
-    struct inspect_job *job = i->ending ? NULL : i->first;
-    if (job != NULL && (i->first = job->next) == NULL)
+    while (i->first == NULL && i->wanted.segments == 0 && !i->ending)
+        pthread_cond_wait(&i->changed, &i->lock);
+    bool goes_on = !i->ending;
+    *ret = i->first;
+    *ret_extent = i->wanted;
+    if (*ret == NULL)
+        i->wanted.segments = 0;
+    else if ((i->first = (*ret)->next) == NULL)
         i->last = NULL;
     pthread_mutex_unlock(&i->lock);
-    return job;
+    return goes_on;
+}
+
+static void make_digest(struct inspector *i, const struct extent *extent)
+{
+    if (store_digest(i->core->store, walk_topic))
+        return;
+    pthread_mutex_lock(&i->lock);
+    i->done = *extent;
+    pthread_mutex_unlock(&i->lock);
 }
 
 static void *inspect(void *ctx)
 {
     struct inspector *i = ctx;
     struct inspect_job *job;
-    while ((job = take(i)) != NULL) {
+    struct extent extent;
+    while (take(i, &job, &extent)) {
+        if (job == NULL) {
+            make_digest(i, &extent);
+            continue;
+        }
         job->begun_ns = clock_monotonic();
         job->ops->read(job);
         job->message.receive = read_on_loop;
@@ -89,11 +120,11 @@ static void queue(struct inspector *i, struct inspect_job *job)
     else
         i->first = job;
     i->last = job;
-    pthread_cond_signal(&i->wanted);
+    pthread_cond_signal(&i->changed);
     pthread_mutex_unlock(&i->lock);
 }
 
-/* The thread begins with the first request: most servers are never asked. */
+/* The thread begins with the first request, or the first segment that is full. */
 static int run(struct inspector *i)
 {
     if (i->running)
@@ -151,9 +182,27 @@ int inspector_new(struct broker_core *core, struct inspector **ret)
     i->core = core;
     list_init(&i->jobs);
     pthread_mutex_init(&i->lock, NULL);
-    pthread_cond_init(&i->wanted, NULL);
+    pthread_cond_init(&i->changed, NULL);
     *ret = i;
     return 0;
+}
+
+/* One at a time: a server that begins with many segments has other things to do, too. */
+void inspector_tend(struct inspector *i)
+{
+    struct store_stats stats;
+    store_stats(i->core->store, &stats);
+    bool quiet = stats.synced - i->synced < QUIET_RECORDS;
+    i->synced = stats.synced;
+    if (!quiet || stats.segments < 2 || i->core->quiet)
+        return;
+    pthread_mutex_lock(&i->lock);
+    bool done = i->done.first == stats.first && i->done.segments == stats.segments;
+    if (!done)
+        i->wanted = (struct extent){stats.first, stats.segments};
+    pthread_mutex_unlock(&i->lock);
+    if (!done && run(i) == 0)
+        pthread_cond_signal(&i->changed);
 }
 
 void inspector_quiesce(struct inspector *i)
@@ -169,7 +218,7 @@ void inspector_stop(struct inspector *i)
     if (i->running) {
         pthread_mutex_lock(&i->lock);
         i->ending = true;
-        pthread_cond_signal(&i->wanted);
+        pthread_cond_signal(&i->changed);
         pthread_mutex_unlock(&i->lock);
         pthread_join(i->thread, NULL);
         i->running = false;
@@ -186,7 +235,7 @@ void inspector_free(struct inspector *i)
     if (i == NULL)
         return;
     must(list_empty(&i->jobs));
-    pthread_cond_destroy(&i->wanted);
+    pthread_cond_destroy(&i->changed);
     pthread_mutex_destroy(&i->lock);
     free(i);
 }

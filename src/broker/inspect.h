@@ -45,6 +45,8 @@ void inspect_request(struct inspect_job *job, struct broker_core *core,
 bool inspect_spend(struct inspect_job *job, uint64_t bytes);
 
 int inspector_new(struct broker_core *core, struct inspector **ret);
+/* Each second: while little happens, what later questions would wait for is done. */
+void inspector_tend(struct inspector *i);
 /* Requests under way end soon, as exhausted. */
 void inspector_quiesce(struct inspector *i);
 /* Before the log goes: the thread ends, and what is left is answered with 503. */

@@ -330,6 +330,14 @@ static bool look_into(const struct disk *d, const struct digest_header *wanted,
     return good;
 }
 
+static struct digest_header header_of(const struct segment *g)
+{
+    return (struct digest_header){.number = g->number,
+                                  .salt = g->salt,
+                                  .first = g->first,
+                                  .following = atomic_load(&g->following)};
+}
+
 void disk_find(struct store *s, uint64_t position, const struct store_search *search,
                store_topic_fn *topic, struct store_found *ret)
 {
@@ -337,8 +345,7 @@ void disk_find(struct store *s, uint64_t position, const struct store_search *se
     struct segment *g;
     if (segments_acquire(&d->segments, position, &g) < 0)
         return;
-    struct digest_header h = {.number = g->number, .salt = g->salt, .first = g->first};
-    h.following = atomic_load(&g->following);
+    struct digest_header h = header_of(g);
     segments_release(&d->segments, g);
     if (h.following == 0 || h.following <= position ||
         h.following - h.first > ~DIGEST_KEY_MASK) /* written to, or gone meanwhile */
@@ -350,6 +357,49 @@ void disk_find(struct store *s, uint64_t position, const struct store_search *se
         return;
     make(d, &h, topic, &ret->bytes_read);
     (void)look_into(d, &h, search, ret);
+}
+
+/* ---- before anybody looks ---- */
+
+/* The newest full one without; acquired. NULL: there is none. */
+static struct segment *next_undigested(struct segments *s)
+{
+    uint64_t first = 0;
+    struct segment *found;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = s->len; i > 1 && first == 0; i--)
+        if (!atomic_load(&s->list[i - 2]->digested))
+            first = s->list[i - 2]->first;
+    pthread_mutex_unlock(&s->lock);
+    return first != 0 && segments_acquire(s, first, &found) == 0 ? found : NULL;
+}
+
+static bool is_whole(const struct disk *d, const struct digest_header *wanted)
+{
+    struct digest_header h;
+    char *path = digest_path(d, wanted->number, "");
+    int fd = path != NULL ? d->io->open(d->io->ctx, path, O_RDWR | O_CLOEXEC, 0) : -ENOMEM;
+    free(path);
+    if (fd < 0)
+        return false;
+    bool whole = read_header(d, fd, wanted, &h);
+    d->io->close(d->io->ctx, fd);
+    return whole;
+}
+
+bool disk_digest(struct store *s, store_topic_fn *topic)
+{
+    struct disk *d = disk_of(s);
+    struct segment *g = next_undigested(&d->segments);
+    uint64_t bytes = 0;
+    if (g == NULL)
+        return false;
+    struct digest_header h = header_of(g);
+    if (h.following != 0 && !is_whole(d, &h)) /* 0: all others went meanwhile */
+        make(d, &h, topic, &bytes);
+    atomic_store(&g->digested, h.following != 0);
+    segments_release(&d->segments, g);
+    return true;
 }
 
 /* ---- those of segments that are gone ---- */

@@ -118,6 +118,7 @@ static const struct store_ops disk_ops = {
     .first = disk_first,
     .find_time = disk_find_time,
     .find = disk_find,
+    .digest = disk_digest,
     .rows = disk_rows,
     .checkpoint = disk_checkpoint,
     .checkpoint_due = disk_checkpoint_due,

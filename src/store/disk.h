@@ -129,6 +129,7 @@ uint64_t disk_find_time(struct store *s, uint64_t time_ns);
 /* digest.c */
 void disk_find(struct store *s, uint64_t position, const struct store_search *search,
                store_topic_fn *topic, struct store_found *ret);
+bool disk_digest(struct store *s, store_topic_fn *topic);
 /* The segment is gone, and what was kept of it goes. */
 void digest_forget(struct disk *d, uint64_t number);
 /* Those of segments that are gone, at start. */

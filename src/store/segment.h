@@ -30,6 +30,7 @@ struct segment {
     atomic_uint_fast64_t following; /* first position of the next segment; 0: this is the last */
     atomic_bool retired;            /* readers must look for their position again */
     atomic_bool poisoned;           /* a sync failed: never sync it again */
+    atomic_bool digested;           /* it has a digest, or none can be made now */
     /* Under the list's lock: */
     int fd; /* -1: not open */
     unsigned users;

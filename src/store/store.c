@@ -124,6 +124,11 @@ void store_find(struct store *s, uint64_t position, const struct store_search *s
         s->ops->find(s, position, search, topic, ret);
 }
 
+bool store_digest(struct store *s, store_topic_fn *topic)
+{
+    return s->ops->digest != NULL && s->ops->digest(s, topic);
+}
+
 int store_get(struct store *s, enum store_table t, struct slice key, struct buf *out,
               uint64_t *ret_position)
 {

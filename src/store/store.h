@@ -188,6 +188,9 @@ struct store_found {
 };
 void store_find(struct store *s, uint64_t position, const struct store_search *search,
                 store_topic_fn *topic, struct store_found *ret);
+/* Sees to the digest of one full segment, the newest that nobody has seen to: who looks later need
+ * not wait for it. False: there is none. One thread at a time. */
+bool store_digest(struct store *s, store_topic_fn *topic);
 
 /* ---- tables: any thread; a read after an acknowledged write sees it ---- */
 /* 0 or -ENOENT. ret_position (may be NULL): position of the PUT that wrote it. */

@@ -18,6 +18,7 @@ struct store_ops {
     /* NULL: everything is to be read. */
     void (*find)(struct store *s, uint64_t position, const struct store_search *search,
                  store_topic_fn *topic, struct store_found *ret);
+    bool (*digest)(struct store *s, store_topic_fn *topic); /* NULL: there are none */
     struct rows *(*rows)(struct store *s);
     void (*checkpoint)(struct store *s, uint64_t upto, struct store_group *rows,
                        store_append_done_fn *done, void *ctx);

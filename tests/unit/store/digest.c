@@ -157,6 +157,27 @@ static void a_digest_that_is_damaged_or_gone_is_made_again(void **state)
     assert_int_equal(digests(r, ""), count);
 }
 
+static void they_can_be_made_before_anybody_looks(void **state)
+{
+    struct rig *r = *state;
+    bool hit;
+    uint64_t bytes;
+    unsigned made = 0;
+    while (store_digest(r->store, topic))
+        made++;
+    assert_true(made >= 3);
+    assert_int_equal(digests(r, ""), made);
+    struct store_search search = {.by_key = true, .key = UINT64_C(7) << 32};
+    to_read(r, &search, 7, &hit, &bytes);
+    assert_true(hit);
+    assert_int_equal(bytes, 0);
+    rig_close(r);
+    assert_int_equal(rig_open(r), 0);
+    while (store_digest(r->store, topic))
+        made--; /* looked at, and found to be there */
+    assert_int_equal(made, 0);
+}
+
 static void digests_go_with_their_segments(void **state)
 {
     struct rig *r = *state;
@@ -207,6 +228,7 @@ int main(void)
         DIGEST_TEST(an_event_is_found_by_its_key),
         DIGEST_TEST(records_about_an_event_are_found),
         DIGEST_TEST(a_digest_that_is_damaged_or_gone_is_made_again),
+        DIGEST_TEST(they_can_be_made_before_anybody_looks),
         DIGEST_TEST(digests_go_with_their_segments),
         cmocka_unit_test(ranges_hold_what_was_put_in),
     };
