@@ -62,6 +62,7 @@ struct broker_core {
     bool running, quiet;
 
     uint64_t deliveries_max; /* TRIGGERS_DELIVERIES_MAX, fewer in tests */
+    uint64_t requests_max;   /* in flight, beyond which each trigger may have its share (flow.c) */
     struct list behind;      /* triggers that read the log by themselves */
     struct list sweeping;    /* triggers with lanes that read on (lane_sweep.c) */
     unsigned lanes_behind;   /* lanes of all triggers that have more in the log */

@@ -7,6 +7,7 @@
 #include "resource/annotation.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 static void count(atomic_uint_fast64_t *counter, int64_t n)
 {
@@ -75,10 +76,29 @@ void flow_read(struct trigger *t)
 
 /* ---- may one start? ---- */
 
+uint64_t flow_requests_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur / FLOW_DESCRIPTORS_SHARE;
+}
+
+static bool has_its_share(const struct trigger *t)
+{
+    const struct broker_core *b = t->core;
+    if (t->in_flight == 0 ||
+        atomic_load_explicit(&b->counters.in_flight, memory_order_relaxed) < b->requests_max)
+        return false;
+    return t->in_flight >=
+           b->requests_max / atomic_load_explicit(&b->listeners, memory_order_relaxed);
+}
+
 bool flow_allows(struct trigger *t)
 {
     struct flow *f = &t->flow;
-    if (f->in_flight >= f->window || (f->in_flight > 0 && f->bytes >= FLOW_BYTES_MAX))
+    if (f->in_flight >= f->window || (f->in_flight > 0 && f->bytes >= FLOW_BYTES_MAX) ||
+        has_its_share(t))
         return false;
     uint64_t now = loop_now(t->core->loop);
     uint64_t until = breaker_wait(&f->breaker, now);
@@ -91,7 +111,7 @@ bool flow_allows(struct trigger *t)
 
 bool flow_allows_sink(const struct trigger *t)
 {
-    return t->flow.to_sink < TRIGGER_WINDOW;
+    return t->flow.to_sink < TRIGGER_WINDOW && !has_its_share(t);
 }
 
 /* ---- those that are under way ---- */

@@ -27,8 +27,17 @@ struct flow {
     struct loop_timer show; /* the status is to say what has changed */
 };
 
+/* Of the descriptors that may be open, one in so many is for requests to subscribers: those of
+ * one broker whose subscribers hold them must not take what others need. */
+#define FLOW_DESCRIPTORS_SHARE 4
+
 struct trigger;
 struct delivery;
+
+/* Requests of all triggers at the same time, beyond which each may have its share, and one at
+ * least.
+ */
+uint64_t flow_requests_max(void);
 
 void flow_init(struct trigger *t);
 void flow_done(struct trigger *t);

@@ -15,9 +15,10 @@
 #include "event/event.h"
 #include "store/store.h"
 
-#define LANE_QUEUE_MAX   32 /* events of one lane that wait in memory */
-#define LANES_QUEUED_MAX 96 /* and of all lanes of a trigger: far fewer than TRIGGER_WAITING_MAX   \
-                             */
+#define LANE_QUEUE_MAX 32 /* events of one lane that wait in memory */
+#define LANES_QUEUED_MAX                                                                           \
+    96 /* and of all lanes of a trigger: far fewer than TRIGGER_WAITING_MAX                        \
+        */
 #define LANES_BEHIND_MAX 10000 /* lanes of one trigger that have more in the log */
 /* Of all triggers, beyond which each has its share: they are in every checkpoint. */
 #define LANES_BEHIND_ALL   (1u << 19)
@@ -104,9 +105,9 @@ int lane_restore(struct trigger *t, uint64_t id, uint64_t from);
 void lane_advance(struct trigger *t, struct lane *lane);
 
 /* ---- lane_sweep.c ---- */
-/* Reads on for lanes that have nothing else to do; bounded work. True: there is more to read now.
- */
-bool lane_sweep(struct trigger *t);
+/* Reads on for lanes that have nothing else to do: a bounded number of records, at most *left,
+ * which it counts down. True: it can go on at once. */
+bool lane_sweep(struct trigger *t, unsigned *left);
 
 /* ---- lane_row.c: in checkpoints; see ROWS.md, "l" ---- */
 void lane_row_add(struct trigger *t, struct store_group *g);

@@ -71,14 +71,15 @@ static int next(struct trigger *t, struct store_entry *entry)
     return r == 1 && entry->position >= limit_of(t) ? 0 : r;
 }
 
-bool lane_sweep(struct trigger *t)
+bool lane_sweep(struct trigger *t, unsigned *left)
 {
     struct lanes *l = &t->lanes;
     if (t->filter == NULL || t->broker == NULL || t->stalled || list_empty(&l->starving) ||
         !has_room(t))
         return false;
     find_place(l);
-    for (unsigned n = 0; n < SWEEP_BUDGET && !list_empty(&l->starving); n++) {
+    for (unsigned n = 0; n<SWEEP_BUDGET && * left> 0 && !list_empty(&l->starving); n++) {
+        --*left;
         struct store_entry entry;
         int r = next(t, &entry);
         if (r < 0) {

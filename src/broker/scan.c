@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #define SCAN_BUDGET 2000 /* records in one turn */
+#define READ_BUDGET 8000 /* the same, of all triggers that read by themselves */
 
 struct offering {
     const struct store_entry *entry;
@@ -110,22 +111,47 @@ static void log_synced(void *ctx, uint64_t synced)
         scan_wake(b);
 }
 
+static size_t length(const struct list *head)
+{
+    size_t n = 0;
+    list_for_each (node, head)
+        n++;
+    return n;
+}
+
+/* Each in its turn, so that many of them do not make the loop's turn long. True: there is more. */
+static bool read_behind(struct broker_core *b, unsigned *left)
+{
+    bool more = false;
+    size_t n = length(&b->behind);
+    for (; n > 0 && *left > 0 && !list_empty(&b->behind); n--) {
+        struct list *node = list_shift(&b->behind);
+        list_append(&b->behind, node);
+        more = trigger_catch_up(list_entry(node, struct trigger, behind_link), left) || more;
+    }
+    return n > 0 || more;
+}
+
+static bool sweep_lanes(struct broker_core *b, unsigned *left)
+{
+    bool more = false;
+    size_t n = length(&b->sweeping);
+    for (; n > 0 && *left > 0 && !list_empty(&b->sweeping); n--) {
+        struct list *node = list_shift(&b->sweeping);
+        list_append(&b->sweeping, node);
+        more = lane_sweep(list_entry(node, struct trigger, lanes.link), left) || more;
+    }
+    return n > 0 || more;
+}
+
 static void end_of_turn(void *ctx)
 {
     struct broker_core *b = ctx;
     if (!b->running || b->quiet)
         return;
-    bool more = false;
-    list_for_each_safe (node, following, &b->behind) {
-        struct trigger *t = list_entry(node, struct trigger, behind_link);
-        uint64_t before = t->behind;
-        trigger_catch_up(t);
-        more = more || t->behind != before;
-    }
-    more = more && !list_empty(&b->behind);
-    list_for_each_safe (node, following, &b->sweeping)
-        more = lane_sweep(list_entry(node, struct trigger, lanes.link)) || more;
-    if (more)
+    unsigned behind = READ_BUDGET, lanes = READ_BUDGET;
+    bool more = read_behind(b, &behind);
+    if (sweep_lanes(b, &lanes) || more)
         scan_wake(b);
 }
 

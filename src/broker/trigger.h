@@ -12,8 +12,8 @@
 #include "broker/policy.h"
 #include "broker/position_set.h"
 #include "broker/row.h"
-#include "resource/filter.h"
 #include "broker/trigger_measure.h"
+#include "resource/filter.h"
 
 /* Deliveries of one trigger that run at the same time, and that wait in memory. A trigger with more
  * to do falls behind: it leaves the shared scan and reads the log by itself until it has caught up.
@@ -120,8 +120,9 @@ void trigger_matched(struct trigger *t);
 void trigger_fall_behind(struct trigger *t, uint64_t position);
 /* It does not, any more. */
 void trigger_caught_up(struct trigger *t);
-/* Reads on for a trigger that is behind; bounded work. */
-void trigger_catch_up(struct trigger *t);
+/* Reads on for a trigger that is behind: a bounded number of records, at most *left, which it
+ * counts down. True: it can go on at once. */
+bool trigger_catch_up(struct trigger *t, unsigned *left);
 /* The log cannot be read there: it stays where it is, and tries again from time to time, rather
  * than pass over events. */
 void trigger_stall(struct trigger *t, uint64_t position, int error);

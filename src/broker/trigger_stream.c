@@ -163,14 +163,16 @@ static void end_of_log(struct trigger *t)
         start_not_found(t);
 }
 
-void trigger_catch_up(struct trigger *t)
+bool trigger_catch_up(struct trigger *t, unsigned *left)
 {
     if (t->filter == NULL || t->broker == NULL || t->stalled || !trigger_takes_more(t) ||
         t->waiting_count > TRIGGER_WAITING_MAX / 2)
-        return;
+        return false;
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
-        return;
-    for (unsigned n = 0; n < CATCH_UP_BUDGET && t->behind != 0; n++) {
+        return false;
+    uint64_t before = t->behind;
+    for (unsigned n = 0; n<CATCH_UP_BUDGET && * left> 0 && t->behind != 0; n++) {
+        --*left;
         struct store_entry entry;
         int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);
         if (r < 0) {
@@ -191,5 +193,7 @@ void trigger_catch_up(struct trigger *t)
         }
         t->behind = entry.position + 1;
     }
+    bool more = t->behind != 0 && t->behind != before;
     trigger_pump(t);
+    return more;
 }

@@ -160,3 +160,36 @@ def test_slow_and_failing_calls_hold_their_own_place(own, sink):
     finally:
         hold.set()
     waiting.until(lambda: own.metrics()["sluice_deliveries_in_flight"] == 0)
+
+
+def test_a_flood_of_one_broker_leaves_the_other_alone(own, sinks):
+    """Clients flood one whose subscribers hold all that they get; the other's events all come."""
+    hold, ended = threading.Event(), threading.Event()
+    held, calm = sinks(), sinks()
+    held.on("/", lambda received: hold.wait(30) and None)
+    own.apply(daemon.broker("calm", "n"))
+    own.apply(*(daemon.trigger(f"flood{i}", "n", held.url()) for i in range(5)))
+    own.apply(daemon.trigger("calm", "n", calm.url(), broker="calm"))
+    for name in ("flood4", "calm"):
+        own.wait_ready_condition("Trigger", name, "n")
+
+    def flood(number):
+        for turn in range(1000):
+            if ended.is_set():
+                return
+            send_batch(own, [f"{number}-{turn}-{i}" for i in range(200)])
+
+    clients = [threading.Thread(target=flood, args=(number,)) for number in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        waiting.until(lambda: own.metrics()["sluice_deliveries_in_flight"] == 5 * 48, 20)
+        for number in range(100):
+            send(own, str(number), "/n/calm")
+        calm.wait(100)
+        assert own.metrics()["sluice_deliveries_done_total"] == 100
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+        hold.set()

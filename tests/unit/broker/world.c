@@ -542,7 +542,8 @@ static int64_t append(struct world *w, struct store_group *g)
 static void add_event_with(struct world *w, struct store_group *g, const char *id, const char *type,
                            struct slice data, const char *name, const char *value)
 {
-    struct broker *broker = broker_find(w->core, "default", "b");
+    struct broker *broker =
+        broker_find(w->core, "default", w->to_broker != NULL ? w->to_broker : "b");
     assert_non_null(broker);
     struct event e = {.version = EVENT_V1};
     event_set(&e, "id", slice_text(id));

@@ -57,6 +57,7 @@ struct world {
     struct seen *seen;
     size_t seen_count, seen_cap;
     unsigned in_flight, in_flight_max;
+    const char *to_broker;       /* of events that are sent; NULL: b */
     const char *partitionkey;    /* of events that are sent; or NULL */
     char head[4096], sent[2048]; /* the last request: lines "Name: value\n", and its body */
     uint64_t timeout_ns;
