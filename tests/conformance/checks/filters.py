@@ -11,7 +11,7 @@ from harness.reference import (
 
 ATTRIBUTES = f"{CONTROL_PLANE}#triggerfilter"
 REQUIRED = f"{CE_SUBSCRIPTIONS}.1"
-SQL = f"{CE_SUBSCRIPTIONS}.2; {CESQL}"
+SQL = f"{REKT_FILTERS}; {CE_SUBSCRIPTIONS}.2; {CESQL}"
 
 # What events have when a row says nothing else (and None takes it away).
 BASE = {"type": "com.example.order.created", "source": "https://example.com/shop", "subject": "books/7"}
