@@ -19,6 +19,7 @@ MUST, SHOULD, MAY, REF = LEVELS = ("MUST", "SHOULD", "MAY", "REF")
 # The first word of an id, in the order of the report.
 GROUPS = (
     "ingress", "wire", "events", "filter", "admission", "delivery", "redelivery", "deadletter", "reply",
+    "status",
 )  # fmt: skip
 
 # Retries that a person does not wait for.
@@ -94,6 +95,7 @@ class Planned:
     manifest: dict
     refusable: bool = False  # the assertion is about whether it is refused
     plain: bool = False  # a trigger made by hand, with no filter, does as well
+    watched: bool = False  # its status is looked at: the assertion itself waits for what it should be
     ready: bool = False
     problem: str = None  # why it is not there or not ready
     document: dict = None  # as the API has it
@@ -112,6 +114,7 @@ class Planned:
 class Case:
     assertion: Assertion
     options: object
+    driver: object
     listener: object
     endpoint: object  # of the broker that was given
     run: str  # the run's word, in all names
@@ -167,6 +170,11 @@ class Case:
 
     def broker(self, **spec):
         return self.plan("Broker", spec)
+
+    def watch(self, planned):
+        """The assertion is about its status, and does not need it to be ready."""
+        planned.watched = True
+        return planned
 
     def inbox(self, **spec):
         """A subscriber that takes all events of this assertion."""
@@ -227,6 +235,17 @@ class Case:
             if delivery.id == event.id:
                 return delivery.event
         raise Failure(f"the event {event.id} is delivered within {limit:g} s", told(got))
+
+    def wait_status(self, planned, accept, what):
+        """Until accept(document) is true of the resource as the API has it."""
+        deadline = time.monotonic() + self.options.timeout
+        while True:
+            document = self.driver.get(planned)
+            if accept(document):
+                return document
+            if time.monotonic() > deadline:
+                raise Failure(f"{what} within {self.options.timeout:g} s", document.get("status"))
+            time.sleep(0.3)
 
     def settle(self):
         """Time for what must not happen to happen."""

@@ -49,7 +49,7 @@ class NoDriver:
         self.by_hand = by_hand
 
     def able(self, planned):
-        return self.by_hand and planned.plain
+        return self.by_hand and planned.plain and not planned.watched
 
     def make(self, planned, _endpoint):
         for one in planned:
@@ -100,7 +100,7 @@ class Kubectl:
         while self.poll(brokers, time.monotonic() > deadline, "broker"):
             time.sleep(POLL)
         for one in brokers:
-            if one.ready:
+            if one.ready and not one.watched:
                 one.endpoint = endpoint.at(self.url_of(one.document))
         self.create([one for one in planned if one.kind == "Trigger"], "trigger")
 
@@ -112,10 +112,27 @@ class Kubectl:
         for one in waiting:
             one.document = there.get(one.name)
             good, why = ready(one.document) if one.document else (False, "it is gone")
-            one.ready = good or one.refusable
+            one.ready = good or one.refusable or one.watched
             if late and not one.ready:
                 one.problem = f"not ready in {self.options.ready_timeout:g} s: {why}"
         return sum(not (one.ready or one.problem) for one in waiting)
+
+    def get(self, one):
+        got = self.ask("get", f"{one.kind.lower()}.eventing.knative.dev", one.name, "-o", "json")
+        if got.returncode:
+            raise Broken(f"kubectl get {one.name}: {got.stderr.strip()[:500]}")
+        return json.loads(got.stdout)
+
+    def patch(self, one, change):
+        """Merges a change into a resource; None, or why it was refused."""
+        name = f"{one.kind.lower()}.eventing.knative.dev"
+        done = self.ask("patch", name, one.name, "--type", "merge", "-p", json.dumps(change))
+        return None if done.returncode == 0 else done.stderr.strip()[:500]
+
+    def add(self, one):
+        """One more, after all others."""
+        self.copy_of_broker(one.manifest)
+        self.create_alone(one)
 
     def url_of(self, document):
         """Where the harness reaches a broker: as it reaches the given one, when the path of that one
@@ -174,8 +191,8 @@ class Command:
         if not any("{}" in word for word in self.command):
             self.command.append("{}")
 
-    def able(self, _planned):
-        return True
+    def able(self, planned):
+        return not planned.watched
 
     def call(self, verb, one):
         return run([word.replace("{}", verb) for word in self.command], json.dumps(one.manifest))

@@ -29,7 +29,7 @@ class Plan:
         self.driver = driver
         self.endpoint = endpoint
         self.cases = [
-            Case(one, options, listener, endpoint, options.run, number)
+            Case(one, options, driver, listener, endpoint, options.run, number)
             for number, one in enumerate(assertions, 1)
         ]
         self.planned = []
@@ -77,9 +77,8 @@ class Plan:
         if all(self.driver.able(one) for one in case.planned):
             self.rest[case.number] = rest
         else:
-            self.results[case.number] = Result(
-                case.assertion, SKIP, note="it needs a driver that makes triggers"
-            )
+            wants = "shows statuses" if any(one.watched for one in case.planned) else "makes triggers"
+            self.results[case.number] = Result(case.assertion, SKIP, note=f"it needs a driver that {wants}")
 
     def finish(self, case):
         if case.number not in self.results:

@@ -7,6 +7,9 @@ ACKNOWLEDGE = f"{DATA_PLANE}#event-acknowledgement-and-delivery-retry"
 REPLIES = f"{DATA_PLANE}#derived-reply-events"
 ROUTING = f"{CONTROL_PLANE}#content-based-routing"
 EVENT_DELIVERY = f"{CONTROL_PLANE}#event-delivery"
+BROKERS = f"{CONTROL_PLANE}#broker-lifecycle"
+TRIGGERS = f"{CONTROL_PLANE}#trigger-lifecycle"
+DESTINATIONS = f"{CONTROL_PLANE}#destination-resolution"
 DELIVERY_SPEC = f"{CONTROL_PLANE}#deliveryspec"
 
 # Knative Eventing's own conformance and feature tests ("rekt"), where the sentence stands in a test.
