@@ -81,48 +81,6 @@ void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t))
 
 /* ---- brokers ---- */
 
-/* Of deliveries that no trigger says otherwise about. Ready does not depend on it: without it
- * events are taken and delivered all the same, and dead letters are kept. */
-static void add_dead_letter_sink(const struct resource *resource, json_t *status,
-                                 json_t *conditions)
-{
-    struct target sink;
-    struct error err = ERROR_INIT;
-    int r = target_resolve(resource_at(resource->object, "spec.delivery.deadLetterSink"),
-                           resource->namespace_name, &sink, &err);
-    if (sink.uri != NULL)
-        json_object_set_new(status, "deadLetterSinkUri", json_string(sink.uri));
-    json_array_append_new(conditions,
-                          registry_condition("DeadLetterSinkResolved", r == 0 ? "True" : "False",
-                                             r < 0              ? "DeadLetterSinkNotResolved"
-                                             : sink.uri == NULL ? "DeadLetterSinkNotConfigured"
-                                                                : "",
-                                             err.message));
-    target_done(&sink);
-}
-
-static void broker_set_status(struct broker_core *b, struct broker *broker)
-{
-    if (b->base_url == NULL)
-        return;
-    autobuf url = BUF_INIT;
-    buf_printf(&url, "%s/%s/%s", b->base_url, broker->resource->namespace_name,
-               broker->resource->name);
-    if (!buf_ok(&url))
-        return;
-    json_t *conditions = json_array();
-    json_array_append_new(conditions, registry_condition("Addressable", "True", "", ""));
-    json_t *status = json_object();
-    add_dead_letter_sink(broker->resource, status, conditions);
-    json_array_append_new(conditions, registry_condition("Ready", "True", "", ""));
-    json_t *address = json_object();
-    json_object_set_new(address, "name", json_string("http"));
-    json_object_set_new(address, "url", json_string(url.ptr));
-    json_object_set_new(status, "address", address);
-    json_object_set_new(status, "conditions", conditions);
-    registry_set_status(b->registry, broker->resource, status);
-}
-
 static void broker_read_retention(struct broker *broker)
 {
     broker->retention_ns =
@@ -137,13 +95,6 @@ static int attach_trigger(void *ctx, struct resource *resource)
     if (t != NULL && strcmp(name != NULL ? name : "default", broker->resource->name) == 0)
         trigger_attach(t, broker);
     return 0;
-}
-
-/* A trigger with a broker as its subscriber or dead-letter sink may have waited for this. */
-static void refresh_forwarding(struct trigger *t)
-{
-    if (t->subscriber.kind == TARGET_BROKER || t->policy.dead_letter.kind == TARGET_BROKER)
-        trigger_refresh(t);
 }
 
 static void broker_added(struct broker_core *b, struct resource *resource)
@@ -167,15 +118,17 @@ static void broker_added(struct broker_core *b, struct resource *resource)
     list_init(&broker->triggers);
     broker_read_retention(broker);
     resource->controller = broker;
+    broker->ready = true; /* until broker_refresh() has looked */
     registry_each(b->registry, &resource_kind_trigger, resource->namespace_name, attach_trigger,
                   broker);
-    broker_set_status(b, broker);
-    broker_each_trigger(b, refresh_forwarding);
+    broker_refresh(b, broker);
+    broker_refresh_forwarding(b);
 }
 
 static void broker_free(struct broker *broker)
 {
     index_done(&broker->index);
+    target_done(&broker->dead_letter);
     free(broker);
 }
 
@@ -189,7 +142,7 @@ static void broker_removed(struct broker_core *b, struct resource *resource)
         trigger_broker_gone(list_entry(node, struct trigger, broker_link));
     ingress_measure_release(b->ingress_measures, broker->measure);
     broker_free(broker);
-    broker_each_trigger(b, refresh_forwarding);
+    broker_refresh_forwarding(b);
 }
 
 static void broker_changed(void *ctx, enum registry_change change, struct resource *resource,
@@ -201,9 +154,7 @@ static void broker_changed(void *ctx, enum registry_change change, struct resour
         broker_added(b, resource);
     } else if (broker != NULL && change == REGISTRY_MODIFIED) {
         broker_read_retention(broker);
-        list_for_each_safe (node, following, &broker->triggers)
-            trigger_refresh(list_entry(node, struct trigger, broker_link));
-        broker_set_status(b, broker); /* it has seen this generation */
+        broker_refresh(b, broker); /* it has seen this generation */
     } else if (broker != NULL && change == REGISTRY_DELETED) {
         broker_removed(b, resource);
     }
@@ -363,7 +314,7 @@ int broker_core_start(struct broker_core *b, struct broker_replay *replay, struc
         return error_set(err, -ENOMEM, "out of memory");
     broker_each_trigger(b, lanes_begin);
     b->running = true;
-    broker_each_trigger(b, trigger_refresh);
+    broker_refresh_all(b);
     loop_timer_set(b->loop, &b->housekeeping, loop_now(b->loop) + HOUSEKEEPING_INTERVAL);
     scan_wake(b);
     return 0;
@@ -422,17 +373,6 @@ void broker_core_set_sink(struct broker_core *b, const struct sink_ops *function
     b->functions_ctx = ctx;
 }
 
-void broker_core_set_address(struct broker_core *b, const char *base_url)
-{
-    free(b->base_url);
-    b->base_url = strdup(base_url);
-    for (uint32_t i = 0; i < b->number_cap; i++) {
-        struct broker *broker = broker_by_number(b, i);
-        if (broker != NULL)
-            broker_set_status(b, broker);
-    }
-}
-
 void broker_core_quiesce(struct broker_core *b)
 {
     b->quiet = true;
@@ -453,22 +393,6 @@ void broker_core_checkpoint(struct broker_core *b)
 bool broker_core_checkpointing(const struct broker_core *b)
 {
     return b->checkpointing;
-}
-
-static bool is_function(const struct target *target, const char *namespace_name, const char *name)
-{
-    return target->kind == TARGET_FUNCTION && strcmp(target->namespace_name, namespace_name) == 0 &&
-           strcmp(target->name, name) == 0;
-}
-
-void broker_core_sink_changed(struct broker_core *b, const char *namespace_name, const char *name)
-{
-    for (uint32_t i = 0; i < b->number_cap; i++) {
-        struct trigger *t = trigger_by_number(b, i);
-        if (t != NULL && (is_function(&t->subscriber, namespace_name, name) ||
-                          is_function(&t->policy.dead_letter, namespace_name, name)))
-            trigger_refresh(t);
-    }
 }
 
 size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size_t max)

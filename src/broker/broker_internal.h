@@ -11,6 +11,7 @@
 #include "broker/directory.h"
 #include "broker/index.h"
 #include "broker/ingress_measure.h"
+#include "broker/target.h"
 #include "event/event.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,8 @@ struct broker {
     struct list triggers; /* struct trigger */
     uint64_t retention_ns;
     struct ingress_measure *measure;
+    struct target dead_letter; /* for triggers without delivery options */
+    bool ready;                /* for its status and theirs alone: events are taken anyhow */
 };
 
 struct counters {
@@ -105,6 +108,14 @@ struct trigger *trigger_by_number(const struct broker_core *b, uint32_t number);
 struct broker *broker_find(const struct broker_core *b, const char *namespace_name,
                            const char *name);
 void broker_each_trigger(struct broker_core *b, void (*each)(struct trigger *t));
+
+/* ---- broker_status.c ---- */
+/* Looks anew whether the broker's dead-letter sink is there; tells its triggers, and says so. */
+void broker_refresh(struct broker_core *b, struct broker *broker);
+/* Those that a broker is the subscriber or the dead-letter sink of: one has come or gone. */
+void broker_refresh_forwarding(struct broker_core *b);
+/* All brokers and triggers, when the core starts. */
+void broker_refresh_all(struct broker_core *b);
 
 struct inspector;
 

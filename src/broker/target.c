@@ -3,6 +3,7 @@
 #include "broker/target.h"
 
 #include "base/buf.h"
+#include "broker/broker_internal.h"
 #include "http/trust.h"
 #include "http/url.h"
 
@@ -100,4 +101,40 @@ int target_resolve(const json_t *destination, const char *namespace_name, struct
     if (r < 0)
         target_done(ret);
     return r == -ENOMEM ? error_set(err, r, "out of memory") : r;
+}
+
+bool target_ready(const struct broker_core *b, const struct target *target, struct verdict *v)
+{
+    if (target->kind == TARGET_BROKER) {
+        if (broker_find(b, target->namespace_name, target->name) != NULL)
+            return true;
+        v->reason = "BrokerDoesNotExist";
+        error_set(&v->err, -ENOENT, "there is no broker %s in namespace %s", target->name,
+                  target->namespace_name);
+        return false;
+    }
+    if (target->kind != TARGET_FUNCTION)
+        return true;
+    enum sink_state state =
+        b->functions != NULL
+            ? b->functions->state(b->functions_ctx, target->namespace_name, target->name, &v->err)
+            : SINK_ABSENT;
+    if (state == SINK_READY)
+        return true;
+    v->reason = state == SINK_WAITING ? "FunctionNotReady" : "FunctionNotFound";
+    if (v->err.message[0] == '\0')
+        error_set(&v->err, -ENOENT, "there is no function %s in namespace %s", target->name,
+                  target->namespace_name);
+    return false;
+}
+
+void target_locate(const struct broker_core *b, struct target *target)
+{
+    if (target->kind != TARGET_BROKER || b->base_url == NULL)
+        return;
+    char *uri = text_format("%s/%s/%s", b->base_url, target->namespace_name, target->name);
+    if (uri == NULL)
+        return;
+    free(target->uri);
+    target->uri = uri;
 }

@@ -18,37 +18,6 @@
 
 /* ---- status ---- */
 
-struct verdict {
-    const char *reason;
-    struct error err;
-};
-
-static bool target_ready(const struct broker_core *b, const struct target *target,
-                         struct verdict *v)
-{
-    if (target->kind == TARGET_BROKER) {
-        if (broker_find(b, target->namespace_name, target->name) != NULL)
-            return true;
-        v->reason = "BrokerDoesNotExist";
-        error_set(&v->err, -ENOENT, "there is no broker %s in namespace %s", target->name,
-                  target->namespace_name);
-        return false;
-    }
-    if (target->kind != TARGET_FUNCTION)
-        return true;
-    enum sink_state state =
-        b->functions != NULL
-            ? b->functions->state(b->functions_ctx, target->namespace_name, target->name, &v->err)
-            : SINK_ABSENT;
-    if (state == SINK_READY)
-        return true;
-    v->reason = state == SINK_WAITING ? "FunctionNotReady" : "FunctionNotFound";
-    if (v->err.message[0] == '\0')
-        error_set(&v->err, -ENOENT, "there is no function %s in namespace %s", target->name,
-                  target->namespace_name);
-    return false;
-}
-
 static void add_condition(json_t *conditions, const char *type, bool good, const struct verdict *v)
 {
     json_array_append_new(conditions,
@@ -56,21 +25,39 @@ static void add_condition(json_t *conditions, const char *type, bool good, const
                                              good ? "" : v->err.message));
 }
 
-/* v is about filter and subscriber, dead_letter about the dead-letter sink. Ready says nothing of
- * the latter: without it events are delivered all the same, and dead letters are kept. */
+static void no_broker_verdict(const struct trigger *t, struct verdict *ret)
+{
+    const char *name = resource_text_at(t->resource->object, "spec.broker");
+    ret->reason = t->broker != NULL ? "BrokerNotReady" : "BrokerDoesNotExist";
+    if (t->broker != NULL)
+        error_set(&ret->err, -ENOENT, "the dead-letter sink of broker %s is not there", name);
+    else if (t->dropped > 0)
+        error_set(&ret->err, -ENOENT,
+                  "there is no broker %s in this namespace: it was deleted, and with it %llu "
+                  "deliveries that had not ended",
+                  name, (unsigned long long)t->dropped);
+    else
+        error_set(&ret->err, -ENOENT, "there is no broker %s in this namespace", name);
+}
+
+/* "": a reference that could not be resolved (control-plane.md, Trigger Lifecycle). */
+static void add_uri(json_t *status, const char *key, const struct target *target, bool good)
+{
+    if (target->uri != NULL)
+        json_object_set_new(status, key,
+                            json_string(good || target->kind == TARGET_URL ? target->uri : ""));
+}
+
+/* v is about filter and subscriber, dead_letter about the dead-letter sink. Events do not wait for
+ * the latter, though Ready says so: without it they are delivered all the same, and dead letters
+ * are kept.
+ */
 static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct verdict *v,
                        const struct verdict *dead_letter)
 {
-    bool broker_good = t->broker != NULL;
-    struct verdict no_broker = {.reason = "BrokerDoesNotExist"};
-    error_set(&no_broker.err, -ENOENT, "there is no broker %s in this namespace",
-              resource_text_at(t->resource->object, "spec.broker"));
-    if (t->dropped > 0)
-        error_set(&no_broker.err, -ENOENT,
-                  "there is no broker %s in this namespace: it was deleted, and with it %llu "
-                  "deliveries that had not ended",
-                  resource_text_at(t->resource->object, "spec.broker"),
-                  (unsigned long long)t->dropped);
+    bool broker_good = t->broker != NULL && t->broker->ready;
+    struct verdict no_broker = {.err = ERROR_INIT};
+    no_broker_verdict(t, &no_broker);
     struct verdict start = {.err = ERROR_INIT};
     bool start_good = start_is_known(t, &start.reason, &start.err);
     json_t *conditions = json_array();
@@ -79,21 +66,20 @@ static void set_status(struct trigger *t, bool filter_good, bool sink_good, cons
     add_condition(conditions, "SubscriberResolved", filter_good && sink_good, v);
     add_condition(conditions, "DeadLetterSinkResolved", t->dead_letter_ready, dead_letter);
     flow_add_conditions(t, conditions);
-    if (broker_good && start_good && filter_good && sink_good)
+    if (broker_good && start_good && filter_good && sink_good && t->dead_letter_ready)
         json_array_append_new(conditions,
                               registry_condition("Ready", "True", flow_ready_reason(t), ""));
     else
         add_condition(conditions, "Ready", false,
-                      !broker_good  ? &no_broker
-                      : !start_good ? &start
-                                    : v);
+                      !broker_good                  ? &no_broker
+                      : !start_good                 ? &start
+                      : !(filter_good && sink_good) ? v
+                                                    : dead_letter);
     json_t *status = json_object();
     start_say(t, status);
     json_object_set_new(status, "conditions", conditions);
-    if (t->subscriber.uri != NULL)
-        json_object_set_new(status, "subscriberUri", json_string(t->subscriber.uri));
-    if (t->policy.dead_letter.uri != NULL)
-        json_object_set_new(status, "deadLetterSinkUri", json_string(t->policy.dead_letter.uri));
+    add_uri(status, "subscriberUri", &t->subscriber, sink_good);
+    add_uri(status, "deadLetterSinkUri", &t->policy.dead_letter, t->dead_letter_ready);
     registry_set_status(t->core->registry, t->resource, status);
 }
 
@@ -147,6 +133,7 @@ void trigger_refresh(struct trigger *t)
         error_set(&v.err, -ENOMEM, "out of memory");
     }
     bool policy_good = policy_read(&t->policy, t, &dead_letter.err) == 0;
+    target_locate(t->core, &t->policy.dead_letter);
     t->dead_letter_ready =
         policy_good && target_ready(t->core, &t->policy.dead_letter, &dead_letter);
     bool sink_good = false;
@@ -155,6 +142,7 @@ void trigger_refresh(struct trigger *t)
         sink_good = target_resolve(json_object_get(spec, "subscriber"), t->resource->namespace_name,
                                    &t->subscriber, &v.err) == 0 &&
                     target_ready(t->core, &t->subscriber, &v);
+        target_locate(t->core, &t->subscriber);
         if (sink_good && !policy_good) {
             sink_good = false;
             v.err = dead_letter.err;

@@ -228,6 +228,19 @@ const char *annotation_text(const json_t *object, const char *name)
     return json_string_value(json_object_get(resource_at(object, "metadata.annotations"), name));
 }
 
+int annotation_check_kept(const json_t *before, const json_t *after, const char *name,
+                          const char *instead, struct error *err)
+{
+    const char *was = annotation_text(before, name), *is = annotation_text(after, name);
+    if (was == is || (was != NULL && is != NULL && strcmp(was, is) == 0))
+        return 0;
+    char field[sizeof(err->field)];
+    snprintf(field, sizeof(field), "metadata.annotations[\"%s\"]", name);
+    return error_field(err, -EINVAL, field, "cannot be changed, was %s%.80s%s: %s",
+                       was != NULL ? "\"" : "", was != NULL ? was : "absent",
+                       was != NULL ? "\"" : "", instead);
+}
+
 bool annotation_is_true(const json_t *object, const char *name)
 {
     const char *text = annotation_text(object, name);

@@ -35,6 +35,9 @@ void annotation_document(struct buf *out);
 
 /* The value, or NULL. */
 const char *annotation_text(const json_t *object, const char *name);
+/* That a change of the object leaves it as it was; else -EINVAL, saying what to do instead. */
+int annotation_check_kept(const json_t *before, const json_t *after, const char *name,
+                          const char *instead, struct error *err);
 /* true only where the value is "true". */
 bool annotation_is_true(const json_t *object, const char *name);
 /* ISO 8601, in nanoseconds. fallback: absent, or no duration (as one stored before it was checked).

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* eventing.knative.dev/v1 Broker. */
 #include "base/memory.h"
+#include "resource/annotation.h"
 #include "resource/resource_internal.h"
 
 static int broker_check(const json_t *object, struct error *err)
 {
     return delivery_check(object, "spec.delivery", err);
+}
+
+/* Another class is another implementation, with a store of its own (control-plane.md, Broker
+ * Lifecycle).
+ */
+static int broker_check_change(const json_t *before, const json_t *after, struct error *err)
+{
+    return annotation_check_kept(before, after, "eventing.knative.dev/broker.class",
+                                 "delete the Broker and create it again", err);
 }
 
 static const struct resource_field fields[] = {
@@ -41,5 +51,6 @@ const struct resource_kind resource_kind_broker = {
     .column_count = COUNT_OF(columns),
     .immutable = immutable,
     .check = broker_check,
+    .check_change = broker_check_change,
     .help = "A named, durable, ordered log of events in a namespace.",
 };

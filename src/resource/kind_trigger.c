@@ -29,15 +29,8 @@ static int trigger_check(const json_t *object, struct error *err)
 /* Where it started is history. */
 static int trigger_check_change(const json_t *before, const json_t *after, struct error *err)
 {
-    const char *was = annotation_text(before, ANNOTATION_START);
-    const char *is = annotation_text(after, ANNOTATION_START);
-    if (was == is || (was != NULL && is != NULL && strcmp(was, is) == 0))
-        return 0;
-    return error_field(err, -EINVAL, "metadata.annotations[\"" ANNOTATION_START "\"]",
-                       "cannot be changed, was %s%.80s%s: to deliver earlier events, use sluice "
-                       "replay",
-                       was != NULL ? "\"" : "", was != NULL ? was : "absent",
-                       was != NULL ? "\"" : "");
+    return annotation_check_kept(before, after, ANNOTATION_START,
+                                 "to deliver earlier events, use sluice replay", err);
 }
 
 static const struct resource_field fields[] = {

@@ -326,13 +326,13 @@ def test_dead_letter_sink_waits_for_its_function(server, sink):
     reference = {"apiVersion": "sluice.dev/v1", "kind": "Function", "name": "late"}
     server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
     delivery = {"retry": 0, "deadLetterSink": {"ref": reference}}
-    subscribe(server, "n", sink.url(), delivery=delivery)
+    server.apply(daemon.trigger("t", "n", sink.url(), delivery=delivery))
+    trigger = server.wait_condition("Trigger", "t", "n", lambda t: daemon.condition(t))
+    for kind in ("DeadLetterSinkResolved", "Ready"):
+        found = daemon.condition(trigger, kind)
+        assert (found["status"], found["reason"]) == ("False", "FunctionNotFound")
     server.send("/n/default", binary_event(id="d"))
-    assert waiting.until(lambda: server.dead("n", "t"))
-    trigger = server.get("Trigger", "t", "n")
-    found = daemon.condition(trigger, "DeadLetterSinkResolved")
-    assert (found["status"], found["reason"]) == ("False", "FunctionNotFound")
-    assert daemon.is_ready(trigger)
+    assert waiting.until(lambda: server.dead("n", "t")), "events do not wait for Ready"
     code = "module.exports = (c, e) => { console.log(`got ${e.id}`); };"
     server.apply(daemon.function("late", "n", code))
     server.wait_condition(
