@@ -109,7 +109,7 @@ def test_defects_are_found(tiny):
     """All at once. That nothing else fails shows that the harness asks nothing that is sluice's alone."""
     url, change = tiny(*BREAKS)
     command = f"curl -sS --fail-with-body --data-binary @- {change}{{}}"
-    options = ["--keep", "-k", "!cesql", "--timeout", "4", "--known", str(FOLDER / "known-tiny.txt")]
+    options = ["--keep", "-k", "!cesql", "--timeout", "8", "--known", str(FOLDER / "known-tiny.txt")]
     code, found = harness(url, "--driver", "command", "--command", command, *options)
     patterns = [pattern for some in BREAKS.values() for pattern in some]
     expected = {id for id in found if any(fnmatch.fnmatch(id, pattern) for pattern in patterns)}
