@@ -46,7 +46,7 @@ static void end(struct replay *r, enum replay_state state, const char *message)
 
 /* ---- one event ---- */
 
-enum verdict { VERDICT_PASS, VERDICT_TAKE, VERDICT_LAST /* the same, and it is the last */ };
+enum replay_verdict { VERDICT_PASS, VERDICT_TAKE, VERDICT_LAST /* the same, and it is the last */ };
 
 static bool is_sought(const struct replay *r, const char *which, const struct event *e)
 {
