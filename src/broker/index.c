@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/index.h"
 
+#include "base/list.h"
 #include "base/memory.h"
 #include "base/must.h"
 #include "broker/index_path.h"
@@ -8,10 +9,13 @@
 
 #include <errno.h>
 
-/* The tables whose first attribute it is. */
+/* The tables whose first attribute, or whose term, it is. */
 struct index_slot {
     struct index_table **tables;
     size_t count;
+    struct need_term term; /* x NULL: none */
+    struct filter *owner;  /* of the term */
+    struct list link;      /* in the index's terms */
 };
 
 /* Where a group is filed. */
@@ -47,17 +51,35 @@ static struct index_slot *slot_of(struct index *x, struct slice name)
 static struct index_slot *slot_add(struct index *x, struct slice name)
 {
     struct index_slot *s = calloc(1, sizeof(*s));
-    if (s != NULL && name.len == 0) {
+    if (s == NULL)
+        return NULL;
+    list_init(&s->link);
+    if (name.len == 0) {
         x->free_slot = s;
-    } else if (s != NULL && map_put(&x->slots, name, s) < 0) {
+    } else if (map_put(&x->slots, name, s) < 0) {
         free(s);
         return NULL;
     }
     return s;
 }
 
+/* Terms are computed for each event. */
+static void slot_set_term(struct index *x, struct index_slot *s, struct need_term term,
+                          struct filter *owner)
+{
+    if (x->terms.next == NULL)
+        list_init(&x->terms);
+    s->term = term;
+    s->owner = filter_ref(owner);
+    list_append(&x->terms, &s->link);
+}
+
 static void slot_drop(struct index *x, struct slice name, struct index_slot *s)
 {
+    if (s->term.x != NULL) {
+        list_remove(&s->link);
+        filter_free(s->owner);
+    }
     if (name.len > 0)
         map_remove(&x->slots, name);
     else
@@ -67,15 +89,14 @@ static void slot_drop(struct index *x, struct slice name, struct index_slot *s)
 }
 
 /* The first name of the table that the conditions would have. */
-static struct slice first_name(const struct index_path *path, const struct need *affix)
+static struct slice first_name(const struct index_path *path, const struct need *one)
 {
     struct slice first = SLICE("");
-    if (affix != NULL)
-        return affix->name;
+    if (one != NULL)
+        return one->name;
     for (unsigned i = 0; i < path->count; i++) {
         const struct need *n = path->conditions[i];
-        bool value = n->kind == NEED_EXACT || n->kind == NEED_PRESENT;
-        if (value && (first.len == 0 || slice_compare(n->name, first) < 0))
+        if (index_is_value(n) && (first.len == 0 || slice_compare(n->name, first) < 0))
             first = n->name;
     }
     return first;
@@ -85,26 +106,31 @@ static struct slice first_name(const struct index_path *path, const struct need 
 struct choice {
     enum index_table_kind kind;
     const struct index_path *path;
-    const struct need *affix; /* NULL: by values */
+    const struct need *one; /* NULL: by all values of attributes */
 };
 
 static struct index_table *table_of(struct index *x, const struct choice *c)
 {
-    const struct index_slot *s = slot_of(x, first_name(c->path, c->affix));
+    const struct index_slot *s = slot_of(x, first_name(c->path, c->one));
     for (size_t i = 0; s != NULL && i < s->count; i++)
-        if (index_table_fits(s->tables[i], c->kind, c->path, c->affix))
+        if (index_table_fits(s->tables[i], c->kind, c->path, c->one))
             return s->tables[i];
     return NULL;
 }
 
-static struct index_table *table_add(struct index *x, const struct choice *c)
+static struct index_table *table_add(struct index *x, const struct choice *c, struct filter *f)
 {
-    struct slice name = first_name(c->path, c->affix);
+    struct slice name = first_name(c->path, c->one);
     struct index_slot *s = slot_of(x, name);
-    if (s == NULL && (s = slot_add(x, name)) == NULL)
-        return NULL;
+    if (s == NULL) {
+        s = slot_add(x, name);
+        if (s == NULL)
+            return NULL;
+        if (c->one != NULL && c->one->term.x != NULL)
+            slot_set_term(x, s, c->one->term, f);
+    }
     struct index_table **grown = realloc(s->tables, (s->count + 1) * sizeof(*grown));
-    struct index_table *t = grown != NULL ? index_table_new(c->kind, c->path, c->affix) : NULL;
+    struct index_table *t = grown != NULL ? index_table_new(c->kind, c->path, c->one) : NULL;
     if (grown != NULL)
         s->tables = grown;
     if (t != NULL)
@@ -137,26 +163,37 @@ static size_t load_of(struct index *x, const struct choice *c)
 {
     const struct index_table *t = table_of(x, c);
     const struct index_bucket *b =
-        t != NULL ? index_table_find(t, index_table_key(c->path, c->affix, &x->key)) : NULL;
+        t != NULL ? index_table_find(t, index_table_key(c->path, c->one, &x->key)) : NULL;
     return b != NULL ? b->count : 0;
 }
 
-static bool has_kind(const struct index_path *path, enum need_kind kind)
+static bool has_value(const struct index_path *path)
 {
     for (unsigned i = 0; i < path->count; i++)
-        if (path->conditions[i]->kind == kind)
+        if (path->conditions[i]->kind == NEED_EXACT && index_is_value(path->conditions[i]))
             return true;
     return false;
 }
 
 /* The fewer events lead to a key, the better: a whole value is better than a part, a long part
- * better than a short one, and each counts the less the more filters are there already. */
+ * better than a short one, what is there better than what must be computed, and each counts the
+ * less the more filters are there already. */
 static size_t price_of(struct index *x, const struct choice *c)
 {
     size_t load = load_of(x, c);
-    if (c->affix == NULL)
-        return has_kind(c->path, NEED_EXACT) ? load : SIZE_MAX;
-    return 8 * load + 64 / (c->affix->value.len + 1) + 1;
+    if (c->one == NULL)
+        return has_value(c->path) ? load : SIZE_MAX;
+    size_t computed = c->one->term.x != NULL ? 8 : 0;
+    if (c->one->kind == NEED_EXACT)
+        return 2 * load + computed;
+    return 8 * load + 64 / (c->one->value.len + 1) + 1 + computed;
+}
+
+static enum index_table_kind table_kind(const struct need *n)
+{
+    return n->kind == NEED_PREFIX   ? INDEX_PREFIXES
+           : n->kind == NEED_SUFFIX ? INDEX_SUFFIXES
+                                    : INDEX_VALUES;
 }
 
 static struct choice choose(struct index *x, const struct index_path *path)
@@ -165,9 +202,9 @@ static struct choice choose(struct index *x, const struct index_path *path)
     size_t price = price_of(x, &best);
     for (unsigned i = 0; i < path->count; i++) {
         const struct need *n = path->conditions[i];
-        if ((n->kind != NEED_PREFIX && n->kind != NEED_SUFFIX) || n->value.len == 0)
+        if (index_is_value(n))
             continue;
-        struct choice c = {n->kind == NEED_PREFIX ? INDEX_PREFIXES : INDEX_SUFFIXES, path, n};
+        struct choice c = {table_kind(n), path, n};
         size_t asked = price_of(x, &c);
         if (asked < price) {
             best = c;
@@ -212,9 +249,9 @@ static int group_file(struct index *x, struct index_group *g, const struct index
 {
     struct choice c = choose(x, path);
     struct index_table *t = table_of(x, &c);
-    if (t == NULL && (t = table_add(x, &c)) == NULL)
+    if (t == NULL && (t = table_add(x, &c, g->filter)) == NULL)
         return -ENOMEM;
-    struct slice key = index_table_key(path, c.affix, &x->key);
+    struct slice key = index_table_key(path, c.one, &x->key);
     if (is_filed(g, t, key))
         return 0;
     struct place *p = &g->places[g->place_count];
@@ -325,6 +362,7 @@ void index_done(struct index *x)
     map_done(&x->groups);
     map_done(&x->slots);
     buf_done(&x->key);
+    buf_done(&x->value);
     *x = (struct index){0};
 }
 
@@ -364,6 +402,24 @@ static void match_slot(struct match *m, const struct index_slot *s, struct slice
         index_table_match(s->tables[i], m->event, value, &m->index->key, match_bucket, m);
 }
 
+/* The value is copied: filters that are asked meanwhile use the scratch. */
+static void match_terms(struct match *m)
+{
+    struct index *x = m->index;
+    struct slice value;
+    if (x->terms.next == NULL)
+        return;
+    list_for_each (node, &x->terms) {
+        const struct index_slot *s = list_entry(node, struct index_slot, link);
+        if (!cesql_term_value(&s->term, m->event, &m->scratch, &value))
+            continue;
+        buf_reset(&x->value);
+        buf_add_slice(&x->value, value);
+        if (buf_ok(&x->value))
+            match_slot(m, s, slice_of(x->value.len > 0 ? x->value.ptr : "", x->value.len));
+    }
+}
+
 static void match(struct match *m)
 {
     struct index *x = m->index;
@@ -377,6 +433,7 @@ static void match(struct match *m)
     }
     if (x->slots.len > 0 && !version)
         match_slot(m, map_get(&x->slots, SLICE("specversion")), event_get(e, "specversion"));
+    match_terms(m);
 }
 
 void index_match(struct index *x, const struct event *e, void (*each)(void *ctx, void *item),

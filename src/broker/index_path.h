@@ -10,6 +10,12 @@
 #define INDEX_PATHS_MAX      1024
 #define INDEX_CONDITIONS_MAX 12 /* further ones are left to the filter itself */
 
+/* May it be one of several in a key? What is computed has keys of its own. */
+static inline bool index_is_value(const struct need *n)
+{
+    return (n->kind == NEED_EXACT && n->term.x == NULL) || n->kind == NEED_PRESENT;
+}
+
 struct index_path {
     unsigned count;
     const struct need *conditions[INDEX_CONDITIONS_MAX]; /* PRESENT, EXACT, PREFIX, SUFFIX */

@@ -5,17 +5,12 @@
 
 #include <errno.h>
 
-static bool is_value(const struct need *n)
-{
-    return n->kind == NEED_EXACT || n->kind == NEED_PRESENT;
-}
-
-/* The conditions on values, by name: each attribute has one. */
+/* The conditions on values of attributes, by name: each attribute has one. */
 static size_t values_of(const struct index_path *path, const struct need **ret)
 {
     size_t count = 0;
     for (unsigned i = 0; i < path->count; i++) {
-        if (!is_value(path->conditions[i]))
+        if (!index_is_value(path->conditions[i]))
             continue;
         size_t at = count++;
         for (; at > 0 && slice_compare(ret[at - 1]->name, path->conditions[i]->name) > 0; at--)
@@ -25,20 +20,20 @@ static size_t values_of(const struct index_path *path, const struct need **ret)
     return count;
 }
 
-static size_t conditions_of(const struct index_path *path, const struct need *affix,
+static size_t conditions_of(const struct index_path *path, const struct need *one,
                             const struct need *ret[INDEX_CONDITIONS_MAX])
 {
-    if (affix == NULL)
+    if (one == NULL)
         return values_of(path, ret);
-    ret[0] = affix;
+    ret[0] = one;
     return 1;
 }
 
 struct index_table *index_table_new(enum index_table_kind kind, const struct index_path *path,
-                                    const struct need *affix)
+                                    const struct need *one)
 {
     const struct need *conditions[INDEX_CONDITIONS_MAX];
-    size_t count = conditions_of(path, affix, conditions);
+    size_t count = conditions_of(path, one, conditions);
     struct index_table *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return NULL;
@@ -83,10 +78,10 @@ static struct slice name_of(const struct index_name *n)
 }
 
 bool index_table_fits(const struct index_table *t, enum index_table_kind kind,
-                      const struct index_path *path, const struct need *affix)
+                      const struct index_path *path, const struct need *one)
 {
     const struct need *conditions[INDEX_CONDITIONS_MAX];
-    if (t->kind != kind || t->count != conditions_of(path, affix, conditions))
+    if (t->kind != kind || t->count != conditions_of(path, one, conditions))
         return false;
     for (size_t i = 0; i < t->count; i++)
         if (t->names[i].exact != (conditions[i]->kind != NEED_PRESENT) ||
@@ -108,11 +103,11 @@ static struct slice key_slice(const struct buf *key)
     return slice_of(key->len > 0 ? key->ptr : "", key->len);
 }
 
-struct slice index_table_key(const struct index_path *path, const struct need *affix,
+struct slice index_table_key(const struct index_path *path, const struct need *one,
                              struct buf *room)
 {
     const struct need *conditions[INDEX_CONDITIONS_MAX], *only = NULL;
-    size_t count = conditions_of(path, affix, conditions), exact = 0;
+    size_t count = conditions_of(path, one, conditions), exact = 0;
     for (size_t i = 0; i < count; i++) {
         if (conditions[i]->kind != NEED_PRESENT) {
             only = conditions[i];

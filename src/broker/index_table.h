@@ -40,15 +40,16 @@ struct index_bucket {
     size_t count, cap;
 };
 
-/* A table for the conditions that have the kind: all PRESENT and EXACT of the path, or the one of
- * them that is a prefix or suffix. NULL: out of memory. */
+/* A table for the conditions that have the kind: all values of attributes in the path
+ * (index_is_value), or the one that is given: a prefix, a suffix, or the value of a term. NULL: out
+ * of memory. */
 struct index_table *index_table_new(enum index_table_kind kind, const struct index_path *path,
-                                    const struct need *affix);
+                                    const struct need *one);
 void index_table_free(struct index_table *t);
 bool index_table_fits(const struct index_table *t, enum index_table_kind kind,
-                      const struct index_path *path, const struct need *affix);
+                      const struct index_path *path, const struct need *one);
 /* The key of such conditions. */
-struct slice index_table_key(const struct index_path *path, const struct need *affix,
+struct slice index_table_key(const struct index_path *path, const struct need *one,
                              struct buf *room);
 struct index_bucket *index_table_find(const struct index_table *t, struct slice key);
 /* 0 or -ENOMEM. */

@@ -10,16 +10,27 @@ enum need_kind {
     NEED_NOTHING, /* nothing that can be said */
     NEED_NEVER,   /* no event meets it */
     NEED_PRESENT, /* name is there */
-    NEED_EXACT,   /* name's value as text is value */
+    NEED_EXACT,   /* name's value, or the term's, as text is value */
     NEED_PREFIX,
     NEED_SUFFIX,
     NEED_ALL, /* of the children; none: nothing */
     NEED_ANY  /* none: never */
 };
 
+struct cesql;
+
+/* Something that is computed from an event, as LENGTH(subject). */
+struct need_term {
+    const struct cesql *x; /* NULL: none */
+    unsigned node;
+    int type; /* enum cesql_type that its value is cast to */
+};
+
 struct need {
     enum need_kind kind;
-    struct slice name, value;
+    struct slice name; /* of an attribute, or what stands for the term: equal terms, equal names */
+    struct need_term term; /* EXACT, PREFIX, SUFFIX */
+    struct slice value;
     struct need *children, *next; /* children: the first */
 };
 

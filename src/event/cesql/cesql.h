@@ -53,6 +53,7 @@ struct cesql_place {
 
 struct cesql;
 struct need;
+struct need_term;
 
 /* -EINVAL: a parse error, err says what is wrong and ret_place where. -ENOMEM. ret_place and err
  * may be NULL. The text is copied. */
@@ -108,6 +109,9 @@ void cesql_evaluate_part(const struct cesql *x, const struct cesql_part *part,
 /* What an event must have for cesql_matches(). Borrows from the expression and the arena; NULL: out
  * of memory. */
 struct need *cesql_need(const struct cesql *x, struct event_arena *arena);
+/* The value of a need's term as text, in the scratch; false: it has none. */
+bool cesql_term_value(const struct need_term *term, const struct event *e,
+                      struct cesql_scratch *scratch, struct slice *ret);
 
 /* ---- the functions, for documentation and tests ---- */
 

@@ -62,11 +62,91 @@ static struct need *exact(struct maker *m, struct slice name, struct slice value
     return make(m, NEED_EXACT, name, value);
 }
 
+/* ---- terms: what is computed is looked up by its value ---- */
+
+/* The same for equal terms, and no attribute's name. */
+static void term_write(const struct maker *m, uint32_t node, struct buf *out)
+{
+    const struct node *n = node_at(m, node);
+    bool has_text = n->kind == NODE_LITERAL_STRING || n->kind == NODE_ATTRIBUTE ||
+                    n->kind == NODE_EXISTS || n->kind == NODE_MISSING_CALL || n->kind == NODE_LIKE;
+    bool has_integer = n->kind == NODE_LITERAL_BOOLEAN || n->kind == NODE_LITERAL_INTEGER;
+    struct slice text = has_text ? node_text(m->x, n) : SLICE("");
+    buf_add_byte(out, (char)n->kind);
+    buf_add_byte(out, (char)n->detail);
+    buf_add_u32(out, has_integer ? (uint32_t)n->integer : (uint32_t)text.len);
+    buf_add_slice(out, text);
+    for (uint32_t i = n->child; i != NODE_NONE; i = node_at(m, i)->next)
+        term_write(m, i, out);
+    buf_add_byte(out, NODE_KIND_COUNT);
+}
+
+static struct need term_of(struct maker *m, uint32_t node, enum cesql_type type)
+{
+    autobuf text = BUF_INIT;
+    buf_add_byte(&text, '=');
+    buf_add_byte(&text, (char)type);
+    term_write(m, node, &text);
+    char *name = buf_ok(&text) ? event_arena_alloc(m->arena, text.len) : NULL;
+    m->failed = m->failed || name == NULL;
+    if (name != NULL)
+        memcpy(name, text.ptr, text.len);
+    return (struct need){.name = slice_of(name, name != NULL ? text.len : 0),
+                         .term = {m->x, node, type}};
+}
+
+static struct need *of_term(struct maker *m, const struct need *term, enum need_kind kind,
+                            struct slice value)
+{
+    struct need *n = make(m, kind, term->name, value);
+    if (n != NULL)
+        n->term = term->term;
+    return n;
+}
+
+/* The type that the values of a node have, whatever the event; CESQL_TYPE_COUNT: it depends. */
+static enum cesql_type type_of(const struct node *n)
+{
+    if (n->kind == NODE_CALL)
+        return cesql_functions[n->detail].type;
+    if (n->kind == NODE_NEGATE || (n->kind >= NODE_MULTIPLY && n->kind <= NODE_SUBTRACT))
+        return CESQL_INTEGER;
+    return n->kind == NODE_ATTRIBUTE || n->kind == NODE_MISSING_CALL ? CESQL_TYPE_COUNT
+                                                                     : CESQL_BOOLEAN;
+}
+
 static struct slice copied_integer(struct maker *m, int32_t v)
 {
     char *text = event_arena_alloc(m->arena, INTEGER_TEXT_MAX);
     m->failed = m->failed || text == NULL;
     return slice_of(text, text != NULL ? integer_write(v, text) : 0);
+}
+
+/* The literal cast to the type, as text; false: it cannot be. */
+static bool literal_text(struct maker *m, const struct node *literal, enum cesql_type type,
+                         struct slice *ret)
+{
+    bool text = literal->kind == NODE_LITERAL_STRING;
+    struct slice written = text ? node_text(m->x, literal) : SLICE("");
+    int32_t integer = text ? 0 : literal->integer;
+    if (type == CESQL_STRING && text) {
+        *ret = written;
+        return true;
+    }
+    if (type == CESQL_INTEGER && text && !integer_parse(written, &integer))
+        return false;
+    if (type == CESQL_BOOLEAN && text) {
+        if (!slice_is_nocase(written, "true") && !slice_is_nocase(written, "false"))
+            return false;
+        integer = slice_is_nocase(written, "true");
+    }
+    bool boolean =
+        type == CESQL_BOOLEAN || (type == CESQL_STRING && literal->kind == NODE_LITERAL_BOOLEAN);
+    if (boolean)
+        *ret = integer != 0 ? SLICE("true") : SLICE("false");
+    else
+        *ret = copied_integer(m, integer);
+    return true;
 }
 
 static bool truth_value(struct slice s, bool *ret)
@@ -96,14 +176,28 @@ static void add_element(struct maker *m, struct slice name, const struct node *l
     adopt(any, exact(m, name, truth ? SLICE("true") : SLICE("false")));
 }
 
+/* A term's type is known, and what the literals are for it. */
+static struct need *in_term(struct maker *m, uint32_t left)
+{
+    enum cesql_type type = type_of(node_at(m, left));
+    struct need *any = make(m, NEED_ANY, SLICE(""), SLICE(""));
+    struct need term = term_of(m, left, type);
+    struct slice value;
+    for (uint32_t i = node_at(m, left)->next; i != NODE_NONE; i = node_at(m, i)->next)
+        if (literal_text(m, node_at(m, i), type, &value))
+            adopt(any, of_term(m, &term, NEED_EXACT, value));
+    return any;
+}
+
 static struct need *in(struct maker *m, const struct node *n)
 {
     const struct node *left = node_at(m, n->child);
-    if (left->kind != NODE_ATTRIBUTE)
-        return NULL;
     for (uint32_t i = left->next; i != NODE_NONE; i = node_at(m, i)->next)
         if (!node_is_literal(node_at(m, i)))
             return NULL;
+    if (left->kind != NODE_ATTRIBUTE)
+        return node_is_literal(left) || type_of(left) == CESQL_TYPE_COUNT ? NULL
+                                                                          : in_term(m, n->child);
     struct need *any = make(m, NEED_ANY, SLICE(""), SLICE(""));
     for (uint32_t i = left->next; i != NODE_NONE; i = node_at(m, i)->next)
         add_element(m, node_text(m->x, left), node_at(m, i), any);
@@ -114,18 +208,33 @@ static struct need *in(struct maker *m, const struct node *n)
  * IN. */
 static struct need *equal(struct maker *m, const struct node *n)
 {
-    const struct node *left = node_at(m, n->child), *right = node_at(m, left->next);
+    uint32_t left_at = n->child, right_at = node_at(m, left_at)->next;
+    const struct node *left = node_at(m, left_at), *right = node_at(m, right_at);
     if (left->kind == NODE_ATTRIBUTE && right->kind == NODE_LITERAL_STRING)
         return exact(m, node_text(m->x, left), node_text(m->x, right));
-    if (!node_is_literal(left) || right->kind != NODE_ATTRIBUTE)
+    if (node_is_literal(left) && right->kind == NODE_ATTRIBUTE) {
+        struct need *any = make(m, NEED_ANY, SLICE(""), SLICE(""));
+        add_element(m, node_text(m->x, right), left, any);
+        return any;
+    }
+    uint32_t at = node_is_literal(right) ? left_at : right_at;
+    const struct node *literal = node_is_literal(right) ? right : left;
+    /* of both sides, the right one says the type */
+    enum cesql_type type = literal == left                         ? type_of(right)
+                           : literal->kind == NODE_LITERAL_STRING  ? CESQL_STRING
+                           : literal->kind == NODE_LITERAL_INTEGER ? CESQL_INTEGER
+                                                                   : CESQL_BOOLEAN;
+    struct slice value;
+    if (!node_is_literal(literal) || node_is_literal(node_at(m, at)) || type == CESQL_TYPE_COUNT)
         return NULL;
-    struct need *any = make(m, NEED_ANY, SLICE(""), SLICE(""));
-    add_element(m, node_text(m->x, right), left, any);
-    return any;
+    if (!literal_text(m, literal, type, &value))
+        return make(m, NEED_NEVER, SLICE(""), SLICE(""));
+    struct need term = term_of(m, at, type);
+    return of_term(m, &term, NEED_EXACT, value);
 }
 
 /* The text before a general pattern's first wildcard, or after its last. */
-static struct need *general_like(struct maker *m, struct slice name, struct slice pattern)
+static struct need *general_like(struct maker *m, const struct need *what, struct slice pattern)
 {
     size_t before = 0, after = pattern.len;
     while (before < pattern.len && pattern.ptr[before] != LIKE_ANY_RUN &&
@@ -136,31 +245,30 @@ static struct need *general_like(struct maker *m, struct slice name, struct slic
         after--;
     struct need *all = make(m, NEED_ALL, SLICE(""), SLICE(""));
     if (before > 0)
-        adopt(all, make(m, NEED_PREFIX, name, slice_of(pattern.ptr, before)));
+        adopt(all, of_term(m, what, NEED_PREFIX, slice_of(pattern.ptr, before)));
     if (after < pattern.len)
-        adopt(all, make(m, NEED_SUFFIX, name, slice_of(pattern.ptr + after, pattern.len - after)));
+        adopt(all,
+              of_term(m, what, NEED_SUFFIX, slice_of(pattern.ptr + after, pattern.len - after)));
     return before > 0 || after < pattern.len ? all : NULL;
 }
 
 static struct need *like(struct maker *m, const struct node *n)
 {
     const struct node *left = node_at(m, n->child);
-    if (left->kind != NODE_ATTRIBUTE)
+    enum like_kind kind = (enum like_kind)n->detail;
+    struct slice pattern = node_text(m->x, n);
+    if (kind == LIKE_CONTAINS || pattern.len == 0 || node_is_literal(left) ||
+        left->kind == NODE_MISSING_CALL)
         return NULL;
-    struct slice name = node_text(m->x, left), pattern = node_text(m->x, n);
-    switch ((enum like_kind)n->detail) {
-    case LIKE_EXACT:
-        return exact(m, name, pattern);
-    case LIKE_PREFIX:
-        return pattern.len > 0 ? make(m, NEED_PREFIX, name, pattern) : NULL;
-    case LIKE_SUFFIX:
-        return make(m, NEED_SUFFIX, name, pattern);
-    case LIKE_CONTAINS:
-        return NULL;
-    case LIKE_GENERAL:
-        break;
-    }
-    return general_like(m, name, pattern);
+    struct need what = left->kind == NODE_ATTRIBUTE ? (struct need){.name = node_text(m->x, left)}
+                                                    : term_of(m, n->child, CESQL_STRING);
+    if (kind == LIKE_EXACT)
+        return of_term(m, &what, NEED_EXACT, pattern);
+    if (kind == LIKE_PREFIX)
+        return of_term(m, &what, NEED_PREFIX, pattern);
+    if (kind == LIKE_SUFFIX)
+        return of_term(m, &what, NEED_SUFFIX, pattern);
+    return general_like(m, &what, pattern);
 }
 
 static struct need *need_of(struct maker *m, uint32_t node);
@@ -198,6 +306,21 @@ static struct need *need_of(struct maker *m, uint32_t node)
     struct need *all = make(m, NEED_ALL, SLICE(""), SLICE(""));
     add_present(m, node, all);
     return all;
+}
+
+bool cesql_term_value(const struct need_term *term, const struct event *e,
+                      struct cesql_scratch *scratch, struct slice *ret)
+{
+    struct cesql_result result = {.error = CESQL_NO_ERROR};
+    struct run r = {term->x, e, scratch, &result};
+    struct cesql_value value;
+    scratch->used = 0;
+    if (!node_evaluate(&r, term->node, &value) ||
+        !value_cast(&r, &value, (enum cesql_type)term->type) ||
+        !value_cast(&r, &value, CESQL_STRING))
+        return false;
+    *ret = value.string;
+    return true;
 }
 
 struct need *cesql_need(const struct cesql *x, struct event_arena *arena)

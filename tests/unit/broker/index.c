@@ -34,7 +34,11 @@ static void add_expression(struct buf *out, unsigned depth)
     static const char *const literals[] = {"1",    "0",      "TRUE",   "FALSE", "'1'",
                                            "'01'", "'true'", "'TRUE'", "'ab'",  "'x'"};
     static const char *const patterns[] = {"a%", "%b", "%a%", "a_c", "ab", "%", "_%b", "a%c"};
-    switch (rand() % (depth > 0 ? 10 : 7)) {
+    static const char *const terms[] = {"INT(source)",  "LENGTH(type)",  "-region",
+                                        "UPPER(team)",  "type + 1",      "CONCAT(type, region)",
+                                        "BOOL(region)", "LEFT(team, 1)", "(EXISTS team)",
+                                        "(type = '1')", "region % 2",    "NOWHERE(type)"};
+    switch (rand() % (depth > 0 ? 12 : 9)) {
     case 0:
         buf_printf(out, "%s = %s", PICK(names), PICK(literals));
         return;
@@ -59,6 +63,18 @@ static void add_expression(struct buf *out, unsigned depth)
         buf_printf(out, "LENGTH(%s) > %s", PICK(names), PICK(literals));
         return;
     case 7:
+        if (rand() % 2 == 0)
+            buf_printf(out, "%s = %s", PICK(terms), PICK(literals));
+        else
+            buf_printf(out, "%s = %s", PICK(literals), PICK(terms));
+        return;
+    case 8:
+        if (rand() % 2 == 0)
+            buf_printf(out, "%s IN (%s, %s)", PICK(terms), PICK(literals), PICK(literals));
+        else
+            buf_printf(out, "%s LIKE '%s'", PICK(terms), PICK(patterns));
+        return;
+    case 9:
         buf_add_text(out, "NOT (");
         add_expression(out, depth - 1);
         buf_add_byte(out, ')');
@@ -188,6 +204,7 @@ static void agrees_with_asking_each_filter(void **state)
     assert_int_equal(x.groups.len, 0); /* nothing left behind */
     assert_int_equal(x.slots.len, 0);
     assert_null(x.free_slot);
+    assert_true(x.terms.next == NULL || list_empty(&x.terms));
     index_done(&x);
 }
 
@@ -270,6 +287,16 @@ static void asks_few_filters(void **state)
     few_are_asked("{\"filters\":[{\"cesql\":\"EXISTS ext%1$d OR seq = '%1$d'\"}]}", 1);
     few_are_asked(
         "{\"filters\":[{\"cesql\":\"(EXISTS ext%1$d AND ext%1$d * 2 > 1) OR 517 = %1$d\"}]}", 2);
+    /* what is computed is looked up, too */
+    few_are_asked("{\"filters\":[{\"cesql\":\"seq = %1$d\"}]}", 1);
+    few_are_asked("{\"filters\":[{\"cesql\":\"EXISTS id AND INT(seq) * 2 = %1$d * 2\"}]}", 1);
+    few_are_asked("{\"filters\":[{\"cesql\":\"'%1$d' = SUBSTRING(subject, 3)\"}]}", 1);
+    few_are_asked("{\"filters\":[{\"cesql\":\"UPPER(subject) IN ('X.%1$d', 'y', 5)\"}]}", 1);
+    few_are_asked(
+        "{\"filters\":[{\"cesql\":\"LOWER(source) LIKE '/shop/s%1$d/_rders' AND seq > 5\"}]}", 1);
+    few_are_asked(
+        "{\"filters\":[{\"cesql\":\"LENGTH(type) = 16 AND CONCAT(id, subject) LIKE '1x.%1$d'\"}]}",
+        20);
 }
 
 /* Equal filters are asked once. */
