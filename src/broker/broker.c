@@ -467,6 +467,7 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .paused = atomic_load(&c->paused),
         .breakers_open = atomic_load(&c->breakers_open),
         .probes = atomic_load(&c->probes),
+        .settling = b->settling,
         .tails = atomic_load(&c->tails),
         .tails_cut = atomic_load(&c->tails_cut),
     };

@@ -68,6 +68,7 @@ struct broker_core_stats {
     uint64_t paused;        /* now: triggers that are paused */
     uint64_t breakers_open; /* now: triggers whose circuit breaker is open */
     uint64_t probes;        /* of subscribers whose breaker was open */
+    uint64_t settling;      /* now: ends of attempts on their way to the log */
     uint64_t tails;         /* now: readers of /-/events */
     uint64_t tails_cut;     /* those that took nothing for too long */
 };

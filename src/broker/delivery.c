@@ -104,6 +104,7 @@ void delivery_conclude(struct delivery *d, enum delivery_outcome outcome)
 {
     struct trigger *t = d->trigger;
     struct counters *c = &d->core->counters;
+    d->took_ns = d->began_ns != 0 ? clock_monotonic() - d->began_ns : 0;
     trigger_measure_ended(d, outcome == OUTCOME_DONE ? d->answered : d->code);
     if (flow_end(t, d)) { /* a probe that failed costs no attempt */
         trigger_queue(t, d);

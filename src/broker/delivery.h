@@ -57,6 +57,7 @@ struct delivery {
     enum delivery_outcome outcome;
     uint64_t next_due_ns, next_delay_ns;
     uint64_t began_ns, ended_ns; /* the attempt: monotonic, 0: none; realtime, 0: not yet */
+    uint64_t took_ns;            /* until its answer */
     uint32_t latency_us;
     unsigned answered; /* the status of a good answer; 0: there was none */
     unsigned code;     /* of the last failure; 0: no answer */

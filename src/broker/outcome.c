@@ -39,7 +39,7 @@ static void note_end(struct delivery *d)
     if (d->ended_ns != 0)
         return;
     d->ended_ns = loop_realtime(d->core->loop);
-    uint64_t us = d->began_ns != 0 ? (clock_monotonic() - d->began_ns) / 1000 : 0;
+    uint64_t us = d->took_ns / 1000;
     d->latency_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
@@ -67,7 +67,7 @@ static void note_next(struct delivery *d)
 
 static void note_nothing(struct delivery *d)
 {
-    d->began_ns = d->ended_ns = 0;
+    d->began_ns = d->ended_ns = d->took_ns = 0;
     d->latency_us = 0;
     d->answered = 0;
 }

@@ -27,6 +27,8 @@ SERVER(COUNTER, sluice_loops_dropped_total, s->broker.loops, "Events dropped by 
 SERVER(GAUGE, sluice_deliveries_in_flight, s->broker.in_flight,
        "Requests to subscribers now running.")
 SERVER(GAUGE, sluice_deliveries_waiting, s->broker.waiting, "Deliveries waiting in memory.")
+SERVER(GAUGE, sluice_outcomes_settling, s->broker.settling,
+       "Ends of attempts on their way to the log.")
 SERVER(GAUGE, sluice_dead_letters, s->broker.dead_kept, "Dead letters that are kept.")
 SERVER(COUNTER, sluice_dead_letters_removed_total, s->broker.dead_removed,
        "Dead letters that were removed, as they were too old or too many.")

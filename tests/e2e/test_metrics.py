@@ -13,7 +13,7 @@ from daemon import broker, namespace, trigger
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as open_parser
 from sink import Answer, Sink, reply
-from wire import binary_event
+from wire import RawConnection, binary_event, raw_request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -103,7 +103,8 @@ def rest(server):
 
     def idle():
         now = server.metrics()
-        busy = ("sluice_deliveries_in_flight", "sluice_deliveries_waiting")
+        busy = [f"sluice_{name}" for name in ("deliveries_in_flight", "deliveries_waiting")]
+        busy.append("sluice_outcomes_settling")
         done = now["sluice_deliveries_done_total"] + now["sluice_dead_letters_total"]
         wanted = now["sluice_deliveries_matched_total"]
         return all(now[name] == 0 for name in busy) and done == wanted
@@ -227,3 +228,29 @@ def test_alert_rules(traffic):
     asked = set(re.findall(r"\bsluice_[a-z_]+", rules.read_text()))
     there = {name for name, _ in samples(traffic)}
     assert asked and asked <= there, asked - there
+
+
+def test_many_triggers(server, sink):
+    """What is too large for one answer comes as a stream, whole, in either format; who does not read
+    it holds up nobody."""
+    forward = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "other"}}
+    many = 400
+    names = [f"t{number:03}" for number in range(many)]
+    server.apply(namespace("n"), broker("default", "n"), broker("other", "n"))
+    server.apply(*(trigger(name, "n", forward) for name in names))
+    send(server, 3, type="good")
+    rest(server)
+    with RawConnection(server.address) as idle:  # asks, and never reads
+        idle.send(raw_request("GET", "/metrics", [("Host", "localhost")]))
+        for accept in (None, OPENMETRICS):
+            answer = scrape(server, accept)
+            assert answer.headers["transfer-encoding"] == "chunked"
+            lines = answer.body.decode().splitlines()
+            assert lines[-1] == "# EOF" if accept else lines[-1][0] != "#"
+            told = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+            assert len(told) == len(set(told))
+            counts = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
+            for name in names:
+                labels = f'{{namespace="n",broker="default",trigger="{name}"}}'
+                assert counts[f"sluice_trigger_deliveries_done_total{labels}"] == "3"
+        check_with_promtool(scrape(server).body)
