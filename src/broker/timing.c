@@ -80,6 +80,7 @@ bool timing_set_aside(struct delivery *d)
     enum timing what = timing_of(&event, loop_realtime(d->core->loop), &d->next_due_ns);
     if (what == TIMING_NOW || (what == TIMING_LATER && d->in_tables)) /* it has been put off */
         return false;
+    trigger_measure_count(d->trigger, what == TIMING_EXPIRED ? TRIGGER_EXPIRED : TRIGGER_DELAYED);
     atomic_fetch_add_explicit(what == TIMING_EXPIRED ? &c->expired : &c->delayed, 1,
                               memory_order_relaxed);
     d->outcome = what == TIMING_EXPIRED ? OUTCOME_EXPIRED : OUTCOME_DELAYED;

@@ -21,6 +21,8 @@ enum trigger_count {
     TRIGGER_RETRIED,
     TRIGGER_DEAD,
     TRIGGER_REPLIES,
+    TRIGGER_DELAYED,
+    TRIGGER_EXPIRED,
     TRIGGER_SINK_DELIVERED, /* to the dead-letter sink */
     TRIGGER_SINK_FAILED,
     TRIGGER_COUNTS

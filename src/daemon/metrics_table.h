@@ -92,6 +92,10 @@ TRIGGER_COUNT(sluice_trigger_retries_total, RETRIED, "Attempts that failed and a
 TRIGGER_COUNT(sluice_trigger_dead_letters_total, DEAD, "Deliveries that were given up.")
 TRIGGER_COUNT(sluice_trigger_replies_total, REPLIES,
               "Deliveries that brought a reply event, or were forwarded to a broker.")
+TRIGGER_COUNT(sluice_trigger_deliveries_delayed_total, DELAYED,
+              "Deliveries that deliverytime put off.")
+TRIGGER_COUNT(sluice_trigger_deliveries_expired_total, EXPIRED,
+              "Deliveries that ended because of expirytime.")
 TRIGGER_COUNT(sluice_trigger_dead_letter_sink_done_total, SINK_DELIVERED,
               "Deliveries to the dead-letter sink that ended well.")
 TRIGGER_COUNT(sluice_trigger_dead_letter_sink_failed_total, SINK_FAILED,

@@ -105,7 +105,9 @@ def rest(server):
         now = server.metrics()
         busy = [f"sluice_{name}" for name in ("deliveries_in_flight", "deliveries_waiting")]
         busy.append("sluice_outcomes_settling")
-        done = now["sluice_deliveries_done_total"] + now["sluice_dead_letters_total"]
+        busy += [name for name in now if name.startswith("sluice_trigger_lag_positions")]
+        ends = ("deliveries_done", "dead_letters", "deliveries_expired")
+        done = sum(now[f"sluice_{name}_total"] for name in ends)
         wanted = now["sluice_deliveries_matched_total"]
         return all(now[name] == 0 for name in busy) and done == wanted
 
@@ -114,7 +116,7 @@ def rest(server):
 
 @pytest.fixture
 def traffic(server, sink):
-    """Accepted: 4 of type good, 3 of type poor, 2 of type bad, 1 reply. Refused: 2 of no type, 1 that
+    """Accepted: 4 of type good, 3 of type poor, 2 of type bad, 1 that comes late, 1 reply. Refused: 2 of no type, 1 that
     has gone round. good: answered 200, one with a reply that nobody wants. poor: 503 twice, then 202.
     bad: 400, final."""
     seen = {}
@@ -138,6 +140,7 @@ def traffic(server, sink):
     )
     for kind, count in (("good", 4), ("poor", 3), ("bad", 2)):
         send(server, count, type=kind)
+    send(server, 1, type="late", expirytime="2020-01-01T00:00:00Z")
     for _ in range(2):
         assert server.http.post("/n/default", b"{}", {"ce-specversion": "1.0"}).status == 400
     headers = binary_event(type="looped", knativebrokerttl="1")
@@ -151,22 +154,23 @@ def traffic(server, sink):
 def test_counts(traffic, accept):
     get = Scrape(traffic, accept)
     # our own, for the server and for each broker and trigger
-    assert get("sluice_events_taken_total") == 9
+    assert get("sluice_events_taken_total") == 10
     assert get("sluice_events_refused_total") == 4
-    assert get("sluice_broker_events_taken_total", namespace="n", broker="default") == 9
+    assert get("sluice_broker_events_taken_total", namespace="n", broker="default") == 10
     assert get("sluice_broker_replies_total", broker="default") == 1
     assert get("sluice_broker_triggers", broker="default") == 3
     assert get("sluice_broker_requests_refused_total", broker="default", code="400") == 3
-    assert get("sluice_broker_ingest_duration_seconds_count", broker="default") == 10
+    assert get("sluice_broker_ingest_duration_seconds_count", broker="default") == 11
     good = {"namespace": "n", "broker": "default", "trigger": "good"}
     others = {**good, "trigger": "rest"}
     for name, of_good, of_others in (
-        ("events_matched", 4, 5),
+        ("events_matched", 4, 6),
         ("deliveries_done", 4, 3),
         ("attempts_failed", 0, 8),
         ("retries", 0, 6),
         ("dead_letters", 0, 2),
         ("replies", 1, 0),
+        ("deliveries_expired", 0, 1),
     ):
         assert get(f"sluice_trigger_{name}_total", **good) == of_good, name
         assert get(f"sluice_trigger_{name}_total", **others) == of_others, name
@@ -188,7 +192,7 @@ def test_counts(traffic, accept):
         assert get(count, **labels) == events
         assert get("mt_broker_ingress_event_dispatch_latencies_count", **labels) == events
     assert get(count, event_type="looped", response_code_class="4xx") == 1
-    assert get(count) == 11
+    assert get(count) == 12
     count = "mt_broker_filter_event_count"
     taken = {**old, "trigger_name": "good", "filter_type": "good", "response_code": "200"}
     assert get(count, **taken) == 4
@@ -202,7 +206,7 @@ def test_counts(traffic, accept):
     count = "kn_eventing_dispatch_duration_seconds_count"
     ingress = {**new, "otel_scope_name": "knative.dev/pkg/broker/ingress"}
     assert get(count, cloudevents_type="poor", http_response_status_code="202", **ingress) == 3
-    assert get(count, messaging_destination_name="broker:default.n") == 10
+    assert get(count, messaging_destination_name="broker:default.n") == 11
     outgoing = {**new, "otel_scope_name": "knative.dev/pkg/broker/filter"}
     outgoing["messaging_destination_name"] = "trigger:rest.n"
     assert get(count, cloudevents_type="poor", http_response_status_code="503", **outgoing) == 6
