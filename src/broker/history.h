@@ -20,6 +20,8 @@ enum history_kind {
     HISTORY_ATTEMPT,   /* or another end that a record says: facts.end */
     HISTORY_SCHEDULED, /* put among the retries, to be tried at a time */
     HISTORY_REDRIVEN,  /* from the dead letters */
+    HISTORY_REPLAYED,  /* from the log */
+    HISTORY_EDITED,    /* the dead letter has another event now */
     HISTORY_REMOVED,   /* from the dead letters or the retries */
     HISTORY_KIND_COUNT,
 };
@@ -39,7 +41,7 @@ enum history_state {
     HISTORY_WAITING,   /* matched, and not tried yet */
     HISTORY_BEHIND,    /* the trigger matches and has not read so far */
     HISTORY_IN_FLIGHT, /* the first attempt is under way */
-    HISTORY_DELAYED, /* its time has not come */
+    HISTORY_DELAYED,   /* its time has not come */
     HISTORY_RETRYING,
     HISTORY_DELIVERED,
     HISTORY_DEAD,
@@ -97,6 +99,13 @@ struct history_event *history_find(const struct history *h, uint64_t position);
 /* Makes one when there is none; NULL: out of memory. */
 struct history_delivery *history_delivery(struct history *h, struct history_event *e,
                                           uint32_t trigger);
+/* Takes what a record says of events of the tree. */
+void history_take(struct history *h, struct inspect_job *job, const struct store_entry *entry);
+/* The event that one of the tree was answered with joins it. */
+void history_add_reply(struct history *h, struct inspect_job *job, uint64_t position,
+                       uint32_t depth);
+/* Room for one more; the array may move. */
+bool history_grow(void **array, uint32_t count, uint32_t *cap, size_t size);
 /* delivered, dead…; of static life. */
 const char *history_state_name(enum history_state state);
 /* Loop thread: what is matched, waits or is under way, and has no record yet. */

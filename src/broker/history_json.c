@@ -26,6 +26,10 @@ static const char *end_name(const struct history_step *s)
         return s->facts.end == ATTEMPT_DELAYED ? "delayed" : "scheduled";
     case HISTORY_REDRIVEN:
         return "redriven";
+    case HISTORY_REPLAYED:
+        return "replayed";
+    case HISTORY_EDITED:
+        return "edited";
     case HISTORY_REMOVED:
         return "removed";
     case HISTORY_ATTEMPT:

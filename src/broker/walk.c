@@ -94,7 +94,7 @@ void walk_topic(const struct store_entry *e, struct store_topic *ret)
     } else if (e->type == STORE_RECORD_PUT || e->type == STORE_RECORD_DELETE) {
         if (e->scope == STORE_TABLE_RETRIES && row_retry_read_key(e->key, &row) == 0)
             ret->about = row.position;
-        else if (e->scope == STORE_TABLE_DEAD)
+        else if (e->scope == STORE_TABLE_DEAD || e->scope == STORE_TABLE_PAYLOADS)
             (void)row_object_read(e->key, &trigger, &ret->about);
     }
 }

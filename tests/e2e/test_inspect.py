@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What became of an event: sluice events, event, attempts, and the routes below them."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -161,6 +162,63 @@ def test_for_people(shop):
     assert len(lines) == 4 and all("503" in x or "429" in x or "400" in x for x in lines[1:])
     lines = shop.cli("attempts", "-n", "shop", "--trigger", "mailer", "--event", "o1-invoice")
     assert [line.split()[3] for line in lines.stdout.splitlines()[1:]] == ["3", "2", "1"]
+
+
+def delivery(server, position, trigger, state):
+    """The delivery to that trigger, once it is in that state."""
+
+    def reached():
+        found = by_trigger(history(server, position)).get(trigger)
+        return found if found and found["state"] == state else None
+
+    return waiting.until(reached, 20)
+
+
+def ends(found):
+    return [attempt["end"] for attempt in found["attempts"]]
+
+
+def test_what_was_done_to_a_dead_letter(server, sink):
+    sink.on("/once", [Answer(400), Answer(400), Answer(202)])
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    server.apply(daemon.trigger("t", "n", sink.url("/once")))
+    server.wait_ready_condition("Trigger", "t", "n")
+    assert server.send("/n/default", binary_event(id="x")).status == 202
+    position = position_of(server, "x")
+    delivery(server, position, "t", "dead")
+    path = f"/-/dead/n/t/{position}"
+    event = {**history(server, position)["event"], "data": {"mended": True}}
+    assert server.http.put(path, json.dumps(event).encode()).status == 204
+    assert ends(delivery(server, position, "t", "dead")) == ["dead", "edited"]
+    assert server.http.post(path + "/redrive").status == 204
+    wanted = ["dead", "edited", "redriven", "dead"]
+    waiting.until(lambda: ends(delivery(server, position, "t", "dead")) == wanted, 20)
+    ask = json.dumps({"from": f"position:{position}"}).encode()
+    assert server.http.post("/-/replay/n/t", ask).status < 300
+    found = delivery(server, position, "t", "delivered")
+    assert ends(found) == [*wanted, "replayed", "done"]
+    assert found["attempts"][-1]["number"] == 1
+    text = server.cli("event", "x").stdout
+    assert "redriven" in text and "replayed" in text and "edited" in text
+    result = server.cli("attempts", "-n", "n", "--event", "x").stdout.splitlines()
+    assert [line.split()[7] for line in result[1:]] == ["done", "dead", "dead"]
+
+
+def test_times_of_events(server, sink):
+    server.apply(daemon.namespace("n"), daemon.broker("default", "n"))
+    server.apply(daemon.trigger("t", "n", sink.url("/")))
+    server.wait_ready_condition("Trigger", "t", "n")
+    past = binary_event(id="past", deliverytime="2001-01-01T00:00:00Z")
+    assert server.send("/n/default", past).status == 202
+    late = binary_event(id="late", expirytime="2001-01-01T00:00:00Z")
+    assert server.send("/n/default", late).status == 202
+    found = delivery(server, position_of(server, "late"), "t", "expired")
+    assert ends(found) == ["expired"] and "number" not in found["attempts"][0]
+    delivery(server, position_of(server, "past"), "t", "delivered")
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).isoformat()
+    assert server.send("/n/default", binary_event(id="put-off", deliverytime=soon)).status == 202
+    found = delivery(server, position_of(server, "put-off"), "t", "delayed")
+    assert ends(found) == ["delayed"] and found["due"][:10] == soon[:10]
 
 
 def test_which_events(shop):
