@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool sink_ready(struct broker_core *b, struct broker *broker, struct verdict *v)
+static bool sink_ready(struct broker_core *b, struct broker *broker, struct refusal *v)
 {
     const struct resource *resource = broker->resource;
     v->reason = "DeadLetterSinkNotResolved";
@@ -34,7 +34,7 @@ static void add_address(const struct broker_core *b, const struct broker *broker
     json_object_set_new(status, "address", address);
 }
 
-static void set_status(struct broker_core *b, struct broker *broker, const struct verdict *v)
+static void set_status(struct broker_core *b, struct broker *broker, const struct refusal *v)
 {
     if (b->base_url == NULL)
         return;
@@ -60,7 +60,7 @@ static void set_status(struct broker_core *b, struct broker *broker, const struc
 
 void broker_refresh(struct broker_core *b, struct broker *broker)
 {
-    struct verdict v = {.err = ERROR_INIT};
+    struct refusal v = {.err = ERROR_INIT};
     broker->ready = sink_ready(b, broker, &v);
     list_for_each_safe (node, following, &broker->triggers)
         trigger_refresh(list_entry(node, struct trigger, broker_link));
@@ -115,7 +115,7 @@ void broker_refresh_all(struct broker_core *b)
 {
     for (uint32_t i = 0; i < b->number_cap; i++) {
         struct broker *broker = broker_by_number(b, i);
-        struct verdict v = {.err = ERROR_INIT};
+        struct refusal v = {.err = ERROR_INIT};
         if (broker != NULL)
             broker->ready = sink_ready(b, broker, &v);
     }
@@ -128,7 +128,7 @@ void broker_core_set_address(struct broker_core *b, const char *base_url)
     b->base_url = strdup(base_url);
     for (uint32_t i = 0; i < b->number_cap; i++) {
         struct broker *broker = broker_by_number(b, i);
-        struct verdict v = {.err = ERROR_INIT};
+        struct refusal v = {.err = ERROR_INIT};
         if (broker == NULL)
             continue;
         broker->ready = sink_ready(b, broker, &v);

@@ -103,7 +103,7 @@ int target_resolve(const json_t *destination, const char *namespace_name, struct
     return r == -ENOMEM ? error_set(err, r, "out of memory") : r;
 }
 
-bool target_ready(const struct broker_core *b, const struct target *target, struct verdict *v)
+bool target_ready(const struct broker_core *b, const struct target *target, struct refusal *v)
 {
     if (target->kind == TARGET_BROKER) {
         if (broker_find(b, target->namespace_name, target->name) != NULL)

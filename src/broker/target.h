@@ -24,12 +24,12 @@ int target_resolve(const json_t *destination, const char *namespace_name, struct
 void target_done(struct target *t);
 
 struct broker_core;
-struct verdict { /* why something is not as it should be, for a condition */
+struct refusal { /* why something is not as it should be, for a condition */
     const char *reason;
     struct error err;
 };
 /* Whether it can take events now; else v says why. */
-bool target_ready(const struct broker_core *b, const struct target *target, struct verdict *v);
+bool target_ready(const struct broker_core *b, const struct target *target, struct refusal *v);
 /* Makes a broker's uri its address, once that is known. */
 void target_locate(const struct broker_core *b, struct target *target);
 

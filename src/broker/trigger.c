@@ -18,14 +18,14 @@
 
 /* ---- status ---- */
 
-static void add_condition(json_t *conditions, const char *type, bool good, const struct verdict *v)
+static void add_condition(json_t *conditions, const char *type, bool good, const struct refusal *v)
 {
     json_array_append_new(conditions,
                           registry_condition(type, good ? "True" : "False", good ? "" : v->reason,
                                              good ? "" : v->err.message));
 }
 
-static void no_broker_verdict(const struct trigger *t, struct verdict *ret)
+static void no_broker_refusal(const struct trigger *t, struct refusal *ret)
 {
     const char *name = resource_text_at(t->resource->object, "spec.broker");
     ret->reason = t->broker != NULL ? "BrokerNotReady" : "BrokerDoesNotExist";
@@ -52,13 +52,13 @@ static void add_uri(json_t *status, const char *key, const struct target *target
  * the latter, though Ready says so: without it they are delivered all the same, and dead letters
  * are kept.
  */
-static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct verdict *v,
-                       const struct verdict *dead_letter)
+static void set_status(struct trigger *t, bool filter_good, bool sink_good, const struct refusal *v,
+                       const struct refusal *dead_letter)
 {
     bool broker_good = t->broker != NULL && t->broker->ready;
-    struct verdict no_broker = {.err = ERROR_INIT};
-    no_broker_verdict(t, &no_broker);
-    struct verdict start = {.err = ERROR_INIT};
+    struct refusal no_broker = {.err = ERROR_INIT};
+    no_broker_refusal(t, &no_broker);
+    struct refusal start = {.err = ERROR_INIT};
     bool start_good = start_is_known(t, &start.reason, &start.err);
     json_t *conditions = json_array();
     add_condition(conditions, "BrokerReady", broker_good, &no_broker);
@@ -117,8 +117,8 @@ static void release_held(struct trigger *t)
 /* Reads filter, subscriber and policy anew, and says in the status what came of it. */
 void trigger_refresh(struct trigger *t)
 {
-    struct verdict v = {.reason = "InvalidFilter", .err = ERROR_INIT};
-    struct verdict dead_letter = {.reason = "DeadLetterSinkNotResolved", .err = ERROR_INIT};
+    struct refusal v = {.reason = "InvalidFilter", .err = ERROR_INIT};
+    struct refusal dead_letter = {.reason = "DeadLetterSinkNotResolved", .err = ERROR_INIT};
     const json_t *spec = json_object_get(t->resource->object, "spec");
     unindex(t);
     filter_free(t->filter);
