@@ -49,7 +49,7 @@ static int target_of_url(const char *uri, const char *authorities, struct target
                            uri);
     ret->kind = TARGET_URL;
     ret->uri = strdup(uri);
-    if (authorities != NULL && (ret->trust = http_trust_new(authorities)) == NULL)
+    if (authorities != NULL && (ret->trust = http_trust_of(authorities)) == NULL)
         return -ENOMEM;
     return ret->uri != NULL ? 0 : -ENOMEM;
 }

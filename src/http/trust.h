@@ -5,8 +5,8 @@
 
 struct http_trust;
 
-/* pem: certificates in PEM form, copied. NULL: out of memory. */
-struct http_trust *http_trust_new(const char *pem);
+/* pem: certificates in PEM form, copied. What is equal is one, referenced. NULL: out of memory. */
+struct http_trust *http_trust_of(const char *pem);
 struct http_trust *http_trust_ref(struct http_trust *t); /* t may be NULL */
 void http_trust_unref(struct http_trust *t);
 

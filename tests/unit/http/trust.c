@@ -27,7 +27,7 @@ static void the_system_is_trusted_as_well(void **state)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "system", 6), 6);
     close(fd);
-    struct http_trust *t = http_trust_new("own");
+    struct http_trust *t = http_trust_of("own");
     assert_int_equal(http_trust_file(t, system, path), 0);
     assert_string_equal(content(path), "system\nown");
     unlink(system);
@@ -43,7 +43,7 @@ static void without_a_system(void **state)
     static const char *const systems[] = {NULL, "/nonexistent/file"};
     for (size_t i = 0; i < 2; i++) {
         char path[HTTP_TRUST_PATH_SIZE];
-        struct http_trust *t = http_trust_new("own");
+        struct http_trust *t = http_trust_of("own");
         assert_int_equal(http_trust_file(t, systems[i], path), 0);
         assert_string_equal(content(path), "\nown");
         http_trust_unref(t);
@@ -54,7 +54,7 @@ static void without_a_system(void **state)
 static void references_are_counted(void **state)
 {
     char path[HTTP_TRUST_PATH_SIZE];
-    struct http_trust *t = http_trust_new("own");
+    struct http_trust *t = http_trust_of("own");
     struct http_trust *again = http_trust_ref(t);
     http_trust_unref(t);
     assert_int_equal(http_trust_file(again, NULL, path), 0);
@@ -64,12 +64,31 @@ static void references_are_counted(void **state)
     http_trust_unref(NULL);
 }
 
+/* As many triggers as there are, one file. */
+static void equal_ones_are_one(void **state)
+{
+    struct http_trust *a = http_trust_of("a"), *b = http_trust_of("b"), *c = http_trust_of("c");
+    assert_ptr_equal(http_trust_of("b"), b);
+    assert_ptr_not_equal(a, b);
+    http_trust_unref(b);
+    assert_ptr_equal(http_trust_of("b"), b);
+    http_trust_unref(b);
+    http_trust_unref(b);
+    assert_ptr_equal(http_trust_of("a"), a);
+    assert_ptr_equal(http_trust_of("c"), c);
+    http_trust_unref(a);
+    http_trust_unref(a);
+    http_trust_unref(c);
+    http_trust_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_system_is_trusted_as_well),
         cmocka_unit_test(without_a_system),
         cmocka_unit_test(references_are_counted),
+        cmocka_unit_test(equal_ones_are_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
