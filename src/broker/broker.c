@@ -8,6 +8,8 @@
 #include "broker/dead.h"
 #include "broker/dead_retain.h"
 #include "broker/dead_select.h"
+#include "broker/dedup.h"
+#include "broker/dedup_set.h"
 #include "broker/delivery.h"
 #include "broker/history.h"
 #include "broker/replay.h"
@@ -117,6 +119,7 @@ static void broker_added(struct broker_core *b, struct resource *resource)
     broker->number = resource->number;
     list_init(&broker->triggers);
     broker_read_retention(broker);
+    dedup_read(b, broker);
     resource->controller = broker;
     broker->ready = true; /* until broker_refresh() has looked */
     registry_each(b->registry, &resource_kind_trigger, resource->namespace_name, attach_trigger,
@@ -129,6 +132,7 @@ static void broker_free(struct broker *broker)
 {
     index_done(&broker->index);
     target_done(&broker->dead_letter);
+    dedup_free(broker->dedup);
     free(broker);
 }
 
@@ -154,6 +158,7 @@ static void broker_changed(void *ctx, enum registry_change change, struct resour
         broker_added(b, resource);
     } else if (broker != NULL && change == REGISTRY_MODIFIED) {
         broker_read_retention(broker);
+        dedup_read(b, broker);
         broker_refresh(b, broker); /* it has seen this generation */
     } else if (broker != NULL && change == REGISTRY_DELETED) {
         broker_removed(b, resource);
@@ -223,6 +228,7 @@ static void housekeeping_due(struct loop_timer *timer)
     struct broker_core *b = timer->ctx;
     scan_tend(b);
     retry_tend(b);
+    dedup_tend(b);
     broker_each_trigger(b, trigger_tend);
     dead_retain_tend(b->dead_retain);
     inspector_tend(b->inspector);
@@ -257,6 +263,8 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->requests_max = flow_requests_max();
     b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
     list_init(&b->behind);
+    list_init(&b->dedups);
+    b->dedup_max = DEDUP_SET_MAX;
     list_init(&b->sweeping);
     list_init(&b->tails);
     list_init(&b->orphans);
@@ -461,6 +469,8 @@ void broker_core_stats(const struct broker_core *b, struct broker_core_stats *re
         .lost = atomic_load(&c->lost),
         .delayed = atomic_load(&c->delayed),
         .expired = atomic_load(&c->expired),
+        .duplicates = atomic_load(&c->duplicates),
+        .dedup_forgotten = atomic_load(&c->dedup_forgotten),
         .dropped = atomic_load(&c->dropped),
         .undecodable = atomic_load(&c->undecodable),
         .unreadable = atomic_load(&c->unreadable),

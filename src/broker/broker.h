@@ -55,15 +55,17 @@ size_t broker_core_routes(struct broker_core *b, struct http_route *routes, size
 struct broker_core_stats {
     uint64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops, in_flight,
         waiting;
-    uint64_t dead_kept;     /* now: dead letters */
-    uint64_t dead_removed;  /* those that were too old, or too many */
-    uint64_t redriven;      /* dead letters that are delivered anew */
-    uint64_t replayed;      /* events that replays deliver anew */
-    uint64_t lost;          /* deliveries given up because their event was gone */
-    uint64_t delayed;       /* deliveries put off by deliverytime */
-    uint64_t expired;       /* those that ended because of expirytime */
-    uint64_t dropped;       /* deliveries that went with their broker */
-    uint64_t undecodable;   /* records that are no event for this version, passed over */
+    uint64_t dead_kept;       /* now: dead letters */
+    uint64_t dead_removed;    /* those that were too old, or too many */
+    uint64_t redriven;        /* dead letters that are delivered anew */
+    uint64_t replayed;        /* events that replays deliver anew */
+    uint64_t lost;            /* deliveries given up because their event was gone */
+    uint64_t delayed;         /* deliveries put off by deliverytime */
+    uint64_t expired;         /* those that ended because of expirytime */
+    uint64_t duplicates;      /* events passed over, as they had come before */
+    uint64_t dedup_forgotten; /* those that came before, and had to be forgotten early */
+    uint64_t dropped;         /* deliveries that went with their broker */
+    uint64_t undecodable;     /* records that are no event for this version, passed over */
     uint64_t unreadable;    /* now: places in log or tables that cannot be read; deliveries wait */
     uint64_t paused;        /* now: triggers that are paused */
     uint64_t breakers_open; /* now: triggers whose circuit breaker is open */

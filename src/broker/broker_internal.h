@@ -16,6 +16,8 @@
 
 #include <stdatomic.h>
 
+struct dedup;
+
 struct broker {
     struct resource *resource;
     uint32_t number;
@@ -25,11 +27,13 @@ struct broker {
     struct ingress_measure *measure;
     struct target dead_letter; /* for triggers without delivery options */
     bool ready;                /* for its status and theirs alone: events are taken anyhow */
+    struct dedup *dedup;       /* NULL: off */
 };
 
 struct counters {
     atomic_uint_fast64_t taken, refused, matched, delivered, failed, retried, dead, replies, loops,
-        in_flight, waiting, lost, delayed, expired, dropped, undecodable, dead_removed;
+        in_flight, waiting, lost, delayed, expired, duplicates, dedup_forgotten, dropped,
+        undecodable, dead_removed;
     atomic_uint_fast64_t unreadable;                    /* gauge: places that cannot be read */
     atomic_uint_fast64_t paused, breakers_open, probes; /* gauges of triggers, counter */
     atomic_uint_fast64_t redriven, replayed;            /* deliveries that are made anew */
@@ -67,6 +71,8 @@ struct broker_core {
     uint64_t deliveries_max; /* TRIGGERS_DELIVERIES_MAX, fewer in tests */
     uint64_t requests_max;   /* in flight, beyond which each trigger may have its share (flow.c) */
     struct list behind;      /* triggers that read the log by themselves */
+    struct list dedups;      /* struct dedup */
+    uint32_t dedup_max;      /* DEDUP_SET_MAX, fewer in tests */
     struct list sweeping;    /* triggers with lanes that read on (lane_sweep.c) */
     unsigned lanes_behind;   /* lanes of all triggers that have more in the log */
     struct list tails;

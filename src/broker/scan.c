@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "broker/cursor.h"
+#include "broker/dedup.h"
 #include "broker/event_hold.h"
 #include "broker/trigger.h"
 
@@ -28,10 +29,25 @@ static void offer(void *ctx, void *item)
         trigger_offer(t, o->entry, o->event, &o->hold);
 }
 
+/* When that is not known, yet, its triggers read on by themselves as soon as it is. */
+static bool is_original(struct broker *broker, const struct store_entry *entry,
+                        const struct event *event)
+{
+    enum dedup_verdict verdict = dedup_scan(broker->dedup, entry, event);
+    if (verdict != DEDUP_UNKNOWN)
+        return verdict == DEDUP_ORIGINAL;
+    list_for_each_safe (node, following, &broker->triggers) {
+        struct trigger *t = list_entry(node, struct trigger, broker_link);
+        if (t->behind == 0)
+            trigger_fall_behind(t, entry->position);
+    }
+    return false;
+}
+
 static void scan_event(struct broker_core *b, const struct store_entry *entry)
 {
     struct broker *broker = broker_by_number(b, entry->scope);
-    if (broker == NULL || list_empty(&broker->triggers))
+    if (broker == NULL || (list_empty(&broker->triggers) && broker->dedup == NULL))
         return;
     struct event event = {0};
     if (event_decode(entry->value, &event) < 0) { /* whole, and yet no event: of another version */
@@ -40,6 +56,8 @@ static void scan_event(struct broker_core *b, const struct store_entry *entry)
                   (unsigned long long)entry->position);
         return;
     }
+    if (broker->dedup != NULL && !is_original(broker, entry, &event))
+        return;
     struct offering o = {entry, &event, NULL};
     index_match(&broker->index, &event, offer, &o);
     event_hold_unref(o.hold);
@@ -150,7 +168,8 @@ static void end_of_turn(void *ctx)
     if (!b->running || b->quiet)
         return;
     unsigned behind = READ_BUDGET, lanes = READ_BUDGET;
-    bool more = read_behind(b, &behind);
+    bool more = dedup_turn(b);
+    more = read_behind(b, &behind) || more;
     if (sweep_lanes(b, &lanes) || more)
         scan_wake(b);
 }
@@ -167,6 +186,7 @@ static void skip_unwanted(struct broker_core *b)
     store_reader_free(b->scan);
     b->scan = ahead;
     b->scanned = synced;
+    dedup_skipped(b);
 }
 
 /* With a new reader: the old one may hold the damaged bytes in memory. */

@@ -4,6 +4,7 @@
 #include "broker/trigger.h"
 
 #include "base/log.h"
+#include "broker/dedup.h"
 #include "broker/delivery.h"
 #include "broker/scan.h"
 #include "broker/start.h"
@@ -116,6 +117,10 @@ bool trigger_read(struct trigger *t, const struct store_entry *entry, bool again
         return true;
     if (t->search != NULL)
         return start_passes(t, entry->position, &event);
+    enum dedup_verdict verdict =
+        t->broker->dedup != NULL ? dedup_ask(t->broker->dedup, entry->position) : DEDUP_ORIGINAL;
+    if (verdict != DEDUP_ORIGINAL)
+        return verdict == DEDUP_DUPLICATE;
     if (!filter_matches(t->filter, &event))
         return true;
     struct event_hold *hold = NULL;

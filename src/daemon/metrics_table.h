@@ -42,6 +42,10 @@ SERVER(COUNTER, sluice_deliveries_delayed_total, s->broker.delayed,
        "Deliveries that deliverytime put off.")
 SERVER(COUNTER, sluice_deliveries_expired_total, s->broker.expired,
        "Deliveries that ended because of expirytime.")
+SERVER(COUNTER, sluice_events_duplicate_total, s->broker.duplicates,
+       "Events that were passed over, as they had come before (sluice.dev/dedup).")
+SERVER(COUNTER, sluice_dedup_forgotten_total, s->broker.dedup_forgotten,
+       "Events forgotten before the window of sluice.dev/dedup had passed.")
 SERVER(COUNTER, sluice_deliveries_dropped_total, s->broker.dropped,
        "Deliveries that had not ended when their broker was deleted.")
 SERVER(COUNTER, sluice_records_undecodable_total, s->broker.undecodable,

@@ -20,6 +20,13 @@ static bool is_duration(const char *text)
     return clock_parse_duration(slice_text(text), &ns) == 0;
 }
 
+static bool is_window(const char *text)
+{
+    uint64_t ns;
+    return strcmp(text, "off") == 0 || (clock_parse_duration(slice_text(text), &ns) == 0 &&
+                                        ns >= CLOCK_SECOND && ns <= 30 * 86400 * CLOCK_SECOND);
+}
+
 static bool is_order(const char *text)
 {
     return strcmp(text, "ordered") == 0 || strcmp(text, "unordered") == 0;
@@ -112,6 +119,11 @@ static const struct resource_annotation annotations[] = {
     {&resource_kind_broker, ANNOTATION_RETENTION, is_duration,
      "an ISO 8601 duration such as P7D or PT12H", "P7D",
      "events that are younger stay in the log, also when all triggers are done with them"},
+    {&resource_kind_broker, ANNOTATION_DEDUP, is_window,
+     "an ISO 8601 duration from PT1S to P30D, or off", "off",
+     "an event is delivered to nobody when one with the same source and id came in that time "
+     "before "
+     "it"},
     {&resource_kind_trigger, ANNOTATION_ORDER, is_order, "ordered or unordered", "unordered",
      "ordered: of the events with the same partitionkey, one at a time is delivered, in the order "
      "of the log"},

@@ -8,6 +8,7 @@
 #include "resource/resource.h"
 
 #define ANNOTATION_RETENTION       "sluice.dev/retention"
+#define ANNOTATION_DEDUP           "sluice.dev/dedup"
 #define ANNOTATION_ORDER           "sluice.dev/order"
 #define ANNOTATION_ORDER_KAFKA     "kafka.eventing.knative.dev/delivery.order"
 #define ANNOTATION_CONCURRENCY     "sluice.dev/concurrency"
