@@ -78,7 +78,8 @@ TRIGGER_NOW(sluice_trigger_lag_positions, LAG,
             "Positions of the log from the oldest event that the trigger has not finished, retries "
             "apart, to the end.")
 TRIGGER_NOW(sluice_trigger_oldest_unfinished_seconds, OLDEST,
-            "Age of the oldest event that is not finished, retries included; 0 when there is none.")
+            "Age of the oldest event that is not finished, retries included (of many those that "
+            "are due first); 0 when there is none.")
 TRIGGER_NOW(sluice_trigger_retries_waiting, RETRYING, "Deliveries that wait for a further attempt.")
 TRIGGER_NOW(sluice_trigger_dead_letters_kept, DEAD_KEPT, "Dead letters that are kept.")
 TRIGGER_NOW(sluice_trigger_in_flight, IN_FLIGHT, "Requests now running.")

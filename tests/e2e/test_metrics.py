@@ -224,11 +224,14 @@ def test_checked_by_promtool(traffic):
     assert refused.status == 400 and "nonsense" in refused.error["message"]
 
 
-def test_alert_rules(traffic):
-    """They are rules, and ask for metrics that there are."""
+def test_alert_rules(traffic, tmp_path):
+    """They are rules, fire when they should, and ask for metrics that there are."""
     rules = ROOT / "examples" / "alerts.yaml"
-    done = subprocess.run([promtool(), "check", "rules", rules], capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copy(rules, tmp_path / "alerts-under-test.yaml")
+    cases = shutil.copy(ROOT / "tests" / "e2e" / "alerts.yaml", tmp_path)
+    for command in (["check", "rules", rules], ["test", "rules", cases]):
+        done = subprocess.run([promtool(), *command], capture_output=True)
+        assert done.returncode == 0, done.stdout + done.stderr
     asked = set(re.findall(r"\bsluice_[a-z_]+", rules.read_text()))
     there = {name for name, _ in samples(traffic)}
     assert asked and asked <= there, asked - there
