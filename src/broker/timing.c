@@ -35,20 +35,24 @@ static int read_time(const struct event *e, const char *name, uint64_t *ret_ns)
     return 1;
 }
 
+static int refuse(const char *name, struct error *err)
+{
+    return error_field(err, -EINVAL, name,
+                       "%s must be an RFC 3339 time such as 2026-11-21T08:00:00Z", name);
+}
+
 int timing_check(const struct event *e, uint64_t now_ns, struct error *err)
 {
     uint64_t ns = 0;
-    int r = read_time(e, TIMING_EXPIRY, &ns);
+    if (read_time(e, TIMING_EXPIRY, &ns) < 0)
+        return refuse(TIMING_EXPIRY, err);
+    int r = read_time(e, TIMING_DELIVERY, &ns);
     if (r < 0)
-        return error_field(err, -EINVAL, TIMING_EXPIRY,
-                           "must be an RFC 3339 time such as 2026-11-21T08:00:00Z");
-    r = read_time(e, TIMING_DELIVERY, &ns);
-    if (r < 0)
-        return error_field(err, -EINVAL, TIMING_DELIVERY,
-                           "must be an RFC 3339 time such as 2026-11-21T08:00:00Z");
+        return refuse(TIMING_DELIVERY, err);
     if (r > 0 && ns > now_ns && ns - now_ns > DELIVERY_MAX)
         return error_field(err, -EINVAL, TIMING_DELIVERY,
-                           "must be at most %d days from now: an event is not put off for longer",
+                           TIMING_DELIVERY
+                           " must be at most %d days from now: no event is put off for longer",
                            TIMING_DAYS_MAX);
     return 0;
 }
