@@ -21,17 +21,23 @@ static void add_delivery(struct look *l, const struct delivery *d)
         to->state = d->call != NULL || d->settling ? HISTORY_IN_FLIGHT : HISTORY_WAITING;
 }
 
-/* One that reads the log by itself, and has not come to the event. */
+/* Has the trigger, or the lane of the event's key, not come to it? */
+static bool is_behind(const struct trigger *t, const struct event *e, uint64_t position)
+{
+    return (t->behind != 0 && position >= t->behind) || lane_will_read(t, e, position);
+}
+
 static void add_behind(struct look *l, const struct trigger *t)
 {
     for (uint32_t i = 0; i < l->h->count && l->left > 0; i++) {
         struct history_event *e = &l->h->events[i];
         struct event event = {0};
-        if (e->position < t->behind || e->position <= t->start || e->data_left_out ||
-            t->broker == NULL || t->broker->number != e->broker || t->filter == NULL)
+        if (e->position <= t->start || e->data_left_out || t->broker == NULL ||
+            t->broker->number != e->broker || t->filter == NULL)
             continue;
         l->left--;
-        if (event_decode(buf_slice(&e->encoded), &event) < 0 || !filter_matches(t->filter, &event))
+        if (event_decode(buf_slice(&e->encoded), &event) < 0 ||
+            !is_behind(t, &event, e->position) || !filter_matches(t->filter, &event))
             continue;
         struct history_delivery *to = history_delivery(l->h, e, t->number);
         if (to != NULL && to->state == HISTORY_UNKNOWN)
@@ -48,7 +54,7 @@ static void add_trigger(struct look *l, const struct trigger *t)
         l->left--;
         add_delivery(l, list_entry(node, struct delivery, outstanding));
     }
-    if (t->behind != 0)
+    if (t->behind != 0 || t->lanes.behind > 0)
         add_behind(l, t);
 }
 

@@ -243,7 +243,7 @@ void lane_advance(struct trigger *t, struct lane *lane)
 }
 
 /* In the order of the log; they mostly come in it. */
-static void insert(struct list *into, struct delivery *d)
+void lane_insert(struct list *into, struct delivery *d)
 {
     struct list *after = into->prev;
     while (after != into && list_entry(after, struct delivery, link)->position > d->position)
@@ -287,12 +287,12 @@ int lane_enter(struct trigger *t, struct delivery *d)
 bool lane_put(struct trigger *t, struct delivery *d)
 {
     if (d->place == LANE_QUEUED) {
-        insert(&d->lane->queue, d);
+        lane_insert(&d->lane->queue, d);
         d->lane->queued++;
         t->lanes.queued++;
     } else if (d->place == LANE_DUE) {
         event_hold_unref(STEAL(d->event));
-        insert(&d->lane->due, d);
+        lane_insert(&d->lane->due, d);
     } else {
         return false;
     }

@@ -86,6 +86,8 @@ bool lane_will_read(const struct trigger *t, const struct event *e, uint64_t pos
 int lane_enter(struct trigger *t, struct delivery *d);
 /* Puts one that has to wait into its lane; false: it may go. */
 bool lane_put(struct trigger *t, struct delivery *d);
+/* Into a list of deliveries that wait, in the order of the log. */
+void lane_insert(struct list *into, struct delivery *d);
 /* It has failed, and a row stands for it until its retry. */
 void lane_hold(struct trigger *t, struct delivery *d);
 /* The same at the start, of a row that was read. 0 or negative errno. */

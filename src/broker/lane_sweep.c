@@ -78,7 +78,7 @@ bool lane_sweep(struct trigger *t, unsigned *left)
         !has_room(t))
         return false;
     find_place(l);
-    for (unsigned n = 0; n<SWEEP_BUDGET && * left> 0 && !list_empty(&l->starving); n++) {
+    for (unsigned n = 0; n < SWEEP_BUDGET && *left != 0 && !list_empty(&l->starving); n++) {
         --*left;
         struct store_entry entry;
         int r = next(t, &entry);

@@ -100,11 +100,24 @@ static void take(struct delivery *d)
     }
 }
 
+/* In the next turn. */
+static void go_on_soon(struct trigger *t)
+{
+    if (!heap_contains(&t->go_on.node))
+        loop_timer_set(t->core->loop, &t->go_on, loop_now(t->core->loop) + 1);
+}
+
 static void due(struct loop_timer *timer)
 {
     struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
     if (d->row_class == RETRY_NEW && d->due_ns > retry_now(d->core, RETRY_NEW)) {
         retry_schedule(d); /* the clock was set back meanwhile */
+        return;
+    }
+    if (lanes_used(d->trigger)) {
+        lane_insert(&d->trigger->crowded,
+                    d); /* with all that are due now, of which the first goes */
+        go_on_soon(d->trigger);
         return;
     }
     list_append(&d->trigger->crowded, &d->link);
@@ -116,8 +129,7 @@ bool retry_take_crowded(struct trigger *t)
     bool any = false;
     while (!list_empty(&t->crowded) && trigger_takes_retries(t)) {
         if (t->retries_taken == TRIGGER_RETRIES_TURN) {
-            if (!heap_contains(&t->go_on.node))
-                loop_timer_set(t->core->loop, &t->go_on, loop_now(t->core->loop) + 1);
+            go_on_soon(t);
             break;
         }
         struct delivery *d = list_entry(list_shift(&t->crowded), struct delivery, link);

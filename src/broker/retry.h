@@ -9,9 +9,10 @@
 
 /* Rows of one trigger and class in memory; fewer when many triggers have rows, so that all together
  * have about RETRY_MEMORY. */
-#define RETRY_WINDOW_MAX 512
-#define RETRY_WINDOW_MIN 16
-#define RETRY_MEMORY     32768
+#define RETRY_WINDOW_MAX   512
+#define RETRY_WINDOW_MIN   16
+#define RETRY_WINDOW_LANES 8192 /* of what was not tried, for triggers with lanes */
+#define RETRY_MEMORY       32768
 
 /* ---- retry.c: waiting ---- */
 /* The time that a class' rows are due by. RETRY_NEW has the machine's: "not before" is told by the

@@ -18,6 +18,8 @@ static unsigned most(const struct trigger *t, enum retry_class c)
     unsigned windows = t->core->retry_windows, share = RETRY_MEMORY / (windows > 0 ? windows : 1);
     if (c == RETRY_AGAIN && t->keeps_retries)
         return UINT32_MAX;
+    if (c == RETRY_NEW && t->keeps_retries) /* a lane that is blocked may have many of the first */
+        return RETRY_WINDOW_LANES;
     return share > RETRY_WINDOW_MAX   ? RETRY_WINDOW_MAX
            : share < RETRY_WINDOW_MIN ? RETRY_WINDOW_MIN
                                       : share;

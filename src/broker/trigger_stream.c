@@ -176,7 +176,7 @@ bool trigger_catch_up(struct trigger *t, unsigned *left)
     if (t->catch_up == NULL && (t->catch_up = store_reader_new(t->core->store, t->behind)) == NULL)
         return false;
     uint64_t before = t->behind;
-    for (unsigned n = 0; n<CATCH_UP_BUDGET && * left> 0 && t->behind != 0; n++) {
+    for (unsigned n = 0; n < CATCH_UP_BUDGET && *left != 0 && t->behind != 0; n++) {
         --*left;
         struct store_entry entry;
         int r = t->behind > t->core->scanned ? 0 : store_reader_next(t->catch_up, &entry);

@@ -196,6 +196,20 @@ static void fail_all(struct world *w, struct fake_call *c)
     c->status = 500;
 }
 
+static void an_event_behind_a_blocked_one_of_its_key(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_all;
+    world_trigger_annotated(w, "t", "\"sluice.dev/order\":\"ordered\"", "f",
+                            ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT1H\"}");
+    w->partitionkey = "k";
+    world_send(w, "0", "x");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1);
+    int64_t last = world_send(w, "1", "x");
+    w->partitionkey = NULL;
+    json_decref(history_when(w, last, STATE, "behind"));
+}
+
 static void a_delivery_that_waits_says_until_when(void **state)
 {
     struct world *w = *state;
@@ -407,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HISTORY_TEST(replies_make_a_tree),
         HISTORY_TEST(what_has_no_record_yet_is_told_by_the_loop),
+        HISTORY_TEST(an_event_behind_a_blocked_one_of_its_key),
         HISTORY_TEST(a_delivery_that_waits_says_until_when),
         HISTORY_TEST(ends_of_older_versions_are_shown),
         HISTORY_TEST(what_cannot_be_read_is_shown_as_such),

@@ -448,6 +448,43 @@ static void large_events_wait_in_the_log(void **state)
     expect_order(w);
 }
 
+static void send_later(struct world *w, unsigned key, unsigned count, uint64_t in_ns)
+{
+    char name[16], id[32], time[CLOCK_RFC3339_SIZE];
+    snprintf(name, sizeof(name), "%u", key);
+    clock_format_rfc3339(world_realtime(w) + in_ns, 9, time);
+    w->partitionkey = name;
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(id, sizeof(id), "%u-%u", key, next_of[key]++);
+        assert_true(world_send_with(w, id, "t", "deliverytime", time) > 0);
+    }
+    w->partitionkey = NULL;
+}
+
+/* They hold no place while they wait, and take their turn when they are due: more of them than
+ * there are rows in memory otherwise. */
+static void delayed_events_of_a_blocked_key(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_first_of_1;
+    world_trigger_annotated(w, "t", ORDERED, "f",
+                            ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT10M\"}");
+    send_key(w, 1, 1);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1);
+    send_later(w, 1, 700, 60 * CLOCK_SECOND);
+    send_later(w, 2, 20, 61 * CLOCK_SECOND);
+    send_key(w, 3, 5);
+    WORLD_UNTIL(w, delivered(w) == 5 && world_rows(w, STORE_TABLE_RETRIES) == 721);
+    world_pass(w, 120 * CLOCK_SECOND);
+    WORLD_UNTIL(w, delivered(w) == 5 + 20);
+    assert_int_equal(world_seen(w, "f", "1-1"), 0);
+    w->plan = NULL;
+    world_pass(w, 600 * CLOCK_SECOND);
+    WORLD_UNTIL(w, delivered(w) == 5 + 20 + 701);
+    expect_order(w);
+    assert_int_equal(world_trigger_find(w, "t")->lanes.count, 0);
+}
+
 int main(void)
 {
 #define LANE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
@@ -470,6 +507,7 @@ int main(void)
         LANE_TEST(a_broker_goes_with_what_waits_in_lanes),
         LANE_TEST(a_probe_keeps_its_place),
         LANE_TEST(large_events_wait_in_the_log),
+        LANE_TEST(delayed_events_of_a_blocked_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,6 +291,34 @@ static void a_crash_repeats_no_step(void **state)
     expect_each(w, 5, MANY - 1, MANY);
 }
 
+/* All have the same key: one at a time, in the order of the log, and one that fails in between. */
+static void fail_e500_once(struct world *w, struct fake_call *c)
+{
+    if (strcmp(c->id, "e500") == 0 && world_seen(w, "f", "e500") == 1)
+        c->status = 503;
+}
+
+static void an_ordered_trigger_gets_it_in_order(void **state)
+{
+    struct world *w = *state;
+    w->partitionkey = "k";
+    deliver(w, COUNT);
+    world_trigger_annotated(w, "t", "\"sluice.dev/order\":\"ordered\"", "f",
+                            ",\"delivery\":{\"retry\":3,\"backoffDelay\":\"PT0.01S\"}");
+    w->plan = fail_e500_once;
+    w->in_flight_max = 0;
+    replay(w, "{\"from\":\"earliest\"}");
+    WORLD_UNTIL(w, over(w));
+    assert_int_equal(w->in_flight_max, 1);
+    assert_int_equal(w->seen_count, COUNT + 1);
+    for (unsigned i = 0; i < w->seen_count; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%u", i - (i > 500));
+        assert_string_equal(w->seen[i].id, id);
+    }
+    w->partitionkey = NULL;
+}
+
 #define REPLAY_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup_disk, world_teardown)
 
 int main(void)
@@ -307,6 +335,7 @@ int main(void)
         REPLAY_TEST(with_the_broker_it_ends),
         REPLAY_TEST(with_the_trigger_it_goes),
         REPLAY_TEST(a_crash_repeats_no_step),
+        REPLAY_TEST(an_ordered_trigger_gets_it_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
