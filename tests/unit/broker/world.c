@@ -456,6 +456,7 @@ static void wait_unheard(struct world *w)
 
 void world_delete_unheard(struct world *w, const struct resource_kind *kind, const char *name)
 {
+    world_rest(w); /* what is synced next is the deletion */
     registry_delete(w->registry, kind, "default", name, NULL, NULL);
     wait_unheard(w);
 }
