@@ -36,6 +36,14 @@ static int read_code(struct dead_select *s, struct http_request *request, struct
     return 0;
 }
 
+static int read_position(struct dead_select *s, struct http_request *request, struct error *err)
+{
+    struct slice text = http_request_query_value(request, "position");
+    if (text.ptr == NULL || (encoding_parse_u64(text, &s->position) == 0 && s->position > 0))
+        return 0;
+    return error_field(err, -EINVAL, "position", "must be a number from 1 on");
+}
+
 static int read_filter(struct dead_select *s, struct http_request *request, struct error *err)
 {
     struct slice text = http_request_query_value(request, "filter");
@@ -63,7 +71,9 @@ int dead_select_read(struct dead_select *s, struct http_request *request, struct
         .type = http_request_query_value(request, "type"),
         .source = http_request_query_value(request, "source"),
     };
-    int r = read_time(request, "since", &s->since_ns, err);
+    int r = read_position(s, request, err);
+    if (r == 0)
+        r = read_time(request, "since", &s->since_ns, err);
     if (r == 0)
         r = read_time(request, "until", &s->until_ns, err);
     if (r == 0)
@@ -84,8 +94,9 @@ static bool wants_event(const struct dead_select *s)
 
 bool dead_select_narrows(const struct dead_select *s)
 {
-    return s->namespace_name.ptr != NULL || s->trigger.ptr != NULL || s->since_ns != 0 ||
-           s->until_ns != 0 || s->code_min != 0 || s->code_max != UINT32_MAX || wants_event(s);
+    return s->namespace_name.ptr != NULL || s->trigger.ptr != NULL || s->position != 0 ||
+           s->since_ns != 0 || s->until_ns != 0 || s->code_min != 0 || s->code_max != UINT32_MAX ||
+           wants_event(s);
 }
 
 bool dead_select_trigger(const struct dead_select *s, const struct trigger *t)

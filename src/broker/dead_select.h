@@ -3,19 +3,21 @@
 #ifndef SLUICE_BROKER_DEAD_SELECT_H
 #define SLUICE_BROKER_DEAD_SELECT_H
 
-#include "resource/filter.h"
 #include "broker/row.h"
 #include "broker/trigger.h"
 #include "http/server.h"
+#include "resource/filter.h"
 
 /* As the routes' help says it. */
 #define DEAD_SELECT_HELP                                                                           \
-    "namespace=, trigger=, type=, source=, since=, until=, code=, filter= (CESQL, or JSON), "      \
+    "namespace=, trigger=, position=, type=, source=, since=, until=, code=, filter= (CESQL, or "  \
+    "JSON), "                                                                                      \
     "limit=, continue="
 
 struct dead_select {
     struct slice namespace_name, trigger, type, source; /* ptr NULL: all */
     uint64_t since_ns, until_ns;                        /* when it was given up; 0: any time */
+    uint64_t position;                                  /* 0: any */
     unsigned code_min, code_max;                        /* of the last answer */
     struct filter *filter;                              /* NULL: all */
 };

@@ -14,9 +14,17 @@ static bool look_at(struct dead_walk *w, struct slice key, struct dead_place *pl
     struct dead_place at;
     if (row_object_read(key, &at.trigger, &at.position) < 0)
         return true; /* damaged */
+    uint64_t position = w->select.position;
     if (dead_select_trigger(&w->select, trigger_by_number(w->core, at.trigger))) {
-        places[(*count)++] = at;
-        return true;
+        if (position == 0 || at.position == position)
+            places[(*count)++] = at;
+        if (position == 0)
+            return true;
+        if (at.position < position) {
+            w->over = false;
+            w->next = (struct dead_place){at.trigger, position};
+            return false;
+        }
     }
     w->over = at.trigger == UINT32_MAX;
     w->next = (struct dead_place){at.trigger + 1, 0};

@@ -247,6 +247,87 @@ static const struct cli_option attempts_options[] = {
      .help = "table, or json: one object a line"},
 };
 
+#define DEAD_SELECT_OPTIONS                                                                        \
+    NAMESPACE_OPTION, ALL_NAMESPACES_OPTION,                                                       \
+        {.name = "trigger", .argument = "NAME", .help = "of that trigger"},                        \
+        {.name = "type", .argument = "TYPE", .help = "events of that type"},                       \
+        {.name = "source", .argument = "SOURCE", .help = "events from that source"},               \
+        {.name = "code",                                                                           \
+         .argument = "CODE",                                                                       \
+         .help = "whose last answer had that status: 503, or 5xx; 0: there was no answer"},        \
+        {.name = "filter",                                                                         \
+         .argument = "EXPR",                                                                       \
+         .help = "events for which the expression (CESQL) is true"},                               \
+        SINCE_OPTION,                                                                              \
+    {                                                                                              \
+        .name = "until", .argument = "TIME", .help = "given up before that time, as --since"       \
+    }
+
+static const char *const dead_choices[] = {"table", "json", NULL};
+static const struct cli_option dead_list_options[] = {
+    DEAD_SELECT_OPTIONS,
+    {.name = "limit", .argument = "N", .fallback = "50", .help = "at most N"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "table",
+     .choices = dead_choices,
+     .help = "table, or json: one object a line"},
+};
+static const struct cli_option dead_sweep_options[] = {
+    DEAD_SELECT_OPTIONS,
+    {.name = "all", .help = "all of the namespace"},
+};
+#define DEAD_ONE_OPTIONS                                                                           \
+    NAMESPACE_OPTION,                                                                              \
+    {                                                                                              \
+        .name = "trigger", .argument = "NAME",                                                     \
+        .help = "of that trigger, where more than one has given the event up"                      \
+    }
+static const char *const dead_show_choices[] = {"text", "json", NULL};
+static const struct cli_option dead_show_options[] = {
+    DEAD_ONE_OPTIONS,
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = dead_show_choices,
+     .help = "text, or json: the event alone"},
+};
+static const struct cli_option dead_edit_options[] = {
+    DEAD_ONE_OPTIONS,
+    {.name = "file",
+     .letter = 'f',
+     .argument = "FILE",
+     .help = "the new event, as CloudEvents JSON, instead of the editor's; - for stdin"},
+};
+
+static const struct cli_option replay_options[] = {
+    NAMESPACE_OPTION,
+    {.name = "from",
+     .argument = "PLACE",
+     .help = "the first event: earliest, position:N, id:ID, id:SOURCE#ID, or a time such as "
+             "2026-11-21T08:00:00Z"},
+    {.name = "to",
+     .argument = "PLACE",
+     .help = "the last event, as --from; before a time; not given: the newest that the trigger has "
+             "read"},
+    {.name = "filter",
+     .argument = "EXPR",
+     .help = "of the events that the trigger wants those for which the expression (CESQL) is true; "
+             "or a trigger's filter as JSON"},
+    {.name = "rate", .argument = "RATE", .help = "no more than that: 100/s, 30/m, 5/h"},
+    {.name = "no-wait", .help = "start it and return"},
+    {.name = "status", .help = "show how far the last replay is"},
+    {.name = "cancel", .help = "end it; what it has queued is still delivered"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FORMAT",
+     .fallback = "text",
+     .choices = dead_show_choices,
+     .help = "text or json"},
+};
+
 static const struct cli_option logs_options[] = {
     NAMESPACE_OPTION,
     {.name = "follow", .letter = 'f', .help = "stay and show new lines as they come"},
@@ -503,6 +584,78 @@ const struct cli_command cli_commands[] = {
      OPTIONS(attempts_options),
      .remote = true,
      .run = cli_attempts},
+    {.name = "dead list",
+     .arguments = "",
+     .summary = "list dead letters",
+     .details =
+         "Shows what triggers have given up: events that their subscribers did not take, with "
+         "the last answer.",
+     .examples = "sluice dead list -n shop\n"
+                 "sluice dead list -A --code 5xx --since 1h\n",
+     OPTIONS(dead_list_options),
+     .remote = true,
+     .run = cli_dead_list},
+    {.name = "dead show",
+     .arguments = "POSITION",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "show a dead letter: why it was given up, and its event",
+     .examples = "sluice dead show 1042 -n shop\n",
+     OPTIONS(dead_show_options),
+     .remote = true,
+     .run = cli_dead_show},
+    {.name = "dead edit",
+     .arguments = "POSITION",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "change the event of a dead letter",
+     .details =
+         "Opens the event in $VISUAL or $EDITOR, or takes it from a file. It is what will be "
+         "delivered when the dead letter is redriven; the log keeps the event that came.",
+     .examples = "sluice dead edit 1042 -n shop\n"
+                 "sluice dead show 1042 -n shop -o json | jq '.data.total = 7' | sluice dead edit "
+                 "1042 -n shop -f -\n",
+     OPTIONS(dead_edit_options),
+     .remote = true,
+     .run = cli_dead_edit},
+    {.name = "dead delete",
+     .arguments = "[POSITION...]",
+     .arguments_max = UINT32_MAX,
+     .summary = "delete dead letters",
+     .examples = "sluice dead delete 1042 -n shop\n"
+                 "sluice dead delete -n shop --trigger mailer --until 1d\n",
+     OPTIONS(dead_sweep_options),
+     .remote = true,
+     .run = cli_dead_delete},
+    {.name = "redrive",
+     .arguments = "[POSITION...]",
+     .arguments_max = UINT32_MAX,
+     .summary = "deliver dead letters anew",
+     .details =
+         "Each goes back to its trigger's deliveries as if no attempt had been made; it is no "
+         "dead letter any more, unless it fails again.",
+     .examples = "sluice redrive 1042 -n shop\n"
+                 "sluice redrive -n shop --trigger mailer --code 503\n"
+                 "sluice redrive -n shop --all\n",
+     OPTIONS(dead_sweep_options),
+     .remote = true,
+     .run = cli_redrive},
+    {.name = "replay",
+     .arguments = "TRIGGER",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .summary = "deliver events of the log to a trigger anew",
+     .details =
+         "The trigger gets the events that it wants from one place of the log to another, also "
+         "those that came before it was created. What it has not finished yet is left alone, "
+         "and new events have their share. A replay survives restarts; a trigger has one at "
+         "a time.",
+     .examples = "sluice replay mailer -n shop --from 2026-11-21T08:00:00Z\n"
+                 "sluice replay mailer -n shop --from position:1042 --to id:A-17 --rate 50/s\n"
+                 "sluice replay mailer -n shop --status\n",
+     OPTIONS(replay_options),
+     .remote = true,
+     .run = cli_replay},
     {.name = "logs",
      .arguments = "FUNCTION",
      .arguments_min = 1,

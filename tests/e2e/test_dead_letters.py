@@ -4,6 +4,7 @@
 import json
 import urllib.parse
 
+import command
 import daemon
 import pytest
 import waiting
@@ -227,3 +228,49 @@ def test_deletes_many(own, sink):
     assert own.dead("n", "a") == []
     assert own.http.delete("/-/dead?all=true").json() == {"deleted": 0, "skipped": 0}
     waiting.until(lambda: own.metrics()["sluice_dead_letters"] == 0)
+
+
+# ---- the command line ----
+
+
+def sluice(own, *arguments, **options):
+    env = {"SLUICE_SERVER": own.url, "SLUICE_NAMESPACE": "n", **options.pop("env", {})}
+    return command.run(*arguments, env=env, **options)
+
+
+def test_command_line(own, sink):
+    give_up(own, sink, ["t"], 3)
+    sink.on("/", Answer(200))
+    sink.received.clear()
+    listed = sluice(own, "dead", "list", "-o", "json").stdout.splitlines()
+    positions = [str(json.loads(line)["position"]) for line in listed]
+    table = sluice(own, "dead", "list", "--code", "4xx").stdout.splitlines()
+    assert len(table) == 4 and table[0].split()[:3] == ["TIME", "TRIGGER", "POSITION"]
+    assert sluice(own, "dead", "list", "--code", "5xx").stdout.count("\n") == 1
+    shown = sluice(own, "dead", "show", positions[0]).stdout
+    assert "n/t" in shown and '"id": "0"' in shown and "answered 400" in shown
+    event = sluice(own, "dead", "show", positions[0], "-o", "json").stdout
+    changed = event.replace('"id":"0"', '"id":"mended"')
+    edited = sluice(own, "dead", "edit", positions[0], "-f", "-", stdin=changed)
+    assert edited.returncode == 0, edited
+    assert sluice(own, "redrive", positions[0]).stdout == "1 redriven\n"
+    assert sink.wait(1)[0].id == "mended"
+    assert sluice(own, "dead", "delete", positions[1]).stdout == "1 deleted\n"
+    assert sluice(own, "redrive").returncode == 2
+    again = sluice(own, "redrive", positions[1])
+    assert again.returncode == 1 and "no dead letter" in again.stderr
+    assert sluice(own, "redrive", "--all").stdout == "1 redriven\n"
+    assert sink.wait(2)[1].id == "2"
+
+
+def test_edits_in_an_editor(own, letter):
+    path, item = letter
+    position = str(item["position"])
+    unchanged = sluice(own, "dead", "edit", position, env={"EDITOR": "true"})
+    assert unchanged.returncode == 1 and "nothing is changed" in unchanged.stderr
+    failed = sluice(own, "dead", "edit", position, env={"EDITOR": "false"})
+    assert failed.returncode == 1 and "the editor failed" in failed.stderr
+    assert own.http.get(path).json() == item
+    edited = sluice(own, "dead", "edit", position, env={"VISUAL": "sed -i s/\"0\"/\"mended\"/"})
+    assert edited.returncode == 0, edited
+    assert own.http.get(path).json()["event"]["id"] == "mended"

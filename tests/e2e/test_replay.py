@@ -2,8 +2,8 @@
 """Where triggers start, and events of the log that are delivered anew."""
 
 import json
-import signal
 
+import command
 import daemon
 import pytest
 import waiting
@@ -161,3 +161,23 @@ def test_goes_on_after_kill(own, sink):
     found = ids(sink)
     assert sorted(set(found)) == list(range(300))
     assert len(found) <= 300 + 2 * 48
+
+
+def test_command_line(own, sink):
+    delivered(own, sink, 6)
+
+    def sluice(*arguments):
+        return command.run("replay", "t", "-n", "n", *arguments, env={"SLUICE_SERVER": own.url})
+
+    done = sluice("--from", "id:1", "--filter", "INT(id) % 2 = 1")
+    assert done.returncode == 0, done
+    assert done.stdout.startswith("done      100 % of positions ")
+    assert done.stdout.endswith("matched 3, delivered 3\n")
+    assert ids(sink) == [1, 3, 5]
+    assert sluice("--status").stdout == done.stdout
+    assert sluice("--from", "id:none").stdout.startswith("failed ")
+    slow = sluice("--from", "earliest", "--rate", "1/h", "--no-wait")
+    assert slow.returncode == 0 and slow.stdout.startswith("reading ")
+    assert sluice("--from", "earliest").returncode == 1
+    assert sluice("--cancel").stdout.startswith("cancelled ")
+    assert sluice().returncode == 2 and sluice("--status", "--from", "latest").returncode == 2

@@ -2,13 +2,15 @@
 /* Random events, triggers, failures, updates, checkpoints, stops, crashes and power cuts against a
  * model that knows only which trigger wants which event. In the end each trigger's function has
  * taken each of its events, or the event is a dead letter; none came that was not wanted; what was
- * finished durably was not delivered again; and ordered triggers got the events of each key in
- * order.
+ * finished durably was not delivered again, unless it was redriven or replayed; what was replayed
+ * was taken once more; and ordered triggers got the events of each key in order.
  */
 #include "world.h"
 
 #include "unit.h"
 
+#include "broker/replay.h"
+#include "broker/requeue.h"
 #include "broker/row.h"
 
 #include "power_disk.h"
@@ -25,6 +27,8 @@
 
 struct model_event {
     unsigned type, key; /* key 0: none */
+    uint64_t position;
+    bool again[TRIGGERS_MAX]; /* a replay may deliver it, too, whatever there was */
     bool wanted[TRIGGERS_MAX];
     bool taken[TRIGGERS_MAX];    /* answered with success */
     bool finished[TRIGGERS_MAX]; /* and that was synced */
@@ -41,6 +45,7 @@ struct model {
     unsigned last[TRIGGERS_MAX][KEYS_MAX]; /* event that came last, and 1; 0: none */
     unsigned count, failing;               /* of 100 calls */
     bool waiting[TRIGGERS_MAX];
+    bool mixed[TRIGGERS_MAX]; /* older events came again: there is no order to expect */
 };
 
 static unsigned pick(struct model *m, unsigned below)
@@ -66,7 +71,7 @@ static bool is_current(const struct model *m, const char *to, unsigned *ret_trig
 static void expect_order(struct model *m, unsigned trigger, unsigned event)
 {
     unsigned key = m->events[event].key, *last = &m->last[trigger][key];
-    if (!m->ordered[trigger] || key == 0)
+    if (!m->ordered[trigger] || m->mixed[trigger] || key == 0)
         return;
     if (*last > event + 1)
         fail_msg("e%u of key %u was delivered to trigger %u after e%u", event, key, trigger,
@@ -82,7 +87,7 @@ static void plan(struct world *w, struct fake_call *c)
     if (is_current(m, c->to, &trigger)) {
         if (!m->events[event].wanted[trigger])
             fail_msg("%s was delivered to %s, which does not want it", c->id, c->to);
-        if (m->events[event].finished[trigger])
+        if (m->events[event].finished[trigger] && !m->events[event].again[trigger])
             fail_msg("%s was delivered to %s again", c->id, c->to);
         expect_order(m, trigger, event);
     }
@@ -119,7 +124,9 @@ static void send_events(struct model *m)
         m->world.partitionkey = e->key != 0 ? key : NULL;
         for (unsigned i = 0; i < TRIGGERS_MAX; i++)
             e->wanted[i] = m->exists[i] && (i == 0 || i == type);
-        assert_true(world_send(&m->world, id, text) > 0);
+        int64_t position = world_send(&m->world, id, text);
+        assert_true(position > 0);
+        e->position = (uint64_t)position;
     }
     m->world.partitionkey = NULL;
 }
@@ -133,8 +140,10 @@ static void put_trigger(struct model *m)
         m->ordered[i] = pick(m, 2) == 0;
         memset(m->last[i], 0, sizeof(m->last[i]));
         m->life[i]++;
+        m->mixed[i] = false;
         for (unsigned e = 0; e < m->count; e++)
-            m->events[e].wanted[i] = m->events[e].taken[i] = m->events[e].finished[i] = false;
+            m->events[e].wanted[i] = m->events[e].taken[i] = m->events[e].finished[i] =
+                m->events[e].again[i] = false;
     }
     name_of(m, i, trigger, function);
     if (i != 0)
@@ -204,6 +213,84 @@ static void note_finished(struct model *m)
     note_taken(m, true);
 }
 
+/* A trigger of the model that may take older events again. */
+static struct trigger *pick_trigger(struct model *m, unsigned *ret_i)
+{
+    unsigned i = pick(m, TRIGGERS_MAX);
+    char trigger[32], function[32];
+    if (!m->exists[i] || (m->ordered[i] && pick(m, 4) != 0))
+        return NULL;
+    name_of(m, i, trigger, function);
+    m->mixed[i] = true;
+    *ret_i = i;
+    return world_trigger_find(&m->world, trigger);
+}
+
+static void redriven(void *ctx, int error, unsigned count)
+{
+    (void)ctx;
+    (void)error;
+    (void)count;
+}
+
+static void redrive(struct model *m)
+{
+    unsigned i, left = 1 + pick(m, 50);
+    struct trigger *t = pick_trigger(m, &i);
+    if (t == NULL)
+        return;
+    autobuf from = BUF_INIT;
+    row_object_key(t->number, 0, &from);
+    struct requeue *q = requeue_new(m->world.core, RETRY_REDRIVEN);
+    struct store_scan *scan =
+        store_scan_new(m->world.store, STORE_TABLE_DEAD, buf_slice(&from), slice_of(NULL, 0));
+    struct slice key, value;
+    struct dead_row row;
+    while (left-- > 0 && store_scan_next(scan, &key, &value, NULL) == 1 &&
+           row_dead_read(key, value, &row) == 0 && row.trigger == t->number)
+        (void)requeue_dead(q, t, &row);
+    store_scan_free(scan);
+    if (requeue_count(q) > 0)
+        requeue_append(q, redriven, NULL);
+    else
+        requeue_free(q);
+}
+
+/* They are noted; what is under way is not. */
+static void forget_finished(struct world *w)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->seen_count; i++)
+        if (!w->seen[i].finished)
+            w->seen[kept++] = w->seen[i];
+    w->seen_count = kept;
+}
+
+/* All that the trigger could want comes once more, also what came before it was made. */
+static void replay(struct model *m)
+{
+    unsigned i;
+    struct error err = ERROR_INIT;
+    struct trigger *t = pick_trigger(m, &i);
+    if (t == NULL || (t->replay != NULL && t->replay->state == REPLAY_READING))
+        return;
+    note_finished(m);
+    forget_finished(&m->world);
+    struct replay *r = replay_new(m->world.core);
+    r->request = json_pack("{s:s}", "from", "earliest");
+    assert_int_equal(replay_compile(r, &err), 0);
+    assert_int_equal(replay_resolve(r, t, &err), 0);
+    for (unsigned n = 0; n < m->count; n++) {
+        struct model_event *e = &m->events[n];
+        if (e->position > r->to || (i != 0 && e->type != i))
+            continue;
+        e->wanted[i] = e->again[i] = true;
+        e->taken[i] = false;
+    }
+    replay_start(t, r, NULL);
+    WORLD_UNTIL(&m->world, r->saved.at != 0);
+}
+
 static void stop_and_start(struct model *m)
 {
     note_finished(m);
@@ -234,9 +321,9 @@ static void power_cut(struct model *m)
 static const struct {
     void (*step)(struct model *m);
     unsigned weight;
-} steps[] = {
-    {send_events, 30},   {put_trigger, 10}, {delete_trigger, 4}, {turns, 30}, {change_readiness, 6},
-    {change_failing, 6}, {checkpoint, 6},   {stop_and_start, 2}, {crash, 3},  {power_cut, 3}};
+} steps[] = {{send_events, 30},     {put_trigger, 10},   {delete_trigger, 4}, {turns, 30},
+             {change_readiness, 6}, {redrive, 3},        {replay, 1},         {change_failing, 6},
+             {checkpoint, 6},       {stop_and_start, 2}, {crash, 3},          {power_cut, 3}};
 
 static void random_step(struct model *m)
 {
@@ -262,9 +349,10 @@ static bool at_rest(struct model *m)
         name_of(m, i, trigger, function);
         const struct trigger *t = world_trigger_find(w, trigger);
         rest = w->core->scanned == store_synced(w->store) && t->behind == 0 &&
-               list_empty(&t->outstanding) && list_empty(&t->retrying);
+               list_empty(&t->outstanding) && list_empty(&t->retrying) &&
+               (t->replay == NULL || t->replay->state != REPLAY_READING);
     }
-    return rest;
+    return rest && world_rows(w, STORE_TABLE_RETRIES) == 0;
 }
 
 static bool is_dead(struct model *m, unsigned trigger, const char *id)
