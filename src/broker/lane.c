@@ -191,7 +191,8 @@ bool lane_will_read(const struct trigger *t, const struct event *e, uint64_t pos
 {
     uint64_t id = id_of(e);
     const struct lane *lane = id != 0 ? find(&t->lanes, id) : NULL;
-    return lane != NULL && lane->from != 0 && lane->from <= position;
+    return lane != NULL && lane->from != 0 && lane->from <= position &&
+           !position_set_has(&t->done_before, position);
 }
 
 void lane_taken_again(struct trigger *t, const struct event *e, uint64_t position)

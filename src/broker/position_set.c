@@ -24,7 +24,8 @@ int position_set_add(struct position_set *s, uint64_t position)
     return 0;
 }
 
-bool position_set_take(struct position_set *s, uint64_t position)
+/* The first that is not less. */
+static size_t lower_bound(const struct position_set *s, uint64_t position)
 {
     size_t low = s->first, high = s->len;
     while (low < high) {
@@ -34,6 +35,18 @@ bool position_set_take(struct position_set *s, uint64_t position)
         else
             high = middle;
     }
+    return low;
+}
+
+bool position_set_has(const struct position_set *s, uint64_t position)
+{
+    size_t low = lower_bound(s, position);
+    return low < s->len && s->positions[low] == position;
+}
+
+bool position_set_take(struct position_set *s, uint64_t position)
+{
+    size_t low = lower_bound(s, position);
     if (low == s->len || s->positions[low] != position)
         return false;
     if (low == s->first) { /* the usual case: they are taken in order */

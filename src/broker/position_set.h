@@ -14,6 +14,7 @@ struct position_set {
 
 /* 0 or -ENOMEM. */
 int position_set_add(struct position_set *s, uint64_t position);
+bool position_set_has(const struct position_set *s, uint64_t position);
 /* Removes it; false when it is not there. */
 bool position_set_take(struct position_set *s, uint64_t position);
 void position_set_drop_below(struct position_set *s, uint64_t position);

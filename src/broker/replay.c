@@ -46,8 +46,6 @@ static void end(struct replay *r, enum replay_state state, const char *message)
 
 /* ---- one event ---- */
 
-enum replay_verdict { VERDICT_PASS, VERDICT_TAKE, VERDICT_LAST /* the same, and it is the last */ };
-
 static bool is_sought(const struct replay *r, const char *which, const struct event *e)
 {
     struct annotation_place place;

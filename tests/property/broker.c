@@ -384,7 +384,8 @@ static void expect_all_taken(struct model *m)
             snprintf(id, sizeof(id), "e%u", e);
             if (m->exists[i] && m->events[e].wanted[i] && !m->events[e].taken[i] &&
                 !is_dead(m, i, id))
-                fail_msg("%s never came to trigger %u", id, i);
+                fail_msg("%s never came to trigger %u%s%s", id, i, m->ordered[i] ? ", ordered" : "",
+                         m->events[e].again[i] ? ", replayed" : "");
         }
     }
 }
