@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /metrics: both formats read by others' parsers, and exact counts of known traffic."""
 
+import contextlib
 import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -13,7 +15,7 @@ from daemon import broker, namespace, trigger
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as open_parser
 from sink import Answer, Sink, reply
-from wire import RawConnection, binary_event, raw_request
+from wire import binary_event
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -237,18 +239,28 @@ def test_alert_rules(traffic, tmp_path):
     assert asked and asked <= there, asked - there
 
 
-def test_many_triggers(server, sink):
-    """What is too large for one answer comes as a stream, whole, in either format; who does not read
-    it holds up nobody."""
+@contextlib.contextmanager
+def asks_and_never_reads(server):
+    """A scrape that stays under way: what it has asked for does not fit into its small buffer."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(server.address)
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield
+
+
+def test_many_triggers(server):
+    """What is too large for one answer comes as a stream, whole, in either format. Who does not read
+    it holds up nobody, until there are too many of them."""
     forward = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "other"}}
-    many = 400
-    names = [f"t{number:03}" for number in range(many)]
+    names = [f"t{number:03}" for number in range(400)]
     server.apply(namespace("n"), broker("default", "n"), broker("other", "n"))
     server.apply(*(trigger(name, "n", forward) for name in names))
     send(server, 3, type="good")
     rest(server)
-    with RawConnection(server.address) as idle:  # asks, and never reads
-        idle.send(raw_request("GET", "/metrics", [("Host", "localhost")]))
+    with contextlib.ExitStack() as stuck:
+        for _ in range(4):
+            stuck.enter_context(asks_and_never_reads(server))
         for accept in (None, OPENMETRICS):
             answer = scrape(server, accept)
             assert answer.headers["transfer-encoding"] == "chunked"
@@ -261,3 +273,7 @@ def test_many_triggers(server, sink):
                 labels = f'{{namespace="n",broker="default",trigger="{name}"}}'
                 assert counts[f"sluice_trigger_deliveries_done_total{labels}"] == "3"
         check_with_promtool(scrape(server).body)
+        for _ in range(8):
+            stuck.enter_context(asks_and_never_reads(server))
+        waiting.until(lambda: server.http.get("/metrics").status == 503, what="a refusal")
+    waiting.until(lambda: server.http.get("/metrics").status == 200, what="room for a scrape")
