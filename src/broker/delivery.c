@@ -88,8 +88,8 @@ void delivery_start(struct delivery *d)
     } else {
         char arrival[CLOCK_RFC3339_SIZE];
         size_t len = clock_format_rfc3339(d->time_ns, 9, arrival);
+        event_unset(&event, BROKER_TTL_ATTRIBUTE); /* first: it makes room */
         event_set(&event, "knativearrivaltime", slice_of(arrival, len));
-        event_unset(&event, BROKER_TTL_ATTRIBUTE);
         int r = request_send(d, target, &event);
         if (r < 0) {
             d->silent = true;

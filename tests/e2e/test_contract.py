@@ -15,6 +15,8 @@ from tally import Tally
 from wire import binary_event
 
 FAST = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
+TRACE = "00-b9b7f4223534cbe17594277426dfa96a-b8ef917a5516e8f2-01"
+OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 MINIMAL = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
 
 
@@ -61,16 +63,27 @@ def test_arrival_time_is_one_for_all(shared, place, sink):
     assert len({received.event["knativearrivaltime"] for received in got}) == 1
 
 
+def test_arrival_time_takes_the_place_of_the_count(shared, listening):
+    """Of an event with as many attributes as may be."""
+    path, sink = listening
+    headers = binary_event(knativebrokerttl="9")
+    headers |= {f"ce-a{number}": "x" for number in range(65 - len(headers))}
+    headers["traceparent"] = TRACE
+    assert shared.http.post(path, b"", headers).status == 202
+    got = sink.wait(1)[0].event
+    assert "knativearrivaltime" in got and "knativebrokerttl" not in got
+    assert set(got) - {"knativearrivaltime"} == {
+        name[3:] for name in headers if name.startswith("ce-") and name != "ce-knativebrokerttl"
+    }
+    assert len(got) == 65  # 64, and specversion
+
+
 @pytest.mark.parametrize("ttl", ["2", "255", "256", "2147483647", "99999999999", "x", "1.5", "0x1"])
 def test_time_to_live_of_any_kind(shared, listening, ttl):
     """What is no number of 32 bits counts as none; it is gone before subscribers in any case."""
     path, sink = listening
     assert shared.send(path, binary_event(knativebrokerttl=ttl)).status == 202
     assert "knativebrokerttl" not in sink.wait(1)[0].event
-
-
-TRACE = "00-b9b7f4223534cbe17594277426dfa96a-b8ef917a5516e8f2-01"
-OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 @pytest.mark.parametrize(
