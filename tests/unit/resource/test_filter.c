@@ -190,6 +190,7 @@ static struct buf document(void)
 {
     struct buf text = BUF_INIT;
     assert_int_equal(fdio_read_file(DOCS_FOLDER "/filters.md", 1u << 20, &text), 0);
+    assert_non_null(text.ptr);
     return text;
 }
 
@@ -208,7 +209,7 @@ static bool next_block(struct slice text, const char *fence, size_t *at, struct 
 
 static void read_event(struct slice text, struct event *e, struct event_arena *arena)
 {
-    struct slice json;
+    struct slice json = {0};
     size_t at = 0;
     struct error err = ERROR_INIT;
     assert_true(next_block(text, "```json", &at, &json));
@@ -222,14 +223,14 @@ static void documents_triggers(void **state)
     struct buf text = document();
     struct event e = {0};
     struct event_arena arena = {0};
-    struct slice yaml;
+    struct slice yaml = {0};
     size_t at = 0, count;
     unsigned triggers = 0;
     struct error err = ERROR_INIT;
     read_event(buf_slice(&text), &e, &arena);
     while (next_block(buf_slice(&text), "```yaml", &at, &yaml)) {
-        struct resource_document *documents;
-        struct filter *f;
+        struct resource_document *documents = NULL;
+        struct filter *f = NULL;
         assert_int_equal(resource_parse(yaml, &documents, &count, &err), 0);
         assert_int_equal(count, 1);
         if (resource_check(&resource_kind_trigger, documents[0].object, "default", &err) != 0 ||
