@@ -63,15 +63,20 @@ static struct index_slot *slot_add(struct index *x, struct slice name)
     return s;
 }
 
-/* Terms are computed for each event. */
-static void slot_set_term(struct index *x, struct index_slot *s, struct need_term term,
+/* Terms are computed for each event. Events must not find that there is no memory, so it is there
+ * before. */
+static bool slot_set_term(struct index *x, struct index_slot *s, struct need_term term,
                           struct filter *owner)
 {
     if (x->terms.next == NULL)
         list_init(&x->terms);
+    buf_reset(&x->value);
+    if (buf_reserve(&x->value, CESQL_SCRATCH_MAX) == NULL)
+        return false;
     s->term = term;
     s->owner = filter_ref(owner);
     list_append(&x->terms, &s->link);
+    return true;
 }
 
 static void slot_drop(struct index *x, struct slice name, struct index_slot *s)
@@ -102,6 +107,15 @@ static struct slice first_name(const struct index_path *path, const struct need 
     return first;
 }
 
+/* The key of an event, of several values. */
+#define KEY_MAX (EVENT_ATTRIBUTES_BYTES_MAX + INDEX_CONDITIONS_MAX * sizeof(uint32_t))
+
+static bool reserve_key(struct index *x)
+{
+    buf_reset(&x->key);
+    return buf_reserve(&x->key, KEY_MAX) != NULL;
+}
+
 /* How a path is looked up. */
 struct choice {
     enum index_table_kind kind;
@@ -126,11 +140,14 @@ static struct index_table *table_add(struct index *x, const struct choice *c, st
         s = slot_add(x, name);
         if (s == NULL)
             return NULL;
-        if (c->one != NULL && c->one->term.x != NULL)
-            slot_set_term(x, s, c->one->term, f);
+        if (c->one != NULL && c->one->term.x != NULL && !slot_set_term(x, s, c->one->term, f)) {
+            slot_drop(x, name, s);
+            return NULL;
+        }
     }
     struct index_table **grown = realloc(s->tables, (s->count + 1) * sizeof(*grown));
-    struct index_table *t = grown != NULL ? index_table_new(c->kind, c->path, c->one) : NULL;
+    struct index_table *t =
+        grown != NULL && reserve_key(x) ? index_table_new(c->kind, c->path, c->one) : NULL;
     if (grown != NULL)
         s->tables = grown;
     if (t != NULL)

@@ -29,8 +29,8 @@ void index_done(struct index *x);
 /* item comes back from index_match. The index keeps a reference to the filter. 0 or -ENOMEM. */
 int index_add(struct index *x, struct filter *f, void *item);
 void index_remove(struct index *x, const struct filter *f, void *item);
-/* Calls each once for every item whose filter matches the event. Nothing may be added or removed
- * meanwhile. */
+/* Calls each once for every item whose filter matches the event; allocates nothing. Nothing may be
+ * added or removed meanwhile. */
 void index_match(struct index *x, const struct event *e, void (*each)(void *ctx, void *item),
                  void *ctx);
 /* Filters that an event with these attributes makes one ask, for tests and measurements. */

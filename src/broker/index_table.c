@@ -114,9 +114,9 @@ struct slice index_table_key(const struct index_path *path, const struct need *o
             exact++;
         }
     }
+    buf_reset(room); /* also forgets that it failed once */
     if (exact == 1)
         return only->value;
-    buf_reset(room);
     for (size_t i = 0; i < count; i++)
         if (conditions[i]->kind != NEED_PRESENT)
             key_add(room, conditions[i]->value);

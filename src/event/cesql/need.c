@@ -316,8 +316,11 @@ bool cesql_term_value(const struct need_term *term, const struct event *e,
     struct cesql_value value;
     scratch->used = 0;
     if (!node_evaluate(&r, term->node, &value) ||
-        !value_cast(&r, &value, (enum cesql_type)term->type) ||
-        !value_cast(&r, &value, CESQL_STRING))
+        !value_cast(&r, &value, (enum cesql_type)term->type))
+        return false;
+    if (value.type != CESQL_STRING)
+        scratch->used = 0; /* a number has no part in it */
+    if (!value_cast(&r, &value, CESQL_STRING))
         return false;
     *ret = value.string;
     return true;
