@@ -260,6 +260,7 @@ int broker_core_new(const struct broker_core_options *options, struct broker_cor
     b->registry = options->registry;
     b->client = options->client;
     b->deliveries_max = TRIGGERS_DELIVERIES_MAX;
+    b->inspect_bytes_max = INSPECT_BYTES_MAX;
     b->requests_max = flow_requests_max();
     b->base_url = options->base_url != NULL ? strdup(options->base_url) : NULL;
     list_init(&b->behind);

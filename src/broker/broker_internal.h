@@ -77,6 +77,7 @@ struct broker_core {
     unsigned lanes_behind;   /* lanes of all triggers that have more in the log */
     struct list tails;
     struct inspector *inspector;
+    uint64_t inspect_bytes_max; /* INSPECT_BYTES_MAX, fewer in tests */
     struct dead_retain *dead_retain;
     unsigned settling;         /* appends whose outcome has not come back yet */
     uint64_t settled_position; /* of the last outcome that has */

@@ -14,7 +14,7 @@
 #define HISTORY_DEPTH_MAX  32          /* events above each other; deeper ones are only named */
 #define HISTORY_CAUSES_MAX 32          /* events that led to the one asked for */
 #define HISTORY_DATA_MAX   (64u << 10) /* of an answer's data; larger ones are left out */
-#define HISTORY_BYTES_MAX  (4u << 20)  /* of all events; beyond it data are left out */
+#define HISTORY_BYTES_MAX  (4u << 20)  /* of events and bodies; beyond it they are left out */
 
 enum history_kind {
     HISTORY_ATTEMPT,   /* or another end that a record says: facts.end */

@@ -149,6 +149,16 @@ static void fill_from_row(struct history_step *s, uint32_t attempts, uint32_t co
     s->facts.end = end;
 }
 
+/* Errors are short; of many attempts the bodies are left out at some point. */
+static void add_texts(struct history *h, struct history_step *s, struct slice error,
+                      struct slice body)
+{
+    buf_add_slice(&s->error, error);
+    if (h->bytes + body.len <= HISTORY_BYTES_MAX)
+        buf_add_slice(&s->body, body);
+    h->bytes += s->body.len;
+}
+
 static void take_retry(const struct record *r, struct slice key)
 {
     struct retry_row row;
@@ -168,8 +178,7 @@ static void take_retry(const struct record *r, struct slice key)
         return;
     fill_from_row(s, row.attempts, row.code, ATTEMPT_RETRY);
     s->due_ns = d->due_ns = row.due_ns;
-    buf_add_slice(&s->error, row.error);
-    buf_add_slice(&s->body, row.body);
+    add_texts(r->h, s, row.error, row.body);
     d->state = HISTORY_RETRYING;
 }
 
@@ -185,8 +194,7 @@ static void take_dead(const struct record *r)
     if (s == NULL)
         return;
     fill_from_row(s, row.attempts, row.code, ATTEMPT_DEAD);
-    buf_add_slice(&s->error, row.error);
-    buf_add_slice(&s->body, row.body);
+    add_texts(r->h, s, row.error, row.body);
     d->state = HISTORY_DEAD;
     d->due_ns = 0;
 }

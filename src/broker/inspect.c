@@ -36,7 +36,7 @@ struct inspector {
 bool inspect_spend(struct inspect_job *job, uint64_t bytes)
 {
     job->bytes += bytes;
-    if (job->bytes > INSPECT_BYTES_MAX ||
+    if (job->bytes > job->core->inspect_bytes_max ||
         atomic_load_explicit(&job->core->inspector->hurry, memory_order_relaxed))
         job->exhausted = true;
     /* Not for each record: the clock costs more than most of them. */
@@ -44,6 +44,13 @@ bool inspect_spend(struct inspect_job *job, uint64_t bytes)
         clock_monotonic() - job->begun_ns > INSPECT_TIME_MAX)
         job->exhausted = true;
     return !job->exhausted;
+}
+
+void inspect_grant(struct inspect_job *job)
+{
+    job->bytes = 0;
+    job->begun_ns = clock_monotonic();
+    job->exhausted = false;
 }
 
 /* ---- the loop thread ---- */

@@ -43,6 +43,8 @@ void inspect_request(struct inspect_job *job, struct broker_core *core,
                      struct http_request *request, const struct inspect_ops *ops);
 /* The inspector's thread: so many bytes more were read. False: no more may be. */
 bool inspect_spend(struct inspect_job *job, uint64_t bytes);
+/* What was begun is too much for the budget: another one, for a small piece of it. */
+void inspect_grant(struct inspect_job *job);
 
 int inspector_new(struct broker_core *core, struct inspector **ret);
 /* Each second: while little happens, what later questions would wait for is done. */

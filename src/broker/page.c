@@ -7,8 +7,9 @@
 
 #include <errno.h>
 
-#define WINDOW_MIN 2048u /* positions that are read at once when the newest come first */
-#define WINDOW_MAX (1u << 17)
+#define WINDOW_MIN   2048u /* positions that are read at once when the newest come first */
+#define WINDOW_MAX   (1u << 17)
+#define WINDOW_SMALL 16u
 
 static struct page *of(struct inspect_job *job)
 {
@@ -79,8 +80,8 @@ static int read_run(struct page *p, struct run *r, uint64_t first, uint64_t last
         if (!full)
             *ret_next = e.position + 1;
     }
-    if (n == 0 && !p->job.exhausted && !(!r->newest && run_full(r)))
-        *ret_next = walk.position; /* the end, of which parts were passed over */
+    if (n == 0 && (r->newest || !run_full(r)))
+        *ret_next = walk.position; /* parts may have been passed over */
     walk_done(&walk);
     return n < 0 ? n : 0;
 }
@@ -151,6 +152,13 @@ static int read_window(struct page *p, uint64_t first, uint64_t last, bool *ret_
     return status;
 }
 
+static int end_page(struct page *p, uint64_t lowest)
+{
+    if (p->next < lowest)
+        p->next = 0;
+    return 0;
+}
+
 /* The log is read forwards, so windows of it from its end on, ever larger ones while nothing is
  * found. What a window that was not read to its end holds, is left to the next page. */
 static int read_descending(struct page *p)
@@ -166,13 +174,18 @@ static int read_descending(struct page *p)
         size_t before = p->count;
         p->next = last;
         status = read_window(p, first, last, &more);
+        if (p->next == last && p->count == 0 && p->job.exhausted) {
+            /* Not even one window: each page goes on a little, all the same. */
+            inspect_grant(&p->job);
+            first = last - lowest < WINDOW_SMALL ? lowest : last - WINDOW_SMALL + 1;
+            status = read_window(p, first, last, &more);
+            return status < 0 ? status : end_page(p, lowest);
+        }
         last = p->next;
         if (p->count == before && width < WINDOW_MAX)
             width *= 2;
     }
-    if (p->next < lowest)
-        p->next = 0;
-    return status;
+    return status < 0 ? status : end_page(p, lowest);
 }
 
 /* Times become positions here: that reads the log, too. */

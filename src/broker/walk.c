@@ -50,9 +50,9 @@ static int step(struct walk *w, struct store_entry *ret)
             r = store_reader_next(w->reader, ret);
         if (r != 1)
             return r;
-        w->position = ret->position + 1;
         if (!inspect_spend(w->job, ret->key.len + ret->value.len + RECORD_COST))
             return 0;
+        w->position = ret->position + 1;
         if (ret->position < w->end)
             return ret->position <= w->last ? 1 : 0;
         /* Where the part was, there is nothing any more: this is behind it. */

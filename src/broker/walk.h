@@ -11,7 +11,7 @@ struct walk {
     struct inspect_job *job;
     const struct store_search *search; /* may change while it goes on; NULL: everything is wanted */
     struct store_reader *reader;
-    uint64_t position; /* wanted next */
+    uint64_t position; /* wanted next: all before it was seen, or passed over */
     uint64_t end;      /* where it must be asked anew what can be passed over */
     uint64_t last;     /* the walk ends after this position */
 };

@@ -370,6 +370,26 @@ static void pages_hold_all_once(void **state)
                      2 * (MANY + 40));
 }
 
+/* Nothing is lost and nothing comes twice, however little of the log one request may read. */
+static void small_budgets_only_cost_requests(void **state)
+{
+    struct world *w = *state;
+    w->plan = fail_all;
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT0.001S\"}");
+    int64_t position = world_send(w, "first", "x");
+    world_send_many(w, "e", 2 * MANY, "x");
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_DEAD) == 2 * MANY + 1);
+    w->core->inspect_bytes_max = 10000;
+    assert_int_equal(read_pages(w, "/-/events?limit=400", false), 2 * MANY + 1);
+    assert_int_equal(read_pages(w, "/-/events?limit=400&order=desc", true), 2 * MANY + 1);
+    assert_int_equal(read_pages(w, "/-/events?id=e77", false), 1);
+    assert_int_equal(read_pages(w, "/-/attempts?limit=400", true), 4 * MANY + 2);
+    json_t *h = ask(w, 200, "/-/events/%lld", (long long)position);
+    assert_true(json_is_true(at(h, "truncated")));
+    assert_true((uint64_t)number(h, "readTo") < store_synced(w->store));
+    json_decref(h);
+}
+
 static void attempts_carry_what_the_rows_say(void **state)
 {
     struct world *w = *state;
@@ -427,6 +447,7 @@ int main(void)
         HISTORY_TEST(what_cannot_be_read_is_shown_as_such),
         HISTORY_TEST(what_is_not_there_is_said_with_a_way_on),
         HISTORY_TEST(pages_hold_all_once),
+        HISTORY_TEST(small_budgets_only_cost_requests),
         HISTORY_TEST(attempts_carry_what_the_rows_say),
         DISK_TEST(a_restart_changes_nothing),
         DISK_TEST(what_the_log_has_no_more_is_gone),
