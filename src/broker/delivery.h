@@ -42,11 +42,11 @@ struct delivery {
     unsigned attempts; /* made in this stage */
     struct lane *lane; /* of its partitionkey; or NULL */
     enum lane_place place;
-    bool probe;        /* of the circuit breaker */
-    bool silent;       /* what came back says that the subscriber is dead: nothing, 429, 5xx */
-    bool timed;        /* the event says when it may be delivered */
-    bool aside;        /* it is not to be delivered now: its outcome is on its way */
-    bool in_tables;    /* a row in RETRIES stands for it, not the cursor */
+    bool probe;     /* of the circuit breaker */
+    bool silent;    /* what came back says that the subscriber is dead: nothing, 429, 5xx */
+    bool timed;     /* the event says when it may be delivered */
+    bool aside;     /* it is not to be delivered now: its outcome is on its way */
+    bool in_tables; /* a row in RETRIES stands for it, not the cursor */
     enum retry_class row_class, next_class; /* of its row, and of the one on its way */
     bool unreadable;                        /* counted as one whose event cannot be read now */
     bool payload_gone;                      /* its row in PAYLOADS is: the next row needs another */

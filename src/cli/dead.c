@@ -77,7 +77,7 @@ static void print_table(const json_t *items)
                                         "ID",   "CODE",    "ATTEMPTS", "ERROR"};
     struct table *t = table_new(COUNT_OF(heads));
     size_t i;
-    json_t *item;
+    json_t *item = NULL;
     if (t == NULL) {
         terminal_error("out of memory");
         return;
@@ -92,7 +92,7 @@ static void print_table(const json_t *items)
 static void print_items(const struct cli_call *call, const json_t *items)
 {
     size_t i;
-    json_t *item;
+    json_t *item = NULL;
     if (strcmp(cli_call_value(call, "output"), "json") != 0) {
         print_table(items);
         return;
@@ -219,7 +219,7 @@ static int show(const struct cli_call *call, struct remote *r, uint64_t position
     struct error err = ERROR_INIT;
     autobuf text = BUF_INIT;
     struct slice event;
-    json_t *item;
+    json_t *item = NULL;
     if (dead_find(r, call, position, &item, &text, &err) < 0) {
         terminal_error("%s", err.message);
         return CLI_FAILED;

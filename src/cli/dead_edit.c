@@ -107,7 +107,7 @@ static int run(const struct cli_call *call, struct remote *r, uint64_t position,
 {
     autobuf text = BUF_INIT;
     autobuf changed = BUF_INIT;
-    json_t *item;
+    json_t *item = NULL;
     int status = dead_find(r, call, position, &item, &text, err);
     if (status < 0)
         return status;
