@@ -234,6 +234,11 @@ void dedup_free(struct dedup *d)
     free(d);
 }
 
+uint64_t dedup_window(const struct dedup *d)
+{
+    return d->window_ns;
+}
+
 void dedup_read(struct broker_core *b, struct broker *broker)
 {
     uint64_t window = annotation_duration(broker->resource->object, ANNOTATION_DEDUP, 0);

@@ -21,6 +21,8 @@ enum dedup_verdict { DEDUP_ORIGINAL, DEDUP_DUPLICATE, DEDUP_UNKNOWN };
 /* The annotation, which may have changed. */
 void dedup_read(struct broker_core *b, struct broker *broker);
 void dedup_free(struct dedup *d);
+/* ns. */
+uint64_t dedup_window(const struct dedup *d);
 /* The scan is at that event. UNKNOWN: the judge is not there, the triggers are to read by
  * themselves. */
 enum dedup_verdict dedup_scan(struct dedup *d, const struct store_entry *entry,

@@ -204,6 +204,39 @@ static void read_causes(struct history *h, struct inspect_job *job, uint64_t pos
     }
 }
 
+/* ---- one that was there before ---- */
+
+static bool is_same(const struct store_entry *entry, const struct history_event *e,
+                    const struct event *wanted)
+{
+    struct event event = {0};
+    return entry->type == STORE_RECORD_EVENT && entry->scope == e->broker &&
+           event_decode(entry->value, &event) == 0 &&
+           slice_equal(event_get(&event, "id"), event_get(wanted, "id")) &&
+           slice_equal(event_get(&event, "source"), event_get(wanted, "source"));
+}
+
+static int find_same(struct history *h, struct inspect_job *job)
+{
+    const struct history_event *e = &h->events[0];
+    struct event wanted = {0};
+    struct walk walk;
+    struct store_entry entry;
+    int r;
+    if (e->count > 0 || job->exhausted || event_decode(buf_slice(&e->encoded), &wanted) < 0)
+        return 0;
+    struct store_search search = {.by_key = true, .key = walk_id_key(event_get(&wanted, "id"))};
+    walk_begin(&walk, job, store_first(job->core->store), e->position - 1);
+    walk.search = &search;
+    while ((r = walk_next(&walk, &entry)) == 1)
+        if (is_same(&entry, e, &wanted)) {
+            h->same_position = entry.position;
+            h->same_time_ns = entry.time_ns;
+        }
+    walk_done(&walk);
+    return r;
+}
+
 /* ---- all of it ---- */
 
 static int read_on(struct history *h, struct inspect_job *job, uint64_t position)
@@ -236,6 +269,7 @@ int history_read(struct history *h, struct inspect_job *job, uint64_t position)
         return r;
     read_causes(h, job, position);
     r = read_on(h, job, position);
+    r = r == 0 ? find_same(h, job) : r;
     return r == 0 && h->out_of_memory ? -ENOMEM : r;
 }
 

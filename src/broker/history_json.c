@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "broker/dedup.h"
 #include "broker/delivery.h"
 #include "broker/name_json.h"
 
@@ -165,12 +166,24 @@ static void write_causes(struct writer *w)
     buf_add_byte(w->out, ']');
 }
 
+/* As the broker judges now: the annotation may have been another one then. */
+static void write_duplicate(struct writer *w)
+{
+    const struct history_event *e = &w->h->events[0];
+    const struct broker *broker = broker_by_number(w->core, e->broker);
+    if (broker == NULL || broker->dedup == NULL || w->h->same_position == 0 || e->count > 0 ||
+        e->time_ns - w->h->same_time_ns > dedup_window(broker->dedup))
+        return;
+    buf_printf(w->out, ",\"duplicateOf\":%llu", (unsigned long long)w->h->same_position);
+}
+
 void history_write(const struct history *h, struct inspect_job *job, struct buf *out)
 {
     struct writer w = {h, job->core, out};
     bool truncated = job->exhausted || h->cut || out->len >= ANSWER_MAX;
     write_members(&w, &h->events[0]);
     write_causes(&w);
+    write_duplicate(&w);
     buf_printf(out, ",\"readTo\":%llu,\"truncated\":%s}\n", (unsigned long long)h->read_to,
                truncated ? "true" : "false");
 }

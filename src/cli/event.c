@@ -169,7 +169,11 @@ static void print_deliveries(const json_t *event, unsigned by)
 {
     const json_t *deliveries = json_object_get(event, "deliveries"), *delivery;
     size_t i;
-    if (json_array_size(deliveries) == 0 && json_object_get(event, "leftOut") == NULL) {
+    const json_t *before = json_object_get(event, "duplicateOf");
+    if (before != NULL) {
+        printf("no trigger took it: it came before, at position %lld\n",
+               (long long)json_integer_value(before));
+    } else if (json_array_size(deliveries) == 0 && json_object_get(event, "leftOut") == NULL) {
         indent(by);
         puts(json_is_true(json_object_get(event, "matched")) ? "no trigger took it"
                                                              : "not matched yet");

@@ -221,6 +221,25 @@ def test_times_of_events(server, sink):
     assert ends(found) == ["delayed"] and found["due"][:10] == soon[:10]
 
 
+def test_duplicates(server, sink):
+    deduplicating = daemon.broker("default", "n")
+    deduplicating["metadata"]["annotations"] = {"sluice.dev/dedup": "PT1H"}
+    server.apply(daemon.namespace("n"), deduplicating)
+    server.apply(daemon.trigger("t", "n", sink.url("/")))
+    server.wait_ready_condition("Trigger", "t", "n")
+    for source in ("/a", "/a", "/b"):
+        answer = server.send("/n/default", binary_event(id="x", source=source))
+        assert answer.status == 202
+    items = server.http.get("/-/events?id=x").json()["items"]
+    first, second, other = (item["position"] for item in items)
+    delivery(server, first, "t", "delivered")
+    delivery(server, other, "t", "delivered")
+    waiting.until(lambda: history(server, second)["matched"])
+    assert history(server, second)["duplicateOf"] == first
+    assert f"it came before, at position {first}" in server.cli("event", str(second)).stdout
+    assert "duplicateOf" not in history(server, first)
+
+
 def test_which_events(shop):
     for number in range(5):
         order(shop, f"o{number}")
