@@ -93,6 +93,8 @@ static void note_duplicate(struct dedup *d, uint64_t position)
 static bool judge(struct dedup *d, const struct store_entry *entry, const struct event *event)
 {
     uint64_t forgotten = d->set.forgotten;
+    if (event->opaque && event_get(event, "id").ptr == NULL)
+        return false; /* nothing tells it from others */
     int r = dedup_set_add(&d->set, event_get(event, "source"), event_get(event, "id"),
                           entry->time_ns, d->window_ns);
     if (r < 0 || d->set.forgotten > forgotten)

@@ -308,6 +308,25 @@ def test_a_dead_letter_that_nobody_reads(shared, place, sink):
     assert row["event"]["datacontenttype"] == kind and row["event"]["data_base64"]
 
 
+def test_what_has_no_id_is_no_duplicate(shared, place, sink):
+    """Where the broker lets no event pass twice; attributes beside the message make it one."""
+    named = daemon.broker("once", place)
+    named["metadata"]["annotations"] = {"sluice.dev/dedup": "PT1H"}
+    shared.apply(named, daemon.trigger("t", place, sink.url(), broker="once"))
+    shared.wait_ready_condition("Trigger", "t", place)
+    kind = {"Content-Type": "application/cloudevents+avro"}
+    for number in range(3):
+        for headers in (kind, {**binary_event(id="1"), **kind}):
+            answer = shared.http.post(f"/{place}/once", b"%d" % number, headers)
+            assert answer.status == 202
+    marker = binary_event(id="marker")
+    shared.send(f"/{place}/once", marker)
+    sink.wait_for(lambda received: received.headers.get("ce-id") == "marker")
+    Tally(shared).at_rest()
+    ids = [received.headers.get("ce-id") for received in sink.at("/")]
+    assert sorted(ids, key=str) == ["1", None, None, None, "marker"], ids
+
+
 # ---- trusted certificates ----
 
 @pytest.fixture(name="authorities", scope="module")
