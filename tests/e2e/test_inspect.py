@@ -13,6 +13,7 @@ import waiting
 from command import run
 from daemon import BINARY
 from sink import Answer
+from test_cli import on_terminal
 from wire import binary_event
 
 INVOICE = """
@@ -259,6 +260,14 @@ def test_which_events(shop):
     assert ids("--since", "2200-01-01T00:00:00Z") == []
     assert ids("--until", "1h") == []
     assert ids("default", "--id", "o3") == ["o3"] and ids("none", "--id", "o3") == []
+
+
+def test_colours_are_for_terminals(shop):
+    order(shop, "o1")
+    settled(shop, "o1")
+    environment = {**os.environ, "SLUICE_SERVER": shop.url, "TERM": "xterm", "NO_COLOR": ""}
+    text = on_terminal(["event", "o1"], environment)
+    assert "\x1b[32mdelivered" in text and "\x1b[31mdead" in text and "\x1b[33mretry" in text
 
 
 def test_follow(shop):
