@@ -235,12 +235,25 @@ static void print_data(const struct event *e, const json_t *history)
         printf("  … (%zu bytes; -o json has all)\n", e->data.len);
 }
 
+/* A structured-mode message that the server did not read: it has no id, only a type. */
+static bool print_opaque(const json_t *event)
+{
+    const char *type = json_string_value(json_object_get(event, "datacontenttype"));
+    if (type == NULL || json_object_get(event, "id") != NULL)
+        return false;
+    print_row("datacontenttype", slice_text(type));
+    print_row("event", slice_text("in a format that is not read; -o json has its bytes"));
+    return true;
+}
+
 static void print_event(const json_t *history, struct slice answer)
 {
     struct event event = {0};
     struct event_arena arena = {0};
     struct error err = ERROR_INIT;
     struct slice json;
+    if (print_opaque(json_object_get(history, "event")))
+        return;
     if (!json_cut(answer, "event", &json) || event_json_read(json, &event, &arena, &err) < 0) {
         print_row("event", slice_text("cannot be read; -o json has its bytes as `undecodable`"));
         event_arena_done(&arena);

@@ -245,6 +245,9 @@ def test_a_format_that_nobody_here_reads_goes_on_as_it_is(shared, listening, kin
     got = sink.wait(1)[0]
     assert (got.body, got.headers["content-type"], got.headers["prefer"]) == (OPAQUE, kind, "reply")
     assert "ce-specversion" not in got.headers and got.headers["traceparent"] == TRACE
+    event = [entry for entry in shared.events() if entry["namespace"] == path.split("/")[1]][0]
+    shown = shared.cli("event", str(event["position"])).stdout
+    assert f"datacontenttype    {kind}" in shown and "in a format that is not read" in shown, shown
 
 
 def test_which_triggers_get_what_nobody_reads(shared, place, sink):
