@@ -349,6 +349,7 @@ static bool at_rest(struct model *m)
         name_of(m, i, trigger, function);
         const struct trigger *t = world_trigger_find(w, trigger);
         rest = w->core->scanned == store_synced(w->store) && t->behind == 0 &&
+               lanes_first(t) == UINT64_MAX && /* nothing that lanes are still to read */
                list_empty(&t->outstanding) && list_empty(&t->retrying) &&
                (t->replay == NULL || t->replay->state != REPLAY_READING);
     }
