@@ -7,10 +7,6 @@
 
 #include <errno.h>
 
-#define BUCKETS_MIN 64
-
-/* ---- the table ---- */
-
 static uint64_t id_of(const struct event *e)
 {
     struct slice key = event_get(e, "partitionkey");
@@ -26,96 +22,6 @@ static uint64_t id_of_delivery(const struct delivery *d)
 {
     struct event e = {0};
     return event_decode(slice_of(d->event->bytes, d->event->len), &e) == 0 ? id_of(&e) : 0;
-}
-
-static struct lane **bucket_of(const struct lanes *l, uint64_t id)
-{
-    uint64_t mixed = (id ^ id >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    return &l->buckets[(mixed >> 32) & (l->bucket_count - 1)];
-}
-
-static struct lane *find(const struct lanes *l, uint64_t id)
-{
-    struct lane *lane = l->count > 0 ? *bucket_of(l, id) : NULL;
-    while (lane != NULL && lane->id != id)
-        lane = lane->next;
-    return lane;
-}
-
-static bool make_room(struct lanes *l)
-{
-    if (l->count < l->bucket_count)
-        return true;
-    struct lanes grown = {.bucket_count = l->bucket_count > 0 ? l->bucket_count * 2 : BUCKETS_MIN};
-    grown.buckets = calloc(grown.bucket_count, sizeof(struct lane *));
-    if (grown.buckets == NULL)
-        return l->bucket_count > 0; /* longer chains */
-    for (size_t i = 0; i < l->bucket_count; i++)
-        for (struct lane *lane = l->buckets[i], *next; lane != NULL; lane = next) {
-            struct lane **bucket = bucket_of(&grown, lane->id);
-            next = lane->next;
-            lane->next = *bucket;
-            *bucket = lane;
-        }
-    free(l->buckets);
-    l->buckets = grown.buckets;
-    l->bucket_count = grown.bucket_count;
-    return true;
-}
-
-static struct lane *find_or_make(struct lanes *l, uint64_t id)
-{
-    struct lane *lane = find(l, id);
-    if (lane != NULL || !make_room(l))
-        return lane;
-    lane = l->spare != NULL ? STEAL(l->spare) : malloc(sizeof(*lane));
-    if (lane == NULL)
-        return NULL;
-    *lane = (struct lane){.id = id};
-    list_init(&lane->queue);
-    list_init(&lane->due);
-    list_init(&lane->starving);
-    struct lane **bucket = bucket_of(l, id);
-    lane->next = *bucket;
-    *bucket = lane;
-    l->count++;
-    return lane;
-}
-
-static void lane_free(struct trigger *t, struct lane *lane)
-{
-    struct lanes *l = &t->lanes;
-    struct lane **at = bucket_of(l, lane->id);
-    while (*at != lane)
-        at = &(*at)->next;
-    *at = lane->next;
-    list_remove(&lane->starving);
-    if (l->spare == NULL)
-        l->spare = lane;
-    else
-        free(lane);
-    l->count--;
-}
-
-static struct lane *first_from_bucket(const struct lanes *l, size_t *at)
-{
-    while (*at < l->bucket_count && l->buckets[*at] == NULL)
-        ++*at;
-    return *at < l->bucket_count ? l->buckets[*at] : NULL;
-}
-
-struct lane *lane_first(const struct lanes *l, size_t *at)
-{
-    *at = 0;
-    return first_from_bucket(l, at);
-}
-
-struct lane *lane_following(const struct lanes *l, const struct lane *lane, size_t *at)
-{
-    if (lane->next != NULL)
-        return lane->next;
-    ++*at;
-    return first_from_bucket(l, at);
 }
 
 /* ---- what is passed over ---- */
@@ -172,7 +78,7 @@ enum lane_verdict lane_judge(struct trigger *t, const struct event *e, uint64_t 
                              bool again)
 {
     uint64_t id = id_of(e);
-    struct lane *lane = id != 0 ? find(&t->lanes, id) : NULL;
+    struct lane *lane = id != 0 ? lane_find(&t->lanes, id) : NULL;
     if (again)
         return judge_again(t, lane, position);
     if (lane == NULL)
@@ -190,14 +96,14 @@ enum lane_verdict lane_judge(struct trigger *t, const struct event *e, uint64_t 
 bool lane_will_read(const struct trigger *t, const struct event *e, uint64_t position)
 {
     uint64_t id = id_of(e);
-    const struct lane *lane = id != 0 ? find(&t->lanes, id) : NULL;
+    const struct lane *lane = id != 0 ? lane_find(&t->lanes, id) : NULL;
     return lane != NULL && lane->from != 0 && lane->from <= position &&
            !position_set_has(&t->done_before, position);
 }
 
 void lane_taken_again(struct trigger *t, const struct event *e, uint64_t position)
 {
-    struct lane *lane = find(&t->lanes, id_of(e));
+    struct lane *lane = lane_find(&t->lanes, id_of(e));
     must(lane != NULL);
     lane->from = position + 1;
 }
@@ -235,7 +141,7 @@ void lane_advance(struct trigger *t, struct lane *lane)
         if (t->core->running) /* else it was counted before the stop */
             trigger_matched(t);
     } else if (lane->from == 0) {
-        lane_free(t, lane);
+        lane_free(&t->lanes, lane);
     } else if (list_empty(&lane->starving)) {
         list_append(&l->starving, &lane->starving);
         if (list_empty(&l->link))
@@ -258,7 +164,7 @@ static struct lane *lane_for(struct trigger *t, uint64_t id)
 {
     if (id == 0)
         return NULL;
-    return t->lanes.ordered ? find_or_make(&t->lanes, id) : find(&t->lanes, id);
+    return t->lanes.ordered ? lane_make(&t->lanes, id) : lane_find(&t->lanes, id);
 }
 
 int lane_enter(struct trigger *t, struct delivery *d)
@@ -426,13 +332,12 @@ void lanes_done(struct trigger *t)
 {
     lanes_forget(t);
     must(t->lanes.count == 0);
-    free(STEAL(t->lanes.buckets));
-    free(STEAL(t->lanes.spare));
+    lane_table_done(&t->lanes);
 }
 
 int lane_restore(struct trigger *t, uint64_t id, uint64_t from)
 {
-    struct lane *lane = id != 0 && from != 0 ? find_or_make(&t->lanes, id) : NULL;
+    struct lane *lane = id != 0 && from != 0 ? lane_make(&t->lanes, id) : NULL;
     if (lane == NULL)
         return id != 0 && from != 0 ? -ENOMEM : -EBADMSG;
     lane_set_from(t, lane, from);
@@ -470,7 +375,7 @@ static void enrol(struct trigger *t, struct delivery *d)
         return;
     }
     uint64_t id = id_of_delivery(d);
-    d->lane = id != 0 ? find_or_make(&t->lanes, id) : NULL;
+    d->lane = id != 0 ? lane_make(&t->lanes, id) : NULL;
     if (d->lane != NULL)
         activate(d->lane, d);
 }

@@ -95,9 +95,17 @@ int lane_load(struct trigger *t, struct delivery *d);
 /* It has ended; the next may go. */
 void lane_leave(struct trigger *t, struct delivery *d);
 
-/* ---- for lane_sweep.c and lane_row.c ---- */
-struct lane *lane_first(const struct lanes *l, size_t *at); /* iteration; see lane_next() */
+/* ---- lane_table.c ---- */
+/* NULL: there is none. */
+struct lane *lane_find(const struct lanes *l, uint64_t id);
+/* The same, but makes it; NULL: out of memory. */
+struct lane *lane_make(struct lanes *l, uint64_t id);
+void lane_free(struct lanes *l, struct lane *lane);
+void lane_table_done(struct lanes *l);
+struct lane *lane_first(const struct lanes *l, size_t *at); /* iteration */
 struct lane *lane_following(const struct lanes *l, const struct lane *lane, size_t *at);
+
+/* ---- for lane_sweep.c and lane_row.c ---- */
 void lane_set_from(struct trigger *t, struct lane *lane, uint64_t from);
 /* Does the sweep under way find the lane's next event, or that there is none? */
 bool lane_is_served(const struct lanes *l, const struct lane *lane);

@@ -67,7 +67,7 @@ static int fetch_triggers(const struct pauser *p, json_t **ret, struct error *er
 /* Those that are so already are left alone. */
 static int set_all(const struct pauser *p)
 {
-    json_t *list;
+    json_t *list = NULL;
     struct error err = ERROR_INIT;
     if (fetch_triggers(p, &list, &err) < 0) {
         terminal_error("%s", err.message);

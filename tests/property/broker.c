@@ -131,10 +131,33 @@ static void send_events(struct model *m)
     m->world.partitionkey = NULL;
 }
 
+/* Whatever they say, nothing may be lost. calm: nothing that stops it. */
+static void annotations_of(struct model *m, unsigned i, bool calm, char out[256])
+{
+    snprintf(out, 256,
+             "\"sluice.dev/order\":\"%s\",\"sluice.dev/concurrency\":\"%u\","
+             "\"sluice.dev/circuit-breaker\":\"%s\",\"sluice.dev/paused\":\"%s\"",
+             m->ordered[i] ? "ordered" : "unordered", pick(m, 2) == 0 ? 1 + pick(m, 5) : 48,
+             !calm && pick(m, 4) == 0 ? "2" : "off", !calm && pick(m, 8) == 0 ? "true" : "false");
+}
+
+static void apply_trigger(struct model *m, unsigned i, bool calm)
+{
+    char trigger[32], function[32], more[256], annotations[256], filter[80] = "";
+    name_of(m, i, trigger, function);
+    annotations_of(m, i, calm, annotations);
+    if (i != 0)
+        snprintf(filter, sizeof(filter), ",\"filter\":{\"attributes\":{\"type\":\"type%u\"}}", i);
+    snprintf(more, sizeof(more),
+             "%s,\"delivery\":{\"retry\":%u,\"backoffDelay\":\"PT0.00%uS\",\"backoffPolicy\":"
+             "\"linear\"}",
+             filter, 2 + pick(m, 5), 1 + pick(m, 9));
+    world_trigger_annotated(&m->world, trigger, annotations, function, more);
+}
+
 static void put_trigger(struct model *m)
 {
     unsigned i = pick(m, TRIGGERS_MAX);
-    char trigger[32], function[32], more[256], filter[80] = "";
     if (!m->exists[i]) {
         m->exists[i] = true;
         m->ordered[i] = pick(m, 2) == 0;
@@ -145,16 +168,7 @@ static void put_trigger(struct model *m)
             m->events[e].wanted[i] = m->events[e].taken[i] = m->events[e].finished[i] =
                 m->events[e].again[i] = false;
     }
-    name_of(m, i, trigger, function);
-    if (i != 0)
-        snprintf(filter, sizeof(filter), ",\"filter\":{\"attributes\":{\"type\":\"type%u\"}}", i);
-    snprintf(more, sizeof(more),
-             "%s,\"delivery\":{\"retry\":%u,\"backoffDelay\":\"PT0.00%uS\",\"backoffPolicy\":"
-             "\"linear\"}",
-             filter, 2 + pick(m, 5), 1 + pick(m, 9));
-    world_trigger_annotated(&m->world, trigger,
-                            m->ordered[i] ? "\"sluice.dev/order\":\"ordered\"" : "", function,
-                            more);
+    apply_trigger(m, i, false);
 }
 
 static void delete_trigger(struct model *m)
@@ -407,6 +421,9 @@ static void run(struct model *m, uint64_t seed)
     m->failing = 0;
     memset(m->waiting, 0, sizeof(m->waiting));
     crash(m);
+    for (unsigned i = 0; i < TRIGGERS_MAX; i++)
+        if (m->exists[i])
+            apply_trigger(m, i, true);
     WORLD_UNTIL(&m->world, at_rest(m));
     note_finished(m);
     expect_all_taken(m);
