@@ -107,6 +107,32 @@ static void go_on_soon(struct trigger *t)
         loop_timer_set(t->core->loop, &t->go_on, loop_now(t->core->loop) + 1);
 }
 
+static void due(struct loop_timer *timer);
+
+static bool waits_for_its_time(const struct delivery *d)
+{
+    return d->due.due == due && heap_contains(&d->due.node);
+}
+
+/* Where order is asked for, of those that are due at the same time the first in the log is to be
+ * the first: timers do not tell, as each was set by another reading of the clock. */
+static void take_turns(struct delivery *d)
+{
+    struct trigger *t = d->trigger;
+    lane_insert(&t->crowded, d);
+    go_on_soon(t);
+    if (d->row_class != RETRY_NEW) /* it has its lane already */
+        return;
+    list_for_each (node, &t->retrying) {
+        struct delivery *other = list_entry(node, struct delivery, outstanding);
+        if (other->row_class != RETRY_NEW || other->due_ns > d->due_ns ||
+            !waits_for_its_time(other))
+            continue;
+        loop_timer_cancel(t->core->loop, &other->due);
+        lane_insert(&t->crowded, other);
+    }
+}
+
 static void due(struct loop_timer *timer)
 {
     struct delivery *d = must_be((struct delivery *)timer->ctx, DELIVERY_MAGIC);
@@ -115,9 +141,7 @@ static void due(struct loop_timer *timer)
         return;
     }
     if (lanes_used(d->trigger)) {
-        lane_insert(&d->trigger->crowded,
-                    d); /* with all that are due now, of which the first goes */
-        go_on_soon(d->trigger);
+        take_turns(d);
         return;
     }
     list_append(&d->trigger->crowded, &d->link);
@@ -162,7 +186,7 @@ static void schedule_new(struct trigger *t)
 {
     list_for_each_safe (node, following, &t->retrying) {
         struct delivery *d = list_entry(node, struct delivery, outstanding);
-        if (d->row_class == RETRY_NEW && d->due.due == due && heap_contains(&d->due.node))
+        if (d->row_class == RETRY_NEW && waits_for_its_time(d))
             retry_schedule(d);
     }
 }
