@@ -229,9 +229,10 @@ static void settle(struct delivery *d)
         dead_retain_count(t, 1);
     if (d->outcome == OUTCOME_DONE && d->reply.len > 0)
         note_reply(d);
-    if (d->origin == RETRY_REPLAYED && d->outcome != OUTCOME_RETRY && d->stage == STAGE_SUBSCRIBER)
+    bool goes_on = d->outcome == OUTCOME_RETRY || d->outcome == OUTCOME_DELAYED;
+    if (d->origin == RETRY_REPLAYED && !goes_on && d->stage == STAGE_SUBSCRIBER)
         replay_ended(t);
-    if (d->outcome == OUTCOME_RETRY || d->outcome == OUTCOME_DELAYED) {
+    if (goes_on) {
         move_to_retrying(d);
     } else if (d->outcome == OUTCOME_DEAD && d->stage == STAGE_SUBSCRIBER && d->dead_letter_row) {
         d->stage = STAGE_DEAD_LETTER;
