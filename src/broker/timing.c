@@ -82,7 +82,7 @@ bool timing_set_aside(struct delivery *d)
     struct counters *c = &d->core->counters;
     read_event(d, &event);
     enum timing what = timing_of(&event, loop_realtime(d->core->loop), &d->next_due_ns);
-    if (what == TIMING_NOW || (what == TIMING_LATER && d->in_tables)) /* it has been put off */
+    if (what == TIMING_NOW || (what == TIMING_LATER && d->attempts > 0)) /* it has been put off */
         return false;
     trigger_measure_count(d->trigger, what == TIMING_EXPIRED ? TRIGGER_EXPIRED : TRIGGER_DELAYED);
     atomic_fetch_add_explicit(what == TIMING_EXPIRED ? &c->expired : &c->delayed, 1,

@@ -3,8 +3,8 @@
  * model that knows only which trigger wants which event. In the end each trigger's function has
  * taken each of its events, or the event is a dead letter; none came that was not wanted; what was
  * finished durably was not delivered again, unless it was redriven or replayed; what was replayed
- * was taken once more; and ordered triggers got the events of each key in order.
- */
+ * was taken once more; ordered triggers got the events of each key in order; and nothing came
+ * before its time, after it, or a second time when the broker passes over duplicates. */
 #include "world.h"
 
 #include "unit.h"
@@ -27,6 +27,8 @@
 
 struct model_event {
     unsigned type, key; /* key 0: none */
+    uint64_t due_ns;    /* not to be delivered before; realtime */
+    bool expired;
     uint64_t position;
     bool again[TRIGGERS_MAX]; /* a replay may deliver it, too, whatever there was */
     bool wanted[TRIGGERS_MAX];
@@ -42,6 +44,7 @@ struct model {
     unsigned life[TRIGGERS_MAX];
     struct model_event events[EVENTS_MAX];
     bool ordered[TRIGGERS_MAX];
+    bool dedup;                            /* the broker passes over duplicates */
     unsigned last[TRIGGERS_MAX][KEYS_MAX]; /* event that came last, and 1; 0: none */
     unsigned count, failing;               /* of 100 calls */
     bool waiting[TRIGGERS_MAX];
@@ -86,9 +89,13 @@ static void plan(struct world *w, struct fake_call *c)
     assert_int_equal(sscanf(c->id, "e%u", &event), 1);
     if (is_current(m, c->to, &trigger)) {
         if (!m->events[event].wanted[trigger])
-            fail_msg("%s was delivered to %s, which does not want it", c->id, c->to);
+            fail_msg("%s was delivered to %s, which does not want it%s%s", c->id, c->to,
+                     m->events[event].expired ? ", expired" : "",
+                     m->dedup ? ", without duplicates" : "");
         if (m->events[event].finished[trigger] && !m->events[event].again[trigger])
             fail_msg("%s was delivered to %s again", c->id, c->to);
+        if (m->events[event].due_ns > world_realtime(w))
+            fail_msg("%s was delivered to %s too early", c->id, c->to);
         expect_order(m, trigger, event);
     }
     if (pick(m, 100) < m->failing)
@@ -111,22 +118,64 @@ static void name_of(const struct model *m, unsigned i, char *trigger, char *func
 
 /* ---- steps ---- */
 
+enum kind { PLAIN, LATER, EXPIRED, MORTAL, DUPLICATE };
+
+static enum kind pick_kind(struct model *m)
+{
+    unsigned n = pick(m, 24);
+    return n < 2 ? LATER : n == 2 ? EXPIRED : n == 3 ? MORTAL : n < 6 ? DUPLICATE : PLAIN;
+}
+
+/* One that was sent before, and says nothing of its time: a replay delivers both, and the second
+ * would not say it. */
+static void send_again(struct model *m)
+{
+    unsigned e = m->count > 0 ? pick(m, m->count) : 0;
+    char id[16], text[16];
+    if (!m->dedup || m->count == 0 || m->events[e].expired || m->events[e].due_ns != 0)
+        return;
+    snprintf(id, sizeof(id), "e%u", e);
+    snprintf(text, sizeof(text), "type%u", m->events[e].type);
+    m->world.partitionkey = NULL;
+    assert_true(world_send(&m->world, id, text) > 0);
+}
+
+/* With its partitionkey; one that comes later has none, as it leaves the order. */
+static void send_new(struct model *m, struct model_event *e, const char *id, enum kind kind)
+{
+    char text[16], key[16], time[CLOCK_RFC3339_SIZE];
+    int64_t in_ns = kind == LATER     ? (int64_t)(pick(m, 30) * CLOCK_MILLISECOND)
+                    : kind == EXPIRED ? -(int64_t)CLOCK_SECOND
+                                      : (int64_t)(3600 * CLOCK_SECOND);
+    const char *name = kind == PLAIN ? NULL : kind == LATER ? "deliverytime" : "expirytime";
+    snprintf(text, sizeof(text), "type%u", e->type);
+    snprintf(key, sizeof(key), "key%u", e->key);
+    m->world.partitionkey = e->key != 0 ? key : NULL;
+    if (kind == LATER)
+        e->due_ns = world_realtime(&m->world) + (uint64_t)in_ns;
+    int64_t position =
+        world_send_with(&m->world, id, text, name, world_time(&m->world, in_ns, time));
+    assert_true(position > 0);
+    e->position = (uint64_t)position;
+}
+
 static void send_events(struct model *m)
 {
     unsigned type = pick(m, TRIGGERS_MAX), count = 1 + pick(m, pick(m, 4) == 0 ? 400 : 20);
     for (unsigned n = 0; n < count && m->count < EVENTS_MAX; n++) {
         struct model_event *e = &m->events[m->count];
-        char id[16], text[16], key[16];
+        char id[16];
+        enum kind kind = pick_kind(m);
+        if (kind == DUPLICATE) {
+            send_again(m);
+            continue;
+        }
         snprintf(id, sizeof(id), "e%u", m->count++);
-        snprintf(text, sizeof(text), "type%u", type);
-        *e = (struct model_event){.type = type, .key = pick(m, KEYS_MAX)};
-        snprintf(key, sizeof(key), "key%u", e->key);
-        m->world.partitionkey = e->key != 0 ? key : NULL;
+        *e = (struct model_event){.type = type, .key = kind == LATER ? 0 : pick(m, KEYS_MAX)};
         for (unsigned i = 0; i < TRIGGERS_MAX; i++)
-            e->wanted[i] = m->exists[i] && (i == 0 || i == type);
-        int64_t position = world_send(&m->world, id, text);
-        assert_true(position > 0);
-        e->position = (uint64_t)position;
+            e->wanted[i] = m->exists[i] && (i == 0 || i == type) && kind != EXPIRED;
+        e->expired = kind == EXPIRED;
+        send_new(m, e, id, kind);
     }
     m->world.partitionkey = NULL;
 }
@@ -296,7 +345,7 @@ static void replay(struct model *m)
     assert_int_equal(replay_resolve(r, t, &err), 0);
     for (unsigned n = 0; n < m->count; n++) {
         struct model_event *e = &m->events[n];
-        if (e->position > r->to || (i != 0 && e->type != i))
+        if (e->position > r->to || (i != 0 && e->type != i) || e->expired)
             continue;
         e->wanted[i] = e->again[i] = true;
         e->taken[i] = false;
@@ -399,10 +448,22 @@ static void expect_all_taken(struct model *m)
             snprintf(id, sizeof(id), "e%u", e);
             if (m->exists[i] && m->events[e].wanted[i] && !m->events[e].taken[i] &&
                 !is_dead(m, i, id))
-                fail_msg("%s never came to trigger %u%s%s", id, i, m->ordered[i] ? ", ordered" : "",
+                fail_msg("%s never came to trigger %u%s%s%s", id, i,
+                         m->ordered[i] ? ", ordered" : "", m->dedup ? ", without duplicates" : "",
                          m->events[e].again[i] ? ", replayed" : "");
         }
     }
+}
+
+static void put_broker(struct model *m)
+{
+    m->dedup = pick(m, 2) == 0;
+    if (!m->dedup)
+        world_broker(&m->world, "b");
+    else
+        world_apply(&m->world,
+                    "{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Broker\",\"metadata\":"
+                    "{\"name\":\"b\",\"annotations\":{\"sluice.dev/dedup\":\"PT1H\"}}}");
 }
 
 static void run(struct model *m, uint64_t seed)
@@ -415,7 +476,7 @@ static void run(struct model *m, uint64_t seed)
     m->world.plan = plan;
     m->world.state = state_of;
     world_open(&m->world);
-    world_broker(&m->world, "b");
+    put_broker(m);
     for (unsigned n = 0; n < STEPS; n++)
         random_step(m);
     m->failing = 0;
