@@ -88,8 +88,8 @@ struct history {
     uint32_t cause_count;
     /* Of an event that no trigger took: the last one before it of its broker, source and id. */
     uint64_t same_position, same_time_ns; /* 0: there is none */
-    uint64_t read_to; /* the last position that was looked at */
-    bool cut;         /* there is more than may be shown */
+    uint64_t read_to;                     /* the last position that was looked at */
+    bool cut;                             /* there is more than may be shown */
     bool out_of_memory;
 };
 

@@ -173,7 +173,7 @@ struct store_topic {
 };
 /* The same for all time, since digests of segments are made by it and kept. */
 typedef void store_topic_fn(const struct store_entry *entry, struct store_topic *ret);
-struct store_search { /* either of them */
+struct store_search {      /* either of them */
     const uint64_t *about; /* positions of events, ascending */
     size_t about_count;
     bool by_key;

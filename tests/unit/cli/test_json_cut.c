@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/json_cut.h"
 #include "../unit.h"
+#include "cli/json_cut.h"
 
 static void members_are_cut_as_they_stand(void **state)
 {
