@@ -166,6 +166,34 @@ static void retries_wait_as_always(void **state)
     WORLD_UNTIL(w, world_seen(w, "f", "1") == 2 && nothing_is_left(w));
 }
 
+/* One that is asked for anew (redriven, replayed) before its time waits for it again. */
+static void one_that_comes_anew_waits_again(void **state)
+{
+    struct world *w = *state;
+    char time[CLOCK_RFC3339_SIZE];
+    autobuf key = BUF_INIT;
+    autobuf value = BUF_INIT;
+    int64_t position =
+        world_send_with(w, "1", "t", TIMING_DELIVERY, world_time(w, (int64_t)DAY, time));
+    world_trigger(w, "t", "f", "");
+    struct trigger *t = world_trigger_find(w, "t");
+    struct store_group g;
+    uint64_t now = world_realtime(w);
+    row_retry_key(t->number, RETRY_NEW, now, (uint64_t)position, &key);
+    row_retry_value(&(struct retry_row){.attempts = 0}, &value);
+    store_group_init(&g);
+    store_group_add(&g, STORE_RECORD_PUT, STORE_TABLE_RETRIES, buf_slice(&key), buf_slice(&value));
+    store_append(w->store, &g, NULL, NULL);
+    WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == 1);
+    retry_added(t, RETRY_NEW, now, (uint64_t)position);
+    WORLD_UNTIL(w, COUNTER(w, delayed) == 1 && w->core->settling == 0);
+    assert_int_equal(world_rows(w, STORE_TABLE_RETRIES), 1);
+    world_pass(w, DAY - HOUR);
+    assert_int_equal(w->seen_count, 0);
+    world_pass(w, 2 * HOUR);
+    WORLD_UNTIL(w, world_seen(w, "f", "1") == 1 && nothing_is_left(w));
+}
+
 /* More than memory may hold, and no reason not to take new events. */
 static void many_wait_in_the_table(void **state)
 {
@@ -355,6 +383,7 @@ int main(void)
         DISK_TEST(it_outlives_the_log),
         MEMORY_TEST(each_trigger_has_its_own),
         MEMORY_TEST(retries_wait_as_always),
+        MEMORY_TEST(one_that_comes_anew_waits_again),
         MEMORY_TEST(many_wait_in_the_table),
         MEMORY_TEST(the_calendar_tells_when),
         DISK_TEST(one_that_has_expired_is_not_delivered),
