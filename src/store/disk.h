@@ -50,9 +50,9 @@ struct checkpoint {
     struct store_group rows;
     store_append_done_fn *done;
     void *ctx;
-    atomic_uint_fast64_t position; /* of the last one that was written */
-    atomic_uint_fast64_t time_ns;    /* of the last one, or try; monotonic */
-    atomic_uint_fast64_t written_ns; /* of the last one that was written, or the start */
+    atomic_uint_fast64_t position;       /* of the last one that was written */
+    atomic_uint_fast64_t time_ns;        /* of the last one, or try; monotonic */
+    atomic_uint_fast64_t written_ns;     /* of the last one that was written, or the start */
     atomic_uint_fast64_t appended_bytes; /* what had been appended then */
 };
 
