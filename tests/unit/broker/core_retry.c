@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define RETRIES 2000
+#define HOUR    (3600 * CLOCK_SECOND)
 
 static bool function_ready;
 
@@ -38,7 +39,7 @@ static const struct trigger *with_retries(struct world *w)
     function_ready = true;
     w->state = ready_or_waiting;
     w->plan = fail_first;
-    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT0.5S\"}");
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT10M\"}");
     world_send_many(w, "bad", RETRIES, "t");
     const struct trigger *t = world_trigger_find(w, "t");
     WORLD_UNTIL(w, t->retrying_count == RETRIES);
@@ -62,6 +63,7 @@ static void new_events_do_not_wait_for_all_of_them(void **state)
     const struct trigger *t = with_retries(w);
     function_ready = false;
     broker_core_sink_changed(w->core, "default", "f");
+    world_pass(w, HOUR);
     WORLD_UNTIL(w, t->in_flight == 0 && has_crowd(t));
     world_send_many(w, "good", 20, "t");
     WORLD_UNTIL(w, t->behind != 0);
@@ -87,6 +89,7 @@ static void they_are_taken_in_turns(void **state)
                    "{\"name\":\"t\"},\"spec\":{\"broker\":\"b\",\"subscriber\":{\"ref\":{"
                    "\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Broker\",\"name\":"
                    "\"other\"}}}}");
+    world_pass(w, HOUR);
     WORLD_UNTIL(w, t->in_flight == 0 && has_crowd(t));
     assert_int_equal(atomic_load(&w->core->counters.delivered), 0);
     world_broker(w, "other");

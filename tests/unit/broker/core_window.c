@@ -62,13 +62,13 @@ static void a_nearer_one_has_room(void **state)
 {
     struct world *w = *state;
     all_fail_once(w, "PT10M");
-    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT1S\"}");
+    world_trigger(w, "t", "f", ",\"delivery\":{\"retry\":5,\"backoffDelay\":\"PT1M\"}");
     world_send(w, "soon", "t");
     WORLD_UNTIL(w, world_rows(w, STORE_TABLE_RETRIES) == EVENTS + 1 && w->core->settling == 0);
     const struct trigger *t = world_trigger_find(w, "t");
     assert_in_range(in_memory(t), 1, RETRY_WINDOW_MAX);
     w->plan = NULL;
-    world_pass(w, 2 * CLOCK_SECOND);
+    world_pass(w, 2 * 60 * CLOCK_SECOND);
     WORLD_UNTIL(w, delivered(w) == 1);
     assert_int_equal(world_seen(w, "f", "soon"), 2);
     world_pass(w, HOUR);
