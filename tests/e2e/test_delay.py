@@ -48,7 +48,7 @@ def test_delivery_is_put_off(own, sink):
 def test_what_is_put_off_survives_a_kill(own, sink):
     own.send_json(
         "/n/default",
-        [json_event(id="soon", deliverytime=after(2)), json_event(id="far", deliverytime=after(9e6))],
+        [json_event(id="soon", deliverytime=after(3)), json_event(id="far", deliverytime=after(9e6))],
         "application/cloudevents-batch+json",
     )
     waiting.until(lambda: metric(own, "sluice_deliveries_delayed_total") == 2)
@@ -93,6 +93,7 @@ def test_duplicates(own, sink):
     for id in ("a", "b", "a", "c"):
         assert send(own, id).status == 202
     waiting.until(lambda: metric(own, "sluice_deliveries_done_total") == 3)
+    waiting.until(lambda: metric(own, "sluice_outcomes_settling") == 0)  # a kill forgets none
     own.kill()
     own.start()
     for id in ("b", "a", "d"):
