@@ -243,7 +243,7 @@ static void change_readiness(struct model *m)
 static void turns(struct model *m)
 {
     for (unsigned n = pick(m, 30); n > 0; n--)
-        world_turn(&m->world);
+        world_step(&m->world);
 }
 
 static void checkpoint(struct model *m)
@@ -485,7 +485,7 @@ static void run(struct model *m, uint64_t seed)
     for (unsigned i = 0; i < TRIGGERS_MAX; i++)
         if (m->exists[i])
             apply_trigger(m, i, true);
-    WORLD_UNTIL(&m->world, at_rest(m));
+    WORLD_UNTIL_BY(world_step, &m->world, at_rest(m));
     note_finished(m);
     expect_all_taken(m);
     world_done(&m->world);

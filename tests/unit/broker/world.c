@@ -283,6 +283,12 @@ void world_turn(struct world *w)
     loop_turn(w->loop, CLOCK_MILLISECOND);
 }
 
+void world_step(struct world *w)
+{
+    atomic_fetch_add(&w->passed_ns, CLOCK_MILLISECOND);
+    loop_turn(w->loop, w->core->settling > 0 ? CLOCK_MILLISECOND : 0);
+}
+
 void world_pass(struct world *w, uint64_t ns)
 {
     uint64_t end = monotonic(w) + ns;
