@@ -134,7 +134,13 @@ static void check_place_of_a_stop(void)
     fixture_load(
         "event", "\"timeoutMs\":100",
         "function spin() {\n  for (;;)\n    Math.random();\n}\nmodule.exports = (c, e) => spin();");
-    expect_contains(fixture_body(fixture_event("1")), "\"file\":\"index.js\",\"line\":3");
+    /* On a busy machine the timer may run out before the engine has looked at the clock again: then
+     * the call is cut without a place. */
+    const char *place = "\"file\":\"index.js\",\"line\":3";
+    const char *body = "";
+    for (int i = 0; i < 20 && strstr(body, place) == NULL; i++)
+        body = fixture_body(fixture_event("1"));
+    expect_contains(body, place);
 }
 
 static bool load(const char *source)
