@@ -28,7 +28,7 @@ format: ## let clang-format rewrite the C sources
 	@scripts/setup lint
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-bench: ## measure against nginx, Redis and faas-js-runtime in one run; bench/results.json
+bench: ## measure against nginx, Redis, JetStream, RabbitMQ and faas-js-runtime in one run; bench/results.json
 	@scripts/setup bench
 	@scripts/build $(BUILD)
 	@bench/run
