@@ -133,16 +133,19 @@ def test_ingress_only_and_reports(tiny, tmp_path):
     assert "| ingress |" in table.read_text()
 
 
+@pytest.fixture
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Nobody else is given it; whoever asks for it may listen there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
-def test_trigger_made_by_hand(tiny):
+def test_trigger_made_by_hand(tiny, free_port):
     """With a trigger that somebody made, deliveries are checked, too, where it needs no other."""
     url, change = tiny()
-    port = free_port()
+    port = free_port
     spec = {"broker": "tiny", "subscriber": {"uri": f"http://127.0.0.1:{port}/"}}
     trigger = {"kind": "Trigger", "metadata": {"name": "all"}, "spec": spec}
     urllib.request.urlopen(f"{change}add", json.dumps(trigger).encode()).close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Annotations of triggers that say how fast and in which order they deliver, with the real program."""
 
+import socket
 import threading
 
 import daemon
@@ -115,12 +116,13 @@ def test_order_over_crashes(own, sink):
 
 def test_a_dead_subscriber_is_probed(own):
     """It comes back at the same port after more failures than its policy allows."""
-    gone = Sink()
-    url, port = gone.url(), gone.port
-    gone.close()
+    gone = socket.socket()  # nobody else gets its port, and nobody listens there
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    gone.bind(("127.0.0.1", 0))
+    port = gone.getsockname()[1]
     delivery = {"retry": 1, "backoffDelay": "PT0.01S"}
     breaker = {"sluice.dev/circuit-breaker": "1", "sluice.dev/concurrency": "3"}
-    own.apply(annotated("t", url, breaker, delivery=delivery))
+    own.apply(annotated("t", f"http://127.0.0.1:{port}/", breaker, delivery=delivery))
     own.wait_ready_condition("Trigger", "t", "n")
     for number in range(30):
         send(own, str(number))
@@ -138,6 +140,7 @@ def test_a_dead_subscriber_is_probed(own):
         assert own.metrics()["sluice_dead_letters"] == 0
     finally:
         back.close()
+        gone.close()
 
 
 def test_slow_and_failing_calls_hold_their_own_place(own, sink):
