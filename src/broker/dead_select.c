@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/encoding.h"
+#include "base/memory.h"
 
 #include <errno.h>
 
@@ -63,6 +64,23 @@ static int read_filter(struct dead_select *s, struct http_request *request, stru
     return r;
 }
 
+/* What is misspelt would not narrow, and more would be deleted than was meant. */
+static int check_names(struct http_request *request, struct error *err)
+{
+    static const char *const names[] = {"namespace", "trigger", "position", "type",
+                                        "source",    "code",    "since",    "until",
+                                        "filter",    "all",     "limit",    "continue"};
+    char field[64];
+    struct slice unknown = http_request_query_unknown(request, names, COUNT_OF(names));
+    if (unknown.ptr == NULL)
+        return 0;
+    snprintf(field, sizeof(field), "%.*s",
+             (int)(unknown.len < sizeof(field) ? unknown.len : sizeof(field) - 1), unknown.ptr);
+    return error_field(err, -EINVAL, field,
+                       "unknown: namespace, trigger, position, type, source, code, since, until, "
+                       "filter, all, limit and continue are known");
+}
+
 int dead_select_read(struct dead_select *s, struct http_request *request, struct error *err)
 {
     *s = (struct dead_select){
@@ -71,7 +89,9 @@ int dead_select_read(struct dead_select *s, struct http_request *request, struct
         .type = http_request_query_value(request, "type"),
         .source = http_request_query_value(request, "source"),
     };
-    int r = read_position(s, request, err);
+    int r = check_names(request, err);
+    if (r == 0)
+        r = read_position(s, request, err);
     if (r == 0)
         r = read_time(request, "since", &s->since_ns, err);
     if (r == 0)

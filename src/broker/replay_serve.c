@@ -112,7 +112,8 @@ static void post(struct ask *a, struct trigger *t)
         refuse_text(a, 409,
                     "a replay of this trigger is under way, at position %llu of %llu: wait for its "
                     "end, or cancel it",
-                    (unsigned long long)before->at, (unsigned long long)before->to);
+                    (unsigned long long)(before->at < before->to ? before->at : before->to),
+                    (unsigned long long)before->to);
     else if (replay_resolve(a->replay, t, &err) < 0)
         refuse(a, 422, &err);
     else

@@ -45,14 +45,16 @@ static void report(const struct manifest_item *item, const char *outcome)
     fflush(stdout);
 }
 
+/* The API's answers name the field in their message, as Kubernetes' do. */
 static void complain(const struct manifest_item *item, const struct error *err)
 {
+    bool names = err->field[0] != '\0' && strstr(err->message, err->field) == NULL;
     const char *file = strcmp(item->file, "-") == 0 ? "stdin" : item->file;
     char line[16] = "";
     if (item->line > 0) /* a function that has no manifest stands on none */
         snprintf(line, sizeof(line), ":%d", item->line);
-    terminal_error("%s%s: %s/%s: %s%s%s", file, line, item->kind->singular, item->name, err->field,
-                   err->field[0] != '\0' ? ": " : "", err->message);
+    terminal_error("%s%s: %s/%s: %s%s%s", file, line, item->kind->singular, item->name,
+                   names ? err->field : "", names ? ": " : "", err->message);
 }
 
 /* In the order of the documents, whatever was done first. False: no server, and each further item

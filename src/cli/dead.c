@@ -119,7 +119,7 @@ int cli_dead_list(const struct cli_call *call)
     int status = inspect_pages(r, path.ptr, limit, items, &err);
     remote_free(r);
     if (status < 0)
-        terminal_error("%s", err.message);
+        inspect_complain(&err);
     else
         print_items(call, items);
     json_decref(items);
@@ -221,7 +221,7 @@ static int show(const struct cli_call *call, struct remote *r, uint64_t position
     struct slice event;
     json_t *item = NULL;
     if (dead_find(r, call, position, &item, &text, &err) < 0) {
-        terminal_error("%s", err.message);
+        inspect_complain(&err);
         return CLI_FAILED;
     }
     if (!dead_cut_event(&text, &event))
@@ -341,13 +341,14 @@ static int run_sweep(const struct cli_call *call, struct sweep *s)
     int status = call->argument_count > 0 ? sweep_positions(call, r, s, query.ptr, &err)
                                           : sweep_query(r, s, query.ptr, &err);
     remote_free(r);
-    printf("%llu %s\n", (unsigned long long)s->count, s->done);
+    if (status == 0 || s->count > 0)
+        printf("%llu %s\n", (unsigned long long)s->count, s->done);
     if (s->skipped > 0)
         terminal_error("%llu could not be %s now: on their way to a dead-letter sink, or of a "
                        "trigger without a broker",
                        (unsigned long long)s->skipped, s->done);
     if (status < 0)
-        terminal_error("%s", err.message);
+        inspect_complain(&err);
     return status < 0 || s->skipped > 0 ? CLI_FAILED : CLI_OK;
 }
 

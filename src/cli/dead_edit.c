@@ -3,6 +3,7 @@
 #include "base/fdio.h"
 #include "base/memory.h"
 #include "cli/dead.h"
+#include "cli/inspect.h"
 #include "cli/json_cut.h"
 #include "cli/place.h"
 
@@ -103,6 +104,14 @@ static int read_new(const struct cli_call *call, const struct buf *text, struct 
     return edit(event, out, err);
 }
 
+/* The command that delivers it, for this trigger alone. */
+static void hint(const json_t *item, uint64_t position)
+{
+    terminal_hint("deliver it with: sluice redrive %llu -n %s --trigger %s",
+                  (unsigned long long)position, inspect_text(item, "namespace"),
+                  inspect_text(item, "trigger"));
+}
+
 static int run(const struct cli_call *call, struct remote *r, uint64_t position, struct error *err)
 {
     autobuf text = BUF_INIT;
@@ -114,6 +123,10 @@ static int run(const struct cli_call *call, struct remote *r, uint64_t position,
     status = read_new(call, &text, &changed, err);
     if (status == 0)
         status = put(r, item, buf_slice(&changed), err);
+    if (status == 0) {
+        printf("%llu edited\n", (unsigned long long)position);
+        hint(item, position);
+    }
     json_decref(item);
     return status;
 }
@@ -130,10 +143,8 @@ int cli_dead_edit(const struct cli_call *call)
     int status = run(call, r, position, &err);
     remote_free(r);
     if (status < 0) {
-        terminal_error("%s", err.message);
+        inspect_complain(&err);
         return CLI_FAILED;
     }
-    printf("%llu edited\n", (unsigned long long)position);
-    terminal_hint("deliver it with: sluice redrive %llu", (unsigned long long)position);
     return CLI_OK;
 }

@@ -72,7 +72,7 @@ static enum terminal_style style_of(const char *state)
 
 /* ---- the tree ---- */
 
-static void print_deliveries(const json_t *event, unsigned by);
+static void print_deliveries(const json_t *event, const char *day, unsigned by);
 
 /* position  type  id  (broker) */
 static void print_brief(const json_t *event)
@@ -106,13 +106,14 @@ static void print_body(const json_t *attempt, unsigned by)
     printf("%s%s\n", cut ? "…" : "", terminal_style(stdout, TERMINAL_PLAIN));
 }
 
-static void print_attempt(const json_t *attempt, unsigned by)
+/* `day`: when the first event was taken; times of other days have their date. */
+static void print_attempt(const json_t *attempt, const char *day, unsigned by)
 {
     autobuf text = BUF_INIT;
     const char *end = inspect_text(attempt, "end"), *error = inspect_text(attempt, "error");
     long long number = (long long)json_integer_value(json_object_get(attempt, "number"));
     indent(by);
-    inspect_time(attempt, "time", false, &text);
+    inspect_time_after(attempt, "time", day, &text);
     if (number > 0) {
         buf_printf(&text, "  #%lld  ", number);
         inspect_code(attempt, &text);
@@ -126,7 +127,7 @@ static void print_attempt(const json_t *attempt, unsigned by)
     print_styled(style_of(end), slice_text(end));
     if (json_object_get(attempt, "due") != NULL) {
         buf_add_text(&text, ", due ");
-        inspect_time(attempt, "due", false, &text);
+        inspect_time_after(attempt, "due", day, &text);
     }
     if (error[0] != '\0')
         buf_printf(&text, "  %s", error);
@@ -139,11 +140,11 @@ static void print_attempt(const json_t *attempt, unsigned by)
         printf("└ answered with ");
         print_brief(reply);
         putchar('\n');
-        print_deliveries(reply, by + 2 * STEP);
+        print_deliveries(reply, day, by + 2 * STEP);
     }
 }
 
-static void print_delivery(const json_t *delivery, unsigned by)
+static void print_delivery(const json_t *delivery, const char *day, unsigned by)
 {
     autobuf text = BUF_INIT;
     const char *state = inspect_text(delivery, "state");
@@ -162,15 +163,16 @@ static void print_delivery(const json_t *delivery, unsigned by)
     }
     putchar('\n');
     json_array_foreach(json_object_get(delivery, "attempts"), i, attempt)
-        print_attempt(attempt, by + STEP);
+        print_attempt(attempt, day, by + STEP);
 }
 
-static void print_deliveries(const json_t *event, unsigned by)
+static void print_deliveries(const json_t *event, const char *day, unsigned by)
 {
     const json_t *deliveries = json_object_get(event, "deliveries"), *delivery;
     size_t i;
     const json_t *before = json_object_get(event, "duplicateOf");
     if (before != NULL) {
+        indent(by);
         printf("no trigger took it: it came before, at position %lld\n",
                (long long)json_integer_value(before));
     } else if (json_array_size(deliveries) == 0 && json_object_get(event, "leftOut") == NULL) {
@@ -178,7 +180,7 @@ static void print_deliveries(const json_t *event, unsigned by)
         puts(json_is_true(json_object_get(event, "matched")) ? "no trigger took it"
                                                              : "not matched yet");
     }
-    json_array_foreach(deliveries, i, delivery) print_delivery(delivery, by);
+    json_array_foreach(deliveries, i, delivery) print_delivery(delivery, day, by);
 }
 
 /* ---- the event ---- */
@@ -280,7 +282,7 @@ static void print_history(const json_t *history, struct slice answer)
     print_causes(history);
     print_event(history, answer);
     putchar('\n');
-    print_deliveries(history, 0);
+    print_deliveries(history, inspect_text(history, "time"), 0);
     if (json_is_true(json_object_get(history, "truncated")))
         terminal_hint("there is more than can be shown; the log was read up to position %lld",
                       (long long)json_integer_value(json_object_get(history, "readTo")));
@@ -373,6 +375,8 @@ static int find(const struct cli_call *call, struct remote *r, struct error *err
 int cli_event(const struct cli_call *call)
 {
     struct error err = ERROR_INIT;
+    if (*call->arguments[0] == '\0')
+        return cli_call_misuse(call, "an id is not empty");
     struct remote *r = remote_new(call);
     if (r == NULL)
         return CLI_FAILED;

@@ -10,6 +10,12 @@
 
 /* ---- the table ---- */
 
+/* The states that are common first, so that lines are easy to compare. */
+static json_t *no_states(void)
+{
+    return json_pack("{s:i, s:i, s:i}", "delivered", 0, "dead", 0, "dead-lettered", 0);
+}
+
 /* "delivered 2, dead 1" */
 static void add_states(struct remote *r, const json_t *item, struct buf *out)
 {
@@ -21,7 +27,7 @@ static void add_states(struct remote *r, const json_t *item, struct buf *out)
                (long long)json_integer_value(json_object_get(item, "position")));
     if (!buf_ok(&path) || inspect_get(r, path.ptr, &history, NULL, &err) < 0)
         return;
-    json_t *counts = json_object();
+    json_t *counts = no_states();
     json_array_foreach(json_object_get(history, "deliveries"), i, delivery)
     {
         const char *state = inspect_text(delivery, "state");
@@ -30,8 +36,12 @@ static void add_states(struct remote *r, const json_t *item, struct buf *out)
     }
     const char *state;
     json_t *count;
-    json_object_foreach(counts, state, count) buf_printf(
-        out, "%s%s %lld", out->len > 0 ? ", " : "", state, (long long)json_integer_value(count));
+    json_object_foreach(counts, state, count)
+    {
+        if (json_integer_value(count) > 0)
+            buf_printf(out, "%s%s %lld", out->len > 0 ? ", " : "", state,
+                       (long long)json_integer_value(count));
+    }
     json_decref(counts);
     json_decref(history);
 }

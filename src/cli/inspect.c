@@ -157,6 +157,17 @@ void inspect_time(const json_t *object, const char *member, bool whole, struct b
         buf_add(out, text + date, len - date - 1);
 }
 
+void inspect_time_after(const json_t *object, const char *member, const char *day, struct buf *out)
+{
+    size_t date = strlen("2026-11-21");
+    inspect_time(object, member, strncmp(inspect_text(object, member), day, date) != 0, out);
+}
+
+void inspect_complain(const struct error *err)
+{
+    terminal_error("%s%s%s", err->field, *err->field != '\0' ? ": " : "", err->message);
+}
+
 void inspect_code(const json_t *attempt, struct buf *out)
 {
     long long code = (long long)json_integer_value(json_object_get(attempt, "code"));

@@ -27,8 +27,14 @@ void inspect_add_namespace(const struct cli_call *call, struct buf *path);
 const char *inspect_text(const json_t *object, const char *member); /* "" when there is none */
 /* "namespace/name", or "(deleted, number 7)". */
 void inspect_name(const json_t *object, const char *member, struct buf *out);
+/* Says what went wrong, with the field that the server named. */
+void inspect_complain(const struct error *err);
+
 /* 22:15:04.626 of an RFC 3339 time; with the date when `whole`. */
 void inspect_time(const json_t *object, const char *member, bool whole, struct buf *out);
+
+/* The same, with the date when that is another than `day`'s, an RFC 3339 time too. */
+void inspect_time_after(const json_t *object, const char *member, const char *day, struct buf *out);
 /* The status, "no answer", and for how long: "503", "3.1 ms". */
 void inspect_code(const json_t *attempt, struct buf *out);
 void inspect_latency(const json_t *attempt, struct buf *out);

@@ -60,12 +60,12 @@ static unsigned percent(const json_t *o)
 static void print_state(FILE *out, const json_t *o)
 {
     fprintf(out, "%-9s ", inspect_text(o, "state"));
+    long long at = number(o, "at"), to = number(o, "to");
     if (json_is_null(json_object_get(o, "from")))
-        fprintf(out, "looking for the first event, at position %lld of %lld", number(o, "at"),
-                number(o, "to"));
+        fprintf(out, "looking for the first event, at position %lld of %lld", at < to ? at : to,
+                to);
     else
-        fprintf(out, "%3u %% of positions %lld to %lld", percent(o), number(o, "from"),
-                number(o, "to"));
+        fprintf(out, "%3u %% of positions %lld to %lld", percent(o), number(o, "from"), to);
     fprintf(out, "   matched %lld, delivered %lld", number(o, "matched"), number(o, "done"));
     if (number(o, "skipped") > 0)
         fprintf(out, ", under way already %lld", number(o, "skipped"));
@@ -151,7 +151,7 @@ static int act(const struct cli_call *call, struct remote *r, const char *body)
     }
     const char *method = body != NULL ? "POST" : cli_call_has(call, "cancel") ? "DELETE" : "GET";
     if (ask(r, method, path.ptr, body, &o, &err) < 0) {
-        terminal_error("%s%s%s", err.field, *err.field != '\0' ? ": " : "", err.message);
+        inspect_complain(&err);
         return CLI_FAILED;
     }
     if (body != NULL && !cli_call_has(call, "no-wait"))

@@ -131,19 +131,49 @@ static struct slice query_decode(struct http_request *r, struct slice text)
     return slice_of(out, n);
 }
 
-struct slice http_request_query_value(struct http_request *r, const char *name)
+/* The next parameter that has a name, both parts as they were sent; false at the end. */
+static bool query_next(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
 {
-    struct slice rest = r->query;
-    while (rest.len > 0) {
-        const char *and = memchr(rest.ptr, '&', rest.len);
-        struct slice pair = slice_of(rest.ptr, and != NULL ? (size_t)(and-rest.ptr) : rest.len);
-        rest = and != NULL ? slice_of(and+1, rest.len - pair.len - 1) : slice_of(NULL, 0);
+    while (rest->len > 0) {
+        const char *and = memchr(rest->ptr, '&', rest->len);
+        struct slice pair = slice_of(rest->ptr, and != NULL ? (size_t)(and-rest->ptr) : rest->len);
+        *rest = and != NULL ? slice_of(and+1, rest->len - pair.len - 1) : slice_of(NULL, 0);
         const char *equals = memchr(pair.ptr, '=', pair.len);
         size_t name_len = equals != NULL ? (size_t)(equals - pair.ptr) : pair.len;
-        if (name_len == 0 || !slice_is(query_decode(r, slice_of(pair.ptr, name_len)), name))
-            continue;
         size_t skip = equals != NULL ? name_len + 1 : name_len;
-        return query_decode(r, slice_of(pair.ptr + skip, pair.len - skip));
+        *ret_name = slice_of(pair.ptr, name_len);
+        *ret_value = slice_of(pair.ptr + skip, pair.len - skip);
+        if (name_len > 0)
+            return true;
+    }
+    return false;
+}
+
+struct slice http_request_query_value(struct http_request *r, const char *name)
+{
+    struct slice rest = r->query, given, value;
+    while (query_next(&rest, &given, &value))
+        if (slice_is(query_decode(r, given), name))
+            return query_decode(r, value);
+    return slice_of(NULL, 0);
+}
+
+static bool is_one_of(struct slice name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_is(name, names[i]))
+            return true;
+    return false;
+}
+
+struct slice http_request_query_unknown(struct http_request *r, const char *const *names,
+                                        size_t count)
+{
+    struct slice rest = r->query, given, value;
+    while (query_next(&rest, &given, &value)) {
+        struct slice name = query_decode(r, given);
+        if (!is_one_of(name, names, count))
+            return name.ptr != NULL ? name : given;
     }
     return slice_of(NULL, 0);
 }

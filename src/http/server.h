@@ -123,6 +123,10 @@ unsigned http_request_minor_version(const struct http_request *r); /* of HTTP/1.
 struct slice http_request_param(const struct http_request *r, const char *name);
 /* Decoded value of the first query parameter of that name; ptr NULL when absent. */
 struct slice http_request_query_value(struct http_request *r, const char *name);
+
+/* Decoded name of the first query parameter that is none of these; ptr NULL when there is none. */
+struct slice http_request_query_unknown(struct http_request *r, const char *const *names,
+                                        size_t count);
 /* First header of that name (case-insensitive); ptr NULL when absent. */
 struct slice http_request_header(const struct http_request *r, const char *name);
 void http_request_each_header(const struct http_request *r,

@@ -125,12 +125,21 @@ def test_selects(own, sink):
 @pytest.mark.parametrize(
     "query, field",
     [("since=yesterday", "since"), ("until=1", "until"), ("code=6xx", "code"), ("code=", "code")]
-    + [("filter={", "filter")],
+    + [("filter={", "filter"), ("namespace=n&tpye=a", "tpye")],
 )
 def test_refuses_what_selects_nothing(shared, query, field):
     answer = shared.http.get(f"/-/dead?{query}")
     assert answer.status == 400, answer
     assert answer.json()["error"]["field"] == field
+
+
+@pytest.mark.parametrize("method, path", [("DELETE", "/-/dead"), ("POST", "/-/redrive")])
+def test_what_is_misspelt_means_none(own, sink, method, path):
+    """Not: those that the rest of the query means."""
+    give_up(own, sink, ["t"], 1)
+    answer = own.http.request(method, f"{path}?namespace=n&%74pye=never")
+    assert answer.status == 400 and answer.json()["error"]["field"] == "tpye", answer
+    assert len(letters(own)) == 1
 
 
 # ---- one letter ----
@@ -253,12 +262,15 @@ def test_command_line(own, sink):
     changed = event.replace('"id":"0"', '"id":"mended"')
     edited = sluice(own, "dead", "edit", positions[0], "-f", "-", stdin=changed)
     assert edited.returncode == 0, edited
+    assert f"sluice redrive {positions[0]} -n n --trigger t\n" in edited.stderr
     assert sluice(own, "redrive", positions[0]).stdout == "1 redriven\n"
     assert sink.wait(1)[0].id == "mended"
     assert sluice(own, "dead", "delete", positions[1]).stdout == "1 deleted\n"
     assert sluice(own, "redrive").returncode == 2
     again = sluice(own, "redrive", positions[1])
-    assert again.returncode == 1 and "no dead letter" in again.stderr
+    assert again.returncode == 1 and "no dead letter" in again.stderr and again.stdout == ""
+    refused = sluice(own, "dead", "delete", "--code", "5x")
+    assert refused.returncode == 1 and "code: must be" in refused.stderr and refused.stdout == ""
     assert sluice(own, "redrive", "--all").stdout == "1 redriven\n"
     assert sink.wait(2)[1].id == "2"
 

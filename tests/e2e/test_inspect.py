@@ -4,6 +4,7 @@
 import datetime
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -158,7 +159,7 @@ def test_for_people(shop):
     lines = shop.cli("events", "-n", "shop", "-o", "wide").stdout.splitlines()
     assert lines[0].split()[:2] == ["POSITION", "TIME"]
     assert [line.split()[5] for line in lines[1:]] == ["o1", "o1-invoice", "o1-invoice-parcel"]
-    assert "delivered 1" in lines[1] and "dead-lettered 1" in lines[1]
+    assert lines[1].endswith(" delivered 1, dead-lettered 1"), lines[1]
     lines = shop.cli("attempts", "-n", "shop", "--failed").stdout.splitlines()
     assert len(lines) == 4 and all("503" in x or "429" in x or "400" in x for x in lines[1:])
     lines = shop.cli("attempts", "-n", "shop", "--trigger", "mailer", "--event", "o1-invoice")
@@ -220,6 +221,8 @@ def test_times_of_events(server, sink):
     assert server.send("/n/default", binary_event(id="put-off", deliverytime=soon)).status == 202
     found = delivery(server, position_of(server, "put-off"), "t", "delayed")
     assert ends(found) == ["delayed"] and found["due"][:10] == soon[:10]
+    text = server.cli("event", "put-off").stdout  # of other days the date stands there, too
+    assert re.search(rf"^  \d\d:\S+  delayed, due {found['due'][:19]}", text, re.MULTILINE), text
 
 
 def test_duplicates(server, sink):
@@ -315,6 +318,7 @@ def test_what_is_not_there(shared, place):
     assert result.returncode == 1 and "the log ends with" in result.stderr
     result = shared.cli("attempts", "-n", place, "--trigger", "none", check=False)
     assert result.returncode == 1 and "there is no trigger" in result.stderr
+    assert run("event", "").returncode == 2
     assert run("events", "--since", "soon").returncode == 2
     assert run("events", "--limit", "0").returncode == 2
     answer = shared.http.get("/-/events?limit=5&filter=type%20%3D")
