@@ -16,7 +16,7 @@
 #include <pthread.h>
 
 #define TAILS_MAX           64
-#define TAIL_RECORDS_A_TURN 500
+#define TAIL_RECORDS_A_TURN 500          /* of all together: deliveries share the loop with them */
 #define TAIL_PENDING_MAX    (256u << 10) /* beyond it no further event is read */
 #define TAIL_MAGIC          0x7461696cu
 
@@ -182,7 +182,8 @@ static bool tail_open_reader(struct tail *t)
     return t->reader != NULL;
 }
 
-static void tail_pump(struct tail *t)
+/* Reads on, so many records at most. */
+static void tail_pump(struct tail *t, unsigned *left)
 {
     if (t->ended || t->waiting)
         return;
@@ -190,23 +191,31 @@ static void tail_pump(struct tail *t)
         tail_cut(t);
         return;
     }
-    for (unsigned n = 0; n < TAIL_RECORDS_A_TURN && !t->ended; n++)
+    for (; *left > 0 && !t->ended; (*left)--)
         if (!tail_reads(t) || !tail_step(t))
             return;
-    scan_wake(t->core); /* there is more: come again next turn */
 }
 
 static void drained_on_loop(struct loop_message *m)
 {
     struct tail *t = container_of(m, struct tail, drained);
     t->waiting = false;
-    tail_pump(t);
+    scan_wake(t->core);
 }
 
+/* Who uses up the turn is the last in the next one, in which the others have theirs. */
 void tail_pump_all(struct broker_core *b)
 {
+    unsigned left = TAIL_RECORDS_A_TURN;
     list_for_each_safe (node, following, &b->tails) {
-        tail_pump(list_entry(node, struct tail, link));
+        struct tail *t = list_entry(node, struct tail, link);
+        tail_pump(t, &left);
+        if (left > 0)
+            continue;
+        list_remove(&t->link);
+        list_append(&b->tails, &t->link);
+        scan_wake(b);
+        return;
     }
 }
 
@@ -277,7 +286,7 @@ static void opened_on_loop(struct loop_message *m)
     list_append(&t->core->tails, &t->link);
     atomic_fetch_add(&t->core->listeners, 1);
     atomic_fetch_add(&t->core->counters.tails, 1);
-    tail_pump(t);
+    scan_wake(t->core);
 }
 
 /* An answer with an end: so many, or those with one id. */

@@ -139,6 +139,75 @@ static void one_that_reads_slowly_gets_all(void **state)
     assert_int_equal(STAT(w, tails_cut), 0);
 }
 
+/* At least so many: a chunk may end in the middle of what is looked for. */
+static unsigned lines(const struct buf *in)
+{
+    unsigned n = 0;
+    for (const char *at = in->ptr; at != NULL; n++) {
+        at = memmem(at, in->len - (size_t)(at - in->ptr), "{\"position\":", 12);
+        if (at == NULL)
+            break;
+        at++;
+    }
+    return n;
+}
+
+#define READERS         8
+#define EVENTS          600
+#define RECORDS_AT_ONCE 500 /* TAIL_RECORDS_A_TURN */
+
+/* What comes within a tenth of a second, of all. */
+static unsigned come_so_far(const int *fds, struct buf *in)
+{
+    unsigned n = 0;
+    for (;;) {
+        struct pollfd p[READERS];
+        for (unsigned i = 0; i < READERS; i++)
+            p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+        if (poll(p, READERS, 100) <= 0)
+            break;
+        for (unsigned i = 0; i < READERS; i++)
+            if (p[i].revents != 0)
+                assert_true(peer_more(fds[i], &in[i]));
+    }
+    for (unsigned i = 0; i < READERS; i++)
+        n += lines(&in[i]);
+    return n;
+}
+
+static bool all_end_well(const struct buf *in)
+{
+    for (unsigned i = 0; i < READERS; i++)
+        if (!ends_well(&in[i]))
+            return false;
+    return true;
+}
+
+/* Deliveries wait for one turn's share, not for one of each reader. */
+static void all_together_read_so_much_in_a_turn(void **state)
+{
+    struct world *w = *state;
+    int fds[READERS];
+    struct buf in[READERS];
+    unsigned turns = 0;
+    for (unsigned i = 0; i < EVENTS; i++)
+        world_send(w, "e", "t");
+    for (unsigned i = 0; i < READERS; i++) {
+        in[i] = (struct buf)BUF_INIT;
+        fds[i] = ask(w, "?from=earliest&follow=false");
+    }
+    while (!all_end_well(in)) {
+        assert_in_range(come_so_far(fds, in), 0, turns * RECORDS_AT_ONCE);
+        loop_turn(w->loop, 100 * CLOCK_MILLISECOND);
+        turns++;
+    }
+    for (unsigned i = 0; i < READERS; i++) {
+        close(fds[i]);
+        buf_done(&in[i]);
+    }
+    WORLD_UNTIL(w, STAT(w, tails) == 0);
+}
+
 int main(void)
 {
 #define TAIL_TEST(name)                                                                            \
@@ -147,6 +216,7 @@ int main(void)
         TAIL_TEST(there_are_so_many_at_most),
         TAIL_TEST(one_that_does_not_read_costs_nothing_and_is_cut),
         TAIL_TEST(one_that_reads_slowly_gets_all),
+        TAIL_TEST(all_together_read_so_much_in_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
