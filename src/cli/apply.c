@@ -45,16 +45,25 @@ static void report(const struct manifest_item *item, const char *outcome)
     fflush(stdout);
 }
 
-/* The API's answers name the field in their message, as Kubernetes' do. */
+/* The API's answers name object and field in their message, as Kubernetes' do: the object stands
+ * before it already. */
+static const char *without_object(const struct error *err, bool *ret_has_field)
+{
+    const char *at = err->field[0] != '\0' ? strstr(err->message, err->field) : NULL;
+    *ret_has_field = at != NULL || err->field[0] == '\0';
+    return at != NULL ? at : err->message;
+}
+
 static void complain(const struct manifest_item *item, const struct error *err)
 {
-    bool names = err->field[0] != '\0' && strstr(err->message, err->field) == NULL;
+    bool has_field;
+    const char *message = without_object(err, &has_field);
     const char *file = strcmp(item->file, "-") == 0 ? "stdin" : item->file;
     char line[16] = "";
     if (item->line > 0) /* a function that has no manifest stands on none */
         snprintf(line, sizeof(line), ":%d", item->line);
     terminal_error("%s%s: %s/%s: %s%s%s", file, line, item->kind->singular, item->name,
-                   names ? err->field : "", names ? ": " : "", err->message);
+                   has_field ? "" : err->field, has_field ? "" : ": ", message);
 }
 
 /* In the order of the documents, whatever was done first. False: no server, and each further item

