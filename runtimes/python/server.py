@@ -338,22 +338,32 @@ class Loaded:
         return self._call_in_loop(event, context)
 
     def _call_in_loop(self, event, context):
-        ended = threading.Event()
+        reply = concurrent.futures.Future()
+        tasks = []
 
-        async def run():
+        def begin():
             try:
-                return await self.handle(event, context)
-            finally:
-                ended.set()
+                tasks.append(self.loop.create_task(self.handle(event, context)))
+                tasks[0].add_done_callback(end)
+            except Exception as problem:
+                reply.set_exception(problem)
 
-        future = asyncio.run_coroutine_threadsafe(run(), self.loop)
+        def end(task):  # also of one that was cancelled before it began
+            if task.cancelled():
+                reply.set_exception(asyncio.CancelledError())
+            elif task.exception() is not None:
+                reply.set_exception(task.exception())
+            else:
+                reply.set_result(task.result())
+
+        self.loop.call_soon_threadsafe(begin)
         try:
-            return future.result(TIMEOUT)
+            return reply.result(TIMEOUT)
         except (TimeoutError, concurrent.futures.TimeoutError):
-            if future.done():  # the handler's own
+            if reply.done():  # the handler's own
                 raise
-            future.cancel()
-            ended.wait()  # for ever when it does not give way: then the watch replaces the process
+            self.loop.call_soon_threadsafe(lambda: tasks and tasks[0].cancel())
+            concurrent.futures.wait([reply])  # for ever when it does not give way: then the watch replaces the process
             raise TimeLimit() from None
 
 
@@ -391,6 +401,10 @@ def print_problem(problem):
 # ---- calls and their time ----
 
 
+def raise_in(thread, problem):
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), problem)
+
+
 class Call:
     def __init__(self, connection):
         self.connection = connection
@@ -399,6 +413,7 @@ class Call:
         self.lock = threading.Lock()
         self.answered = False
         self.over = False  # the handler has returned
+        self.ended = False  # and its thread cannot be interrupted any more
         self.given_up = None  # when it was told that its time is over
 
     def claim(self):
@@ -407,6 +422,23 @@ class Call:
             first = not self.answered
             self.answered = True
             return first
+
+    def interrupt(self):
+        """Raises TimeLimit in its thread, unless the handler has returned."""
+        with self.lock:
+            if not self.over:
+                raise_in(self.thread, ctypes.py_object(TimeLimit))
+
+    def end(self):
+        """No TimeLimit comes after this: one that is on its way is taken back."""
+        while not self.ended:
+            try:
+                with self.lock:
+                    self.over = True
+                raise_in(self.thread, None)
+                self.ended = True
+            except TimeLimit:
+                pass
 
 
 class Watch:
@@ -424,7 +456,6 @@ class Watch:
 
     def remove(self, call):
         with self.condition:
-            call.over = True
             self.calls.discard(call)
             self.condition.notify()
 
@@ -444,14 +475,13 @@ class Watch:
                 wait = max(min(dates) - now, 0.05) if dates else None
                 self.condition.wait(wait)
 
-    @staticmethod
-    def _give_up(call, now):
+    def _give_up(self, call, now):
+        if not call.claim():  # it is being answered, and that must not be cut
+            self.calls.discard(call)
+            return
         call.given_up = now
-        if call.claim():
-            message = f"the function took longer than its time limit of {int(TIMEOUT * 1000)} ms"
-            print(message, file=sys.stderr, flush=True)
-            call.connection.send_error_json(504, "time", message, last=True)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(call.thread), ctypes.py_object(TimeLimit))
+        call.connection.send_time_limit()
+        call.interrupt()
 
 
 # ---- HTTP ----
@@ -499,6 +529,11 @@ class Connection(http.server.BaseHTTPRequestHandler):
         reason = self.responses.get(status, ("",))[0]
         body = to_json({"error": {"status": status, "reason": reason, "kind": kind, "message": message[:2000]}})
         self.send_answer(status, [("Content-Type", "application/json")], body, last)
+
+    def send_time_limit(self):
+        message = f"the function took longer than its time limit of {int(TIMEOUT * 1000)} ms"
+        print(message, file=sys.stderr, flush=True)
+        self.send_error_json(504, "time", message, last=True)
 
     def send_error(self, code, message=None, explain=None):
         """What the base class refuses by itself."""
@@ -578,6 +613,11 @@ class Connection(http.server.BaseHTTPRequestHandler):
         except TimeLimit:  # it came late, outside of the handler
             pass
         finally:
+            # An exception within what follows would leave a lock taken for ever.
+            try:
+                call.end()
+            except TimeLimit:  # as that began; it comes once
+                call.end()
             self.server.watch.remove(call)
             self.server.slots.release()
 
@@ -588,6 +628,8 @@ class Connection(http.server.BaseHTTPRequestHandler):
             if len(body) > RESPONSE_BYTES:
                 failure = ("output", f"the answer has more bytes than the limit of {RESPONSE_BYTES}")
         except TimeLimit:
+            if call.claim():  # before the watch looked at the clock
+                self.send_time_limit()
             return
         except BadReply as problem:
             failure = ("exception", str(problem))

@@ -322,8 +322,12 @@ void tail_serve(struct http_request *request, void *ctx)
     }
     struct tail *t = calloc(1, sizeof(*t));
     struct error err = ERROR_INIT;
-    int r = t != NULL ? event_query_read(&t->query, request, &err)
-                      : error_set(&err, -ENOMEM, "out of memory");
+    if (t == NULL) {
+        error_set(&err, -ENOMEM, "out of memory");
+        http_respond_error(request, 503, &err);
+        return;
+    }
+    int r = event_query_read(&t->query, request, &err);
     if (r < 0) {
         free(t);
         http_respond_error(request, r == -EINVAL ? 400 : 503, &err);

@@ -294,6 +294,18 @@ def test_python_awaits(tmp_path):
         waiting.until(lambda: served.call().status == 200 and time.monotonic() > started + 4)
 
 
+@pytest.mark.parametrize("handler", ["def handle(event, context):\n    time.sleep(0.1)\n    return 'slept'\n",
+                                     "async def handle(event, context):\n    await asyncio.sleep(0.1)\n    return 'slept'\n"],
+                         ids=["sync", "async"])
+def test_python_calls_that_end_at_their_limit(tmp_path, handler):
+    """Whoever comes first answers; nobody is left without an answer, and nothing is left locked."""
+    files = {"handler.py": "import asyncio, time\n" + handler}
+    with serving(tmp_path, "python", files, limits={"timeoutMs": 100, "concurrency": 16}) as served:
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: served.call(timeout=10).status, range(240)))
+        assert set(answers) <= {200, 504}
+
+
 STARTS = [
     ({"handler.py": "def handle(e, c):\n    return {\n"}, 'handler.py:2: SyntaxError: '),
     ({"handler.py": "import nosuchmodule\n"}, "handler.py:1: ModuleNotFoundError: No module named"),
