@@ -303,7 +303,7 @@ def test_python_calls_that_end_at_their_limit(tmp_path, handler):
     with serving(tmp_path, "python", files, limits={"timeoutMs": 100, "concurrency": 16}) as served:
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             answers = list(pool.map(lambda _: served.call(timeout=10).status, range(240)))
-        assert set(answers) <= {200, 504}
+        assert set(answers) <= {200, 503, 504}  # 503: those that are cancelled have not ended yet
 
 
 STARTS = [

@@ -57,6 +57,12 @@ def send(url):
     post(url, "bytes", "py-bytes", to_structured_event(raw))
 
 
+def show(value):
+    """A line: events come in several threads, so it and its end are written at once."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
 class Receiver(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -69,13 +75,13 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         try:
             got = from_http_event(HTTPMessage(headers=headers, body=body))
         except Exception as error:
-            print(json.dumps({"error": repr(error)}), flush=True)
+            show({"error": repr(error)})
             self.answer(400, {}, b"")
             return
         shown = {name: str(value) for name, value in got.get_attributes().items()}
         data = got.get_data()
         shown["data"] = list(data) if isinstance(data, bytes) else data
-        print(json.dumps(shown), flush=True)
+        show(shown)
         if got.get_type() != "question":
             self.answer(204, {}, b"")
             return

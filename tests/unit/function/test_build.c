@@ -287,7 +287,7 @@ static void make_slow(struct buf *out)
 {
     autobuf body = BUF_INIT;
     buf_add(&body, "\1\x08\x7f", 3);
-    while (body.len < 150000) {
+    while (body.len < 400000) {
         /* local 0 = mem[local 1 + 8]; if (local 0) local 1 = local 0 * local 2; … */
         static const char part[] = "\x20\1\x28\2\x08\x22\0\x04\x40\x20\0\x20\2\x6c\x21\1\x0b"
                                    "\x20\1\x20\3\x6e\x21\2\x20\2\x20\0\x36\2\4";
